@@ -1,0 +1,14 @@
+/* Limits and defaults of the engine, each with its reason. */
+#ifndef SHX_LIMITS_H
+#define SHX_LIMITS_H
+
+#define SHX_DIM_MAX 65535     /* 256 KiB a vector, well under SQLite's row limit */
+#define SHX_BLOCK_ROWS 32     /* postings in one fast-scan block: one register of 32 byte lanes */
+#define SHX_CODE_DIM_UNIT 16  /* code dimensions are a multiple of it: 4 table look-ups, 64 bytes of block */
+#define SHX_CODE_DIM_MIN 64   /* fewer would leave too few bits for the error of an estimate to average out */
+#define SHX_SHARD_TARGET 128  /* postings in a shard (algorithms: cells of 64-128 scan the fewest rows) */
+#define SHX_EXACT_ROWS 5000   /* up to here every answer is exact: a scan of the vectors takes less than a routing */
+#define SHX_ROUTED_ROWS 20000 /* up to here all codes are scanned; from here on shards are built and chosen */
+#define SHX_FLUSH_ROWS 8192   /* operations in the delta that call for a flush */
+
+#endif

@@ -1,0 +1,116 @@
+/* The operating system behind one seam: the directory of one index, its files, locks and mappings.
+**
+** A store is one flat directory of files. Two implementations: os_posix.c (a real directory) and os_heap.c (memory
+** only,
+** for `:memory:`, temporary and file-less databases). Tests wrap either in a faulty one (shx_store_ops is the seam).
+**
+** Rules every caller relies on: opening a store touches nothing on disk; nothing is created before shx_store_prepare;
+** files are created exclusively, written with positioned writes only, mapped read-only; symlinks are refused; every
+** descriptor is close-on-exec and never 0, 1 or 2.
+** Thread safety: a store may be used by several threads at once; one shx_file by one thread at a time.
+*/
+#ifndef SHX_OS_H
+#define SHX_OS_H
+
+#include "status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct shx_store shx_store;
+typedef struct shx_file shx_file;
+
+/* A read-only view of a part of a file; stays valid after the file is closed or removed. */
+typedef struct shx_map {
+    const uint8_t *bytes; /* the first byte that was asked for */
+    uint64_t size;        /* how many were asked for */
+    void *owner;          /* the implementation's: what shx_map_release gives back */
+    uint64_t owner_size;
+    const struct shx_store_ops *ops;
+} shx_map;
+
+typedef enum shx_open_mode {
+    SHX_OPEN_READ,   /* must exist */
+    SHX_OPEN_APPEND, /* must exist; read and write */
+    SHX_OPEN_CREATE, /* must not exist (SHX_BUSY if it does); read and write */
+} shx_open_mode;
+
+/* Called for every file name of a store, in no order; a status other than SHX_OK ends the listing and is returned. */
+typedef shx_status (*shx_store_visit)(void *context, const char *name);
+
+/* The seam: one table of functions per kind of store. A store and a file start with these members; the rest is the
+** implementation's. */
+typedef struct shx_store_ops {
+    void (*close)(shx_store *store);
+    shx_status (*prepare)(shx_store *store);
+    shx_status (*list)(shx_store *store, shx_store_visit visit, void *context);
+    shx_status (*remove)(shx_store *store, const char *name);
+    shx_status (*sync)(shx_store *store);
+    shx_status (*open)(shx_store *store, const char *name, shx_open_mode mode, shx_file **ret_file);
+    void (*file_close)(shx_file *file);
+    shx_status (*file_size)(shx_file *file, uint64_t *ret_size);
+    shx_status (*file_read)(shx_file *file, uint64_t offset, void *bytes, uint64_t size);
+    shx_status (*file_write)(shx_file *file, uint64_t offset, const void *bytes, uint64_t size);
+    shx_status (*file_sync)(shx_file *file);
+    shx_status (*file_lock)(shx_file *file, bool exclusive);
+    shx_status (*file_map)(shx_file *file, uint64_t offset, uint64_t size, shx_map *ret_map);
+    void (*map_release)(shx_map *map);
+} shx_store_ops;
+
+struct shx_store {
+    const shx_store_ops *ops;
+};
+
+struct shx_file {
+    const shx_store_ops *ops;
+};
+
+/* A store over the directory `path` (absolute, copied), which need not exist. */
+shx_status shx_store_open_posix(const char *path, shx_store **ret_store);
+
+/* An empty store in memory. Mappings stay valid after the store is closed. */
+shx_status shx_store_open_heap(shx_store **ret_store);
+
+/* Closes a store; NULL is allowed. Open files and mappings stay usable until they are closed. */
+void shx_store_close(shx_store *store);
+
+/* Makes the directory (and its parent, `<database>-shardex`) with the mode of the database's own directory entry rules:
+** 0700 masked by umask. SHX_READONLY where that is not permitted, SHX_OK when it is there already. */
+shx_status shx_store_prepare(shx_store *store);
+
+/* Lists the regular files. SHX_NOTFOUND when there is no directory. */
+shx_status shx_store_list(shx_store *store, shx_store_visit visit, void *context);
+
+/* Removes a file; SHX_NOTFOUND when it is not there. */
+shx_status shx_store_remove(shx_store *store, const char *name);
+
+/* Makes created and removed names durable. */
+shx_status shx_store_sync(shx_store *store);
+
+/* Opens a file; names hold no slash. */
+shx_status shx_file_open(shx_store *store, const char *name, shx_open_mode mode, shx_file **ret_file);
+void shx_file_close(shx_file *file);
+
+shx_status shx_file_size(shx_file *file, uint64_t *ret_size);
+
+/* Reads exactly `size` bytes; SHX_CORRUPT when the file ends before. */
+shx_status shx_file_read(shx_file *file, uint64_t offset, void *bytes, uint64_t size);
+
+/* Writes exactly `size` bytes (retrying short writes and EINTR); grows the file as needed. */
+shx_status shx_file_write(shx_file *file, uint64_t offset, const void *bytes, uint64_t size);
+
+shx_status shx_file_sync(shx_file *file);
+
+/* Takes a lock on the file without waiting (flock: it belongs to this open file, also within one process); SHX_BUSY
+** when
+** somebody else holds it. Closing the file gives it back. */
+shx_status shx_file_lock(shx_file *file, bool exclusive);
+
+/* Maps `size` > 0 bytes from any `offset`; SHX_CORRUPT when the file ends before offset + size. */
+shx_status shx_file_map(shx_file *file, uint64_t offset, uint64_t size, shx_map *ret_map);
+
+/* Gives a mapping back and clears it; a cleared mapping is allowed. */
+void shx_map_release(shx_map *map);
+
+#endif

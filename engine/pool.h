@@ -1,0 +1,32 @@
+/* Threads: a parallel loop, and nothing else.
+**
+** A pool of n threads runs one loop at a time, the caller being one of the n. Loops are cut into chunks that threads
+** take in turn, so uneven chunks balance. A pool of 1 runs everything in the caller. Results must not depend on which
+** thread ran which chunk: builds are deterministic.
+*/
+#ifndef SHX_POOL_H
+#define SHX_POOL_H
+
+#include "status.h"
+
+#include <stdint.h>
+
+typedef struct shx_pool shx_pool;
+
+/* Does the items [first, end) of a loop on thread `thread` (0 … threads-1; for per-thread scratch). A status other than
+** SHX_OK stops the loop; the first one is returned. */
+typedef shx_status (*shx_pool_work)(void *context, uint64_t first, uint64_t end, unsigned thread);
+
+/* Starts a pool. threads = 0 means all processors that the process may use. Where threads cannot be started the pool is
+** smaller, at least the caller. */
+shx_status shx_pool_create(unsigned threads, shx_pool **ret_pool);
+
+/* Ends the threads; NULL is allowed. */
+void shx_pool_destroy(shx_pool *pool);
+
+unsigned shx_pool_threads(const shx_pool *pool);
+
+/* Runs `work` over [0, count) in chunks of `chunk` > 0 items. A NULL pool runs in the caller. */
+shx_status shx_pool_run(shx_pool *pool, uint64_t count, uint64_t chunk, shx_pool_work work, void *context);
+
+#endif

@@ -1,0 +1,83 @@
+/* The index: one directory (or memory) and everything that is known about it in this process.
+**
+** Connections of one process share one index per directory through a registry. The database is the truth: callers read
+** the commit id from the database's state row and ask for the view of that id; whatever cannot be resolved is the
+** caller's to answer from the database (search there, or reconcile.h).
+**
+** Thread safety: all functions may be called from any thread. A view is immutable and may be used by several threads.
+** Nothing here calls back into SQLite, and no lock is held while a caller's callback runs.
+*/
+#ifndef SHX_INDEX_H
+#define SHX_INDEX_H
+
+#include "bytes.h"
+#include "pending.h"
+#include "quantizer.h"
+#include "status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What an index is, fixed when its table is created, except where noted. */
+typedef struct shx_index_config {
+    const char *directory; /* absolute path `<database>-shardex/<uuid>`, or NULL: memory only, never shared */
+    shx_id uuid;
+    shx_metric metric;
+    uint32_t dim;
+    uint32_t shard_size; /* postings per shard to aim at, 0 = default; may change later */
+    uint32_t flush_rows; /* operations in the delta that call for a flush, 0 = default; may change later */
+    uint32_t threads;    /* for builds, 0 = all processors; may change later */
+} shx_index_config;
+
+typedef struct shx_index shx_index;
+typedef struct shx_view shx_view;
+
+/* Opens the index or finds it in the registry; counts a reference. Touches nothing on disk: a missing directory is an
+** empty one. SHX_MISUSE when an index with this directory is open with another dim or metric. */
+shx_status shx_index_acquire(const shx_index_config *config, shx_index **ret_index);
+
+/* Gives a reference back; NULL is allowed. The last one of a process that wrote finishes the maintenance that its own
+** writes call for (which may take seconds after a bulk load), ends the background thread and closes everything. */
+void shx_index_release(shx_index *index);
+
+/* The view of a commit id, with a reference that the caller gives back. SHX_NOTFOUND when the directory cannot produce
+** it
+** (missing, older, foreign, or a WAL record lost); SHX_CORRUPT or SHX_IO when it is damaged: answer from the database.
+** */
+shx_status shx_index_view(shx_index *index, const shx_id *commit, shx_view **ret_view);
+void shx_view_release(shx_view *view);
+
+/* How many postings the view holds, and its commit id. */
+uint64_t shx_view_rows(const shx_view *view);
+shx_id shx_view_commit(const shx_view *view);
+
+/* xSync: appends one record "from parent, these operations lead to commit" to the WAL. Idempotent for the same commit.
+** A failure leaves the index behind and must not fail the transaction; it is for the log. */
+shx_status shx_index_append(shx_index *index, const shx_id *parent, const shx_id *commit, const shx_pending *pending);
+
+/* xCommit: the record of this id is (very likely) the table's state now. Takes it into memory and starts background
+** maintenance when it is due. Never fails. */
+void shx_index_committed(shx_index *index, const shx_id *commit);
+
+/* A write transaction has read this id from the state row: it is committed for sure, and files that neither it nor the
+** state before it needs may be removed. Never fails. */
+void shx_index_confirm(shx_index *index, const shx_id *commit);
+
+/* A file of the index turned out to be damaged while it was used: forget what is in memory, so that views of this
+** process
+** no longer resolve until a rebuild publishes a new base. */
+void shx_index_distrust(shx_index *index);
+
+/* Figures for statistics. */
+typedef struct shx_index_stats {
+    uint64_t rows, delta_rows, delta_operations, segments, segment_rows, tombstones, shards, closed_shards, wal_files,
+        wal_bytes, segment_bytes, base_bytes, generation, flushes, merges, splits, builds;
+    uint64_t code_dim;
+    bool calibrated;
+    bool in_memory;
+} shx_index_stats;
+
+/* The figures as of a view. */
+void shx_index_stats_get(shx_index *index, const shx_view *view, shx_index_stats *ret_stats);
+
+#endif

@@ -1,0 +1,29 @@
+/* Maintenance: flush, merge, split and re-clustering, each of which publishes a new base for a commit id.
+**
+** A base is valid for its commit forever, so maintenance never changes an answer, only its cost. One maintainer works
+** on
+** a directory at a time; SHX_BUSY says that another one does.
+*/
+#ifndef SHX_MAINTAIN_H
+#define SHX_MAINTAIN_H
+
+#include "index.h"
+#include "search.h"
+
+/* Puts everything up to `commit` into segments, routed to shards, whatever the size; merges and splits as due. */
+shx_status shx_maintain_flush(shx_index *index, const shx_id *commit, shx_interrupted interrupted, void *context);
+
+/* Re-clusters everything up to `commit` into one segment with a new encoding, and calibrates. */
+shx_status shx_maintain_optimize(shx_index *index, const shx_id *commit, shx_interrupted interrupted, void *context);
+
+/* Verifies every checksum and structural invariant of the files behind a view; each problem is reported as one line of
+** text. SHX_OK when the walk was completed, whatever it found. */
+typedef void (*shx_report)(void *context, const char *problem);
+shx_status shx_maintain_check(shx_index *index, shx_view *view, shx_report report, void *context);
+
+/* Walks the live postings of a view (without pending) in ascending rowid order. */
+typedef shx_status (*shx_row_visit)(void *context, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
+                                    const float *vector);
+shx_status shx_view_each(shx_view *view, shx_row_visit visit, void *context);
+
+#endif

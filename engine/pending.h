@@ -1,0 +1,64 @@
+/* Pending: the operations of one write transaction that is not committed yet, in order.
+**
+** Owned by one connection and used in its thread only. Searches see it as an overlay (search.h); at xSync it becomes
+** one
+** WAL record and one commit id; a rollback to a savepoint truncates it, which cannot fail.
+*/
+#ifndef SHX_PENDING_H
+#define SHX_PENDING_H
+
+#include "bytes.h"
+#include "status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum shx_op_kind {
+    SHX_OP_INSERT = 1, /* a posting with a rowid that no posting has */
+    SHX_OP_REPLACE =
+        2,             /* a posting that takes the place of the one with its rowid (vector or filterable columns new) */
+    SHX_OP_DELETE = 3, /* the posting with this rowid goes */
+    SHX_OP_TOUCH = 4,  /* only columns outside the index changed: a new commit id, nothing to index */
+} shx_op_kind;
+
+/* One row operation as the index sees it. */
+typedef struct shx_op {
+    shx_op_kind kind;
+    int64_t rowid;
+    uint64_t vector_hash, column_hash; /* the posting's fingerprint (INSERT, REPLACE), else 0 */
+    const float *vector;               /* dim floats (INSERT, REPLACE), else NULL */
+} shx_op;
+
+typedef struct shx_pending shx_pending;
+
+shx_status shx_pending_create(uint32_t dim, shx_pending **ret_pending);
+void shx_pending_destroy(shx_pending *pending);
+
+/* Makes sure that the next shx_pending_append cannot fail: call it before the first shadow write of a row operation. */
+shx_status shx_pending_reserve(shx_pending *pending);
+
+/* Appends an operation (the vector is copied) with its digest: the XXH3-128 of everything the operation stores (kind,
+** rowid, every column with type tag and length, vector bytes), which the caller computes. */
+shx_status shx_pending_append(shx_pending *pending, const shx_op *op, const shx_id *digest);
+
+/* How many operations there are; and back to an earlier count. */
+size_t shx_pending_count(const shx_pending *pending);
+void shx_pending_truncate(shx_pending *pending, size_t count);
+
+const shx_op *shx_pending_op(const shx_pending *pending, size_t position);
+
+/* How many postings the operations hold that are still alive (neither deleted nor replaced by a later one). */
+size_t shx_pending_live(const shx_pending *pending);
+
+/* True when some operation (INSERT, REPLACE, DELETE) concerns this rowid: then committed postings with it are hidden. */
+bool shx_pending_hides(const shx_pending *pending, int64_t rowid);
+
+/* True when the operation at `position` put a posting that is still alive. */
+bool shx_pending_is_live(const shx_pending *pending, size_t position);
+
+/* The commit id of parent + these operations: XXH3-128 of the parent's id and the digests in order (design 11). With no
+** operation it is the parent's id. */
+shx_id shx_pending_commit_id(const shx_pending *pending, const shx_id *parent);
+
+#endif

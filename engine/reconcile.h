@@ -1,0 +1,39 @@
+/* Reconcile: brings the index to a commit that its directory cannot resolve, by comparing fingerprints with the
+** database.
+**
+** The caller walks the database's postings in ascending rowid order and hands in each row's fingerprint; where it
+** differs
+** from what the index has, the caller hands in the vector too. The result is either a private view in memory (readers)
+** or
+** a WAL record from the state it started from to the database's commit id (writers, rebuild).
+*/
+#ifndef SHX_RECONCILE_H
+#define SHX_RECONCILE_H
+
+#include "index.h"
+
+typedef struct shx_reconcile shx_reconcile;
+
+/* Starts from the newest state that the directory can give, or with `from_nothing` from an empty index (rebuild).
+** `durable`: the differences go to a new WAL record as they come (bounded memory), which becomes valid at
+** shx_reconcile_publish; otherwise they are kept in memory for shx_reconcile_view. A directory that cannot be read
+** counts
+** as empty; one that cannot be written is SHX_READONLY, SHX_FULL or SHX_IO when durable. */
+shx_status shx_reconcile_open(shx_index *index, bool from_nothing, bool durable, shx_reconcile **ret_reconcile);
+void shx_reconcile_close(shx_reconcile *reconcile);
+
+/* The next posting of the database. *ret_wanted: its vector is needed; call shx_reconcile_vector before the next row. */
+shx_status shx_reconcile_row(shx_reconcile *reconcile, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
+                             bool *ret_wanted);
+shx_status shx_reconcile_vector(shx_reconcile *reconcile, const float *vector);
+
+/* How many postings differ so far. */
+uint64_t shx_reconcile_changes(const shx_reconcile *reconcile);
+
+/* All rows were given: a view of `commit` in memory, with a reference. Not durable only. */
+shx_status shx_reconcile_view(shx_reconcile *reconcile, const shx_id *commit, shx_view **ret_view);
+
+/* All rows were given: the record becomes valid and shx_index_view resolves `commit` from now on. Durable only. */
+shx_status shx_reconcile_publish(shx_reconcile *reconcile, const shx_id *commit);
+
+#endif

@@ -1,0 +1,139 @@
+#include "pending.h"
+
+#include "memory.h"
+#include "rowmap.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Vectors live in slabs that are never moved, since operations point into them. */
+#define PENDING_SLAB_BYTES (1u << 20)
+
+struct shx_pending {
+    uint32_t dim;
+    shx_op *ops;
+    uint64_t op_capacity;
+    shx_id *digests;
+    uint64_t digest_capacity;
+    size_t count, live;
+    float **slabs;
+    uint64_t slab_capacity;
+    size_t slab_count;   /* slabs allocated */
+    size_t vector_count; /* vectors in use, in slab order */
+    size_t vectors_per_slab;
+    shx_rowmap latest; /* rowid → position of the last INSERT, REPLACE or DELETE */
+};
+
+shx_status shx_pending_create(uint32_t dim, shx_pending **ret_pending) {
+    shx_pending *pending = shx_alloc_zero(1, sizeof *pending);
+    SHX_CHECK(pending, SHX_NOMEM);
+    pending->dim = dim;
+    size_t vector_bytes = (size_t)dim * sizeof(float);
+    pending->vectors_per_slab = vector_bytes < PENDING_SLAB_BYTES ? PENDING_SLAB_BYTES / vector_bytes : 1;
+    *ret_pending = pending;
+    return SHX_OK;
+}
+
+static void pending_free_slabs(shx_pending *pending, size_t keep) {
+    while (pending->slab_count > keep) shx_free_aligned(pending->slabs[--pending->slab_count]);
+}
+
+void shx_pending_destroy(shx_pending *pending) {
+    if (!pending) return;
+    pending_free_slabs(pending, 0);
+    shx_free(pending->slabs);
+    shx_free(pending->ops);
+    shx_free(pending->digests);
+    shx_rowmap_free(&pending->latest);
+    shx_free(pending);
+}
+
+shx_status shx_pending_reserve(shx_pending *pending) {
+    SHX_CHECK(pending->count < UINT32_MAX - 1, SHX_FULL);
+    SHX_TRY(shx_grow((void **)&pending->ops, &pending->op_capacity, pending->count + 1, sizeof *pending->ops));
+    SHX_TRY(shx_grow((void **)&pending->digests, &pending->digest_capacity, pending->count + 1, sizeof(shx_id)));
+    SHX_TRY(shx_rowmap_reserve(&pending->latest, 1));
+    if (pending->vector_count < pending->slab_count * pending->vectors_per_slab) return SHX_OK;
+    SHX_TRY(shx_grow((void **)&pending->slabs, &pending->slab_capacity, pending->slab_count + 1, sizeof(float *)));
+    float *slab = shx_alloc_aligned(pending->vectors_per_slab, (uint64_t)pending->dim * sizeof(float));
+    SHX_CHECK(slab, SHX_NOMEM);
+    pending->slabs[pending->slab_count++] = slab;
+    return SHX_OK;
+}
+
+static bool pending_holds_vector(const shx_op *op) { return op->kind == SHX_OP_INSERT || op->kind == SHX_OP_REPLACE; }
+
+/* Notes the operation at `position` as the last one of its rowid and keeps `live` right. Cannot fail after a reserve. */
+static void pending_note(shx_pending *pending, size_t position) {
+    const shx_op *op = &pending->ops[position];
+    if (op->kind == SHX_OP_TOUCH) return;
+    uint32_t before;
+    if (shx_rowmap_get(&pending->latest, op->rowid, &before) && pending_holds_vector(&pending->ops[before])) {
+        pending->live--;
+    }
+    if (pending_holds_vector(op)) pending->live++;
+    shx_status status = shx_rowmap_put(&pending->latest, op->rowid, (uint32_t)position);
+    assert(status == SHX_OK);
+    (void)status;
+}
+
+shx_status shx_pending_append(shx_pending *pending, const shx_op *op, const shx_id *digest) {
+    SHX_TRY(shx_pending_reserve(pending));
+    shx_op copy = *op;
+    if (pending_holds_vector(op)) {
+        size_t slab = pending->vector_count / pending->vectors_per_slab;
+        size_t place = pending->vector_count % pending->vectors_per_slab;
+        float *vector = pending->slabs[slab] + place * pending->dim;
+        memcpy(vector, op->vector, pending->dim * sizeof(float));
+        copy.vector = vector;
+        pending->vector_count++;
+    }
+    pending->ops[pending->count] = copy;
+    pending->digests[pending->count] = *digest;
+    pending_note(pending, pending->count++);
+    return SHX_OK;
+}
+
+size_t shx_pending_count(const shx_pending *pending) { return pending->count; }
+
+/* What the dropped operations hid comes to light again, so the map is built anew from what stays. */
+void shx_pending_truncate(shx_pending *pending, size_t count) {
+    if (count >= pending->count) return;
+    pending->count = count;
+    pending->live = 0;
+    pending->vector_count = 0;
+    shx_rowmap_clear(&pending->latest);
+    for (size_t i = 0; i < count; i++) {
+        pending_note(pending, i);
+        if (pending_holds_vector(&pending->ops[i])) pending->vector_count++;
+    }
+    pending_free_slabs(pending, pending->vector_count / pending->vectors_per_slab + 1);
+}
+
+const shx_op *shx_pending_op(const shx_pending *pending, size_t position) {
+    assert(position < pending->count);
+    return &pending->ops[position];
+}
+
+size_t shx_pending_live(const shx_pending *pending) { return pending->live; }
+
+bool shx_pending_hides(const shx_pending *pending, int64_t rowid) {
+    uint32_t position;
+    return shx_rowmap_get(&pending->latest, rowid, &position);
+}
+
+bool shx_pending_is_live(const shx_pending *pending, size_t position) {
+    const shx_op *op = shx_pending_op(pending, position);
+    uint32_t last;
+    return pending_holds_vector(op) && shx_rowmap_get(&pending->latest, op->rowid, &last) && last == position;
+}
+
+/* The chain is folded pairwise, parent first: id = H(id, digest), so nothing has to be laid out in one piece. */
+shx_id shx_pending_commit_id(const shx_pending *pending, const shx_id *parent) {
+    shx_id pair[2] = {*parent};
+    for (size_t i = 0; i < pending->count; i++) {
+        pair[1] = pending->digests[i];
+        pair[0] = shx_hash128(pair, sizeof pair);
+    }
+    return pair[0];
+}

@@ -22,6 +22,7 @@
 typedef struct shx_index_config {
     const char *directory; /* absolute path `<database>-shardex/<uuid>`, or NULL: memory only, never shared */
     shx_id uuid;
+    shx_id genesis; /* the commit id of the empty table */
     shx_metric metric;
     uint32_t dim;
     uint32_t shard_size; /* postings per shard to aim at, 0 = default; may change later */

@@ -1,0 +1,173 @@
+#include "segment.h"
+
+#include "memory.h"
+
+#include <assert.h>
+#include <string.h>
+
+static_assert(sizeof(shx_run) == 64, "a run is 64 bytes on disk");
+static_assert(offsetof(shx_run, checksum) == 40, "a run's checksum stands at 40");
+static_assert(sizeof(shx_fingerprint) == 16, "a fingerprint is 16 bytes on disk");
+
+/* ---- reading ---- */
+
+static shx_status segment_read_info(shx_segment *segment, const shx_encoding *encoding) {
+    const void *bytes;
+    SHX_TRY(shx_container_section(&segment->container, SHX_SEGMENT_INFO, 1, SHX_SEGMENT_INFO_BYTES, &bytes));
+    const uint8_t *info = bytes;
+    segment->row_count = shx_get64(info);
+    segment->block_count = shx_get64(info + 8);
+    segment->run_count = shx_get32(info + 16);
+    segment->dim = shx_get32(info + 20);
+    segment->code_dim = shx_get32(info + 24);
+    SHX_CHECK(segment->row_count < UINT32_MAX && segment->block_count <= segment->row_count, shx_corrupt("row count"));
+    SHX_CHECK(segment->dim == encoding->dim && segment->code_dim == encoding->code_dim, shx_corrupt("dimension"));
+    SHX_CHECK(shx_get32(info + 28) == (uint32_t)encoding->metric, shx_corrupt("metric"));
+    segment->block_bytes = shx_block_bytes(segment->code_dim);
+    segment->refine_bytes = shx_refine_bytes(segment->code_dim);
+    return SHX_OK;
+}
+
+static shx_status segment_find_sections(shx_segment *segment) {
+    const shx_container *container = &segment->container;
+    uint64_t n = segment->row_count;
+    const void *runs, *blocks, *refine, *factors, *vectors, *rowids, *fingerprints, *order;
+    SHX_TRY(shx_container_section(container, SHX_SEGMENT_RUNS, segment->run_count, sizeof(shx_run), &runs));
+    SHX_TRY(shx_container_section(container, SHX_SEGMENT_BLOCKS, segment->block_count, segment->block_bytes, &blocks));
+    SHX_TRY(shx_container_section(container, SHX_SEGMENT_REFINE, n, segment->refine_bytes, &refine));
+    SHX_TRY(shx_container_section(container, SHX_SEGMENT_FACTORS, n, SHX_SEGMENT_FACTOR_BYTES, &factors));
+    SHX_TRY(shx_container_section(container, SHX_SEGMENT_VECTORS, n, segment->dim * sizeof(float), &vectors));
+    SHX_TRY(shx_container_section(container, SHX_SEGMENT_ROWIDS, n, sizeof(int64_t), &rowids));
+    SHX_TRY(shx_container_section(container, SHX_SEGMENT_FINGERPRINTS, n, sizeof(shx_fingerprint), &fingerprints));
+    SHX_TRY(shx_container_section(container, SHX_SEGMENT_ORDER, n, sizeof(uint32_t), &order));
+    segment->runs = runs;
+    segment->blocks = blocks;
+    segment->refine = refine;
+    segment->factors = factors;
+    segment->vectors = vectors;
+    segment->rowids = rowids;
+    segment->fingerprints = fingerprints;
+    segment->order = order;
+    return SHX_OK;
+}
+
+static shx_status segment_check_runs(const shx_segment *segment) {
+    uint64_t row = 0, block = 0, shard = 0;
+    for (uint32_t i = 0; i < segment->run_count; i++) {
+        const shx_run *run = &segment->runs[i];
+        SHX_CHECK(run->shard > shard, shx_corrupt("order of runs"));
+        SHX_CHECK(run->rows > 0 && run->first_row == row && run->first_block == block, shx_corrupt("run"));
+        row += run->rows;
+        block += shx_blocks_of(run->rows);
+        shard = run->shard;
+    }
+    SHX_CHECK(row == segment->row_count && block == segment->block_count, shx_corrupt("runs do not cover the rows"));
+    for (uint64_t i = 0; i < segment->row_count; i++) {
+        SHX_CHECK(segment->order[i] < segment->row_count, shx_corrupt("row order"));
+    }
+    return SHX_OK;
+}
+
+shx_status shx_segment_open(shx_store *store, const shx_id *uuid, uint64_t id, const shx_encoding *encoding,
+                            shx_segment **ret_segment) {
+    shx_segment *segment = shx_alloc_zero(1, sizeof *segment);
+    SHX_CHECK(segment, SHX_NOMEM);
+    atomic_init(&segment->references, 1);
+    segment->id = id;
+    shx_status status = shx_container_open(store, SHX_FILE_SEGMENT, uuid, id, &segment->container);
+    if (status == SHX_OK) status = segment_read_info(segment, encoding);
+    if (status == SHX_OK) status = segment_find_sections(segment);
+    if (status == SHX_OK) status = segment_check_runs(segment);
+    if (status == SHX_OK) {
+        segment->verified = shx_alloc_zero(segment->run_count, sizeof *segment->verified);
+        if (!segment->verified) status = SHX_NOMEM;
+    }
+    if (status != SHX_OK) {
+        shx_segment_release(segment);
+        return status;
+    }
+    *ret_segment = segment;
+    return SHX_OK;
+}
+
+void shx_segment_retain(shx_segment *segment) { atomic_fetch_add(&segment->references, 1); }
+
+void shx_segment_release(shx_segment *segment) {
+    if (!segment || atomic_fetch_sub(&segment->references, 1) > 1) return;
+    shx_container_close(&segment->container);
+    shx_free((void *)segment->verified);
+    shx_free(segment);
+}
+
+static uint64_t segment_run_checksum(const shx_segment *segment, const shx_run *run) {
+    uint64_t row = run->first_row, rows = run->rows, blocks = shx_blocks_of(rows);
+    uint64_t hash = segment->id;
+    hash = shx_hash64(segment->blocks + run->first_block * segment->block_bytes, blocks * segment->block_bytes, hash);
+    hash = shx_hash64(segment->refine + row * segment->refine_bytes, rows * segment->refine_bytes, hash);
+    hash = shx_hash64(segment->factors + row * 3, rows * SHX_SEGMENT_FACTOR_BYTES, hash);
+    hash = shx_hash64(segment->rowids + row, rows * sizeof(int64_t), hash);
+    return shx_hash64(segment->fingerprints + row, rows * sizeof(shx_fingerprint), hash);
+}
+
+shx_status shx_segment_verify_run(shx_segment *segment, uint32_t run) {
+    if (atomic_load_explicit(&segment->verified[run], memory_order_relaxed)) return SHX_OK;
+    uint64_t checksum = segment_run_checksum(segment, &segment->runs[run]);
+    SHX_CHECK(checksum == segment->runs[run].checksum, shx_corrupt("run checksum"));
+    atomic_store_explicit(&segment->verified[run], 1, memory_order_relaxed);
+    return SHX_OK;
+}
+
+shx_status shx_segment_vector(const shx_segment *segment, uint64_t row, const float **ret_vector) {
+    const float *vector = segment->vectors + row * segment->dim;
+    uint64_t hash = shx_hash64(vector, segment->dim * sizeof(float), 0);
+    SHX_CHECK(hash == segment->fingerprints[row].vector_hash, shx_corrupt("vector"));
+    *ret_vector = vector;
+    return SHX_OK;
+}
+
+bool shx_segment_find(const shx_segment *segment, int64_t rowid, uint64_t *ret_row) {
+    uint64_t low = 0, high = segment->row_count;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (segment->rowids[segment->order[middle]] < rowid) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low == segment->row_count || segment->rowids[segment->order[low]] != rowid) return false;
+    *ret_row = segment->order[low];
+    return true;
+}
+
+uint32_t shx_segment_run_of(const shx_segment *segment, uint64_t row) {
+    uint32_t low = 0, high = segment->run_count;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (segment->runs[middle].first_row <= row) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+uint64_t shx_segment_slot(const shx_segment *segment, uint64_t row) {
+    const shx_run *run = &segment->runs[shx_segment_run_of(segment, row)];
+    return (uint64_t)run->first_block * SHX_BLOCK_ROWS + (row - run->first_row);
+}
+
+shx_status shx_segment_check(shx_segment *segment) {
+    for (uint32_t i = 0; i < segment->run_count; i++) {
+        uint64_t checksum = segment_run_checksum(segment, &segment->runs[i]);
+        SHX_CHECK(checksum == segment->runs[i].checksum, shx_corrupt("run checksum"));
+    }
+    for (uint64_t i = 0; i < segment->row_count; i++) {
+        const float *vector;
+        SHX_TRY(shx_segment_vector(segment, i, &vector));
+        bool ascends = i == 0 || segment->rowids[segment->order[i - 1]] < segment->rowids[segment->order[i]];
+        SHX_CHECK(ascends, shx_corrupt("order of rowids"));
+    }
+    return SHX_OK;
+}

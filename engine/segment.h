@@ -1,0 +1,151 @@
+/* Segments: immutable mapped files of postings, grouped by shard. The model is a column store: codes, ids and vectors
+** stand
+** in sections of their own, in the same row order.
+**
+** FORMAT: a container (container.h) of kind SHX_FILE_SEGMENT; n rows in r runs and b blocks; D = code dimension:
+**
+**     id  section       size                   checked  content
+**     1   INFO          64                     open     u64 rows, u64 blocks, u32 runs, u32 dim, u32 code dim, u32 metric,
+**                                                       u64 encoding id, 24 zero
+**     2   RUNS          64 × r                 open     shx_run, ascending by shard
+**     3   BLOCKS        shx_block_bytes(D) × b  run     scan codes and factors, 32 rows a block (quantizer.h)
+**     4   REFINE        shx_refine_bytes(D) × n run     refine codes
+**     5   FACTORS       12 × n                 run      f32 refine add, mul, error
+**     6   VECTORS       4 × dim × n            vector   the vectors as the user gave them, little-endian f32
+**     7   ROWIDS        8 × n                  run      i64
+**     8   FINGERPRINTS  16 × n                 run      u64 hash of the vector, u64 hash of the filterable columns
+**     9   ORDER         4 × n                  open     u32 row numbers, ascending by rowid
+**
+** A run is the rows [first_row, first_row + rows) in the blocks [first_block, first_block + ceil(rows / 32)): row
+** first_row + i
+** is lane i mod 32 of block first_block + i / 32. Its checksum is XXH3-64 chained over its BLOCKS, REFINE, FACTORS,
+** ROWIDS and
+** FINGERPRINTS bytes (each hash seeds the next, the first one is seeded with the file id).
+**
+** A segment is valid if and only if: (1) its container is; (2) every section has exactly the size above; (3) rows <
+** 2^32; (4)
+** the runs cover the rows and the blocks in order, without gap or overlap, and their shards ascend; (5) ORDER holds
+** numbers
+** below n and the rowids along it ascend strictly; (6) each run's checksum matches, tested when a process first
+** touches the
+** run; (7) each vector matches its fingerprint, tested when it becomes a finalist. (5)'s order of rowids is tested by
+** shx_segment_check; look-ups are safe without it.
+**
+** Codes are made anew from the vectors whenever a segment is written, also by merges (1 to 2 µs a row at 128
+** dimensions): the
+** design's copying of sign bits and conservative requantising of factors would save that, and cost a second encoder
+** and bounds
+** that widen from merge to merge.
+*/
+#ifndef SHX_SEGMENT_H
+#define SHX_SEGMENT_H
+
+#include "container.h"
+#include "os.h"
+#include "pool.h"
+#include "quantizer.h"
+
+#include <stdatomic.h>
+
+/* The shard of vectors that have no point in the code space (quantizer.h): always scanned, exactly. */
+#define SHX_SHARD_OVERFLOW 1
+#define SHX_SHARD_FIRST 2
+
+typedef enum shx_segment_section {
+    SHX_SEGMENT_INFO = 1,
+    SHX_SEGMENT_RUNS,
+    SHX_SEGMENT_BLOCKS,
+    SHX_SEGMENT_REFINE,
+    SHX_SEGMENT_FACTORS,
+    SHX_SEGMENT_VECTORS,
+    SHX_SEGMENT_ROWIDS,
+    SHX_SEGMENT_FINGERPRINTS,
+    SHX_SEGMENT_ORDER,
+} shx_segment_section;
+
+#define SHX_SEGMENT_INFO_BYTES 64
+#define SHX_SEGMENT_FACTOR_BYTES 12
+
+/* How many blocks hold `rows` rows. */
+static inline uint32_t shx_blocks_of(uint64_t rows) { return (uint32_t)((rows + SHX_BLOCK_ROWS - 1) / SHX_BLOCK_ROWS); }
+
+/* One run, as it stands in the file. */
+typedef struct shx_run {
+    uint64_t shard;
+    uint64_t first_row;
+    uint32_t rows;
+    uint32_t first_block;
+    shx_factor_scale scale;
+    uint64_t checksum;
+    uint64_t reserved[2];
+} shx_run;
+
+typedef struct shx_fingerprint {
+    uint64_t vector_hash, column_hash;
+} shx_fingerprint;
+
+/* A posting on its way into a segment; the vector is borrowed. */
+typedef struct shx_posting {
+    int64_t rowid;
+    const float *vector;
+    shx_fingerprint fingerprint;
+} shx_posting;
+
+/* An open segment. The pointers lead into the mapping. */
+typedef struct shx_segment {
+    atomic_uint references;
+    uint64_t id;
+    uint64_t row_count, block_count;
+    uint32_t run_count, dim, code_dim;
+    size_t block_bytes, refine_bytes;
+    const shx_run *runs;
+    const uint8_t *blocks;
+    const uint8_t *refine;
+    const float *factors; /* 3 a row */
+    const float *vectors;
+    const int64_t *rowids;
+    const shx_fingerprint *fingerprints;
+    const uint32_t *order;
+    atomic_uchar *verified; /* per run: its checksum was tested in this process */
+    shx_container container;
+} shx_segment;
+
+/* Opens and validates (everything marked `open` above). One reference. */
+shx_status shx_segment_open(shx_store *store, const shx_id *uuid, uint64_t id, const shx_encoding *encoding,
+                            shx_segment **ret_segment);
+void shx_segment_retain(shx_segment *segment);
+void shx_segment_release(shx_segment *segment);
+
+/* Tests a run's checksum unless this process did already. Call before its codes or ids are used. */
+shx_status shx_segment_verify_run(shx_segment *segment, uint32_t run);
+
+/* The vector of a row, tested against its fingerprint. */
+shx_status shx_segment_vector(const shx_segment *segment, uint64_t row, const float **ret_vector);
+
+/* The row with this rowid; false when there is none. */
+bool shx_segment_find(const shx_segment *segment, int64_t rowid, uint64_t *ret_row);
+
+/* The run that holds a row, and the row's slot: block × 32 + lane. */
+uint32_t shx_segment_run_of(const shx_segment *segment, uint64_t row);
+uint64_t shx_segment_slot(const shx_segment *segment, uint64_t row);
+
+/* Verifies everything, rule by rule; SHX_CORRUPT at the first fault. */
+shx_status shx_segment_check(shx_segment *segment);
+
+/* What a run is made of: postings [first, first + count) of the array given to shx_segment_write. `centroid` in code
+** space;
+** NULL for the overflow shard. */
+typedef struct shx_run_plan {
+    uint64_t shard;
+    const float *centroid;
+    uint64_t first;
+    uint32_t count;
+} shx_run_plan;
+
+/* Writes a segment file of the given runs (ascending by shard, covering the postings in order), encoding on the pool's
+** threads. The file is synced; on failure it stays invalid. */
+shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, const shx_encoding *encoding,
+                             uint64_t encoding_id, const shx_run_plan *plans, uint32_t plan_count,
+                             const shx_posting *postings, uint64_t posting_count, shx_pool *pool);
+
+#endif

@@ -1,10 +1,8 @@
 /* The CPU behind one table: every SIMD kernel of the engine, with a scalar twin.
 **
 ** The table is chosen once (CPUID and XGETBV) and filled scalar first, then upwards. Kernels are called per block or
-** per
-** row of work, never per element. Twins agree bit for bit: integer kernels are equal, float kernels use the same lanes
-** in
-** the same order without fused multiply-add (-ffp-contract=off), so answers do not depend on the machine.
+** per row of work, never per element. Twins agree bit for bit: integer kernels are equal, float kernels use the same
+** lanes in the same order without fused multiply-add (-ffp-contract=off), so answers do not depend on the machine.
 ** The level can be capped for tests by shx_kernels_cap or the environment variable SHARDEX_SIMD (scalar, avx2).
 */
 #ifndef SHX_KERNELS_H
@@ -25,35 +23,31 @@ typedef struct shx_factor_scale {
 } shx_factor_scale;
 
 /* What turns table sums into lower bounds of squared distances, for one query and one run:
-** ip = lut_step × sum + lut_bias;  bound = add + offset + mul × (ip + shift). */
+** ip = lut_step × sum + lut_bias;  bound = (add + offset) + mul × (ip + shift). */
 typedef struct shx_bound {
     float lut_step, lut_bias; /* decode a table sum into <bits, query> */
     float offset;             /* |query - centroid|², less the rounding slack of the factors */
-    float shift;              /* -sum(query)/2 + epsilon × 0.302 × |query - centroid| */
+    float shift;              /* -sum(query)/2 + epsilon × deviation × |query - centroid| (see quantizer.h) */
     float threshold;          /* postings whose bound is below it pass */
 } shx_bound;
 
 typedef struct shx_kernels {
     shx_simd_level level;
-    const char *name;
+    const char *name; /* as in SHARDEX_SIMD */
 
-    /* Exact arithmetic, in double, in 16 lanes (lane i sums the elements i mod 16 in order; lanes
-    *are added pairwise:
-    ** 8+8, 4+4, 2+2, 1+1). Vectors are unaligned, dim ≥ 1. */
+    /* Exact arithmetic, in double, in 16 lanes (lane i sums the elements i mod 16 in order; the lanes are added
+    ** pairwise: 8+8, 4+4, 2+2, 1+1). Vectors are unaligned, dim ≥ 1. */
     double (*l2_squared)(const float *a, const float *b, size_t dim); /* Σ (a-b)² */
     double (*dot)(const float *a, const float *b, size_t dim);        /* Σ a·b */
     /* Σ (a·scale_a - b·scale_b)²: twice the cosine distance when the scales are 1/|a| and 1/|b|. */
     double (*l2_squared_scaled)(const float *a, double scale_a, const float *b, double scale_b, size_t dim);
 
-    /* Float arithmetic over code dimensions (dim a multiple of 16, 16 lanes as above but in float).
-     */
+    /* Σ (a-b)² over code dimensions (dim a multiple of 16), 16 lanes as above but in float. */
     float (*code_l2_squared)(const float *a, const float *b, size_t dim);
 
-    /* One block of 32 postings (format: quantizer.h). Writes <bits, query> of each posting, decoded
-    *by the bound's lut
-    ** members, to ret_ip and returns the mask of postings whose lower bound is below
-    *bound->threshold (bit i = posting i;
-    ** a NaN bound passes). dim ≤ 65536; `lut` holds dim/4 × 16 bytes. */
+    /* One block of 32 postings (format: quantizer.h). Returns the mask of postings whose lower bound is below
+    ** bound->threshold (bit i = posting i; a NaN bound passes). When it is not 0, writes <bits, query> of all 32
+    ** postings, decoded by the bound's lut members, to ret_ip. dim ≤ 65536; `lut` holds dim/4 × 16 bytes. */
     uint32_t (*scan_block)(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
                            const shx_bound *bound, float ret_ip[32]);
 
@@ -61,13 +55,11 @@ typedef struct shx_kernels {
     void (*bound_block)(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
                         const shx_bound *bound, float ret_bounds[32]);
 
-    /* <code, query> of a refine code: `bytes` (a multiple of 32) bytes, each two 4-bit values;
-    *query_low goes with the low
-    ** nibbles, query_high with the high ones, values -127 … 127. Exact for bytes ≤ 32768. */
+    /* <code, query> of a refine code: `bytes` (a multiple of 32) bytes, each two 4-bit values; query_low goes with the
+    ** low nibbles, query_high with the high ones, values -127 … 127. Exact for bytes ≤ 32768. */
     int32_t (*refine_dot)(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes);
 
-    /* Dot products of `rows` (1 … 6) rows with 16 centroids stored interleaved (panel[d × 16 + j]
-    *is dimension d of
+    /* Dot products of `rows` (1 … 6) rows with 16 centroids stored interleaved (panel[d × 16 + j] is dimension d of
     ** centroid j): ret[r × 16 + j], each one summed over d = 0 … dim-1 in order, in float. */
     void (*dot_panel)(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret);
 } shx_kernels;
@@ -75,10 +67,10 @@ typedef struct shx_kernels {
 /* The table for this machine; the same pointer until shx_kernels_cap. */
 const shx_kernels *shx_kernels_get(void);
 
-/* The table of one level, or NULL when this CPU lacks it: for tests that compare twins. */
+/* The table of one level, or NULL when this CPU lacks it: for tests that compare twins. No cap applies. */
 const shx_kernels *shx_kernels_at(shx_simd_level level);
 
-/* Caps the level that shx_kernels_get gives from now on. */
+/* Caps the level that shx_kernels_get gives from now on. SHARDEX_SIMD caps it as well: the lower one counts. */
 void shx_kernels_cap(shx_simd_level level);
 
 #endif

@@ -1,0 +1,320 @@
+#include "kernels_levels.h"
+
+#if SHX_HAVE_AVX2
+
+#include <assert.h>
+#include <immintrin.h>
+#include <string.h>
+
+SHX_TARGET_AVX2
+
+/* The 16 double lanes of the exact kernels. */
+typedef struct avx2_lanes {
+    __m256d a, b, c, d;
+} avx2_lanes;
+
+static inline avx2_lanes avx2_lanes_zero(void) {
+    __m256d zero = _mm256_setzero_pd();
+    return (avx2_lanes){zero, zero, zero, zero};
+}
+
+static inline double avx2_lanes_fold(avx2_lanes lanes) {
+    __m256d four = _mm256_add_pd(_mm256_add_pd(lanes.a, lanes.c), _mm256_add_pd(lanes.b, lanes.d));
+    __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+
+static inline __m256d avx2_widen(const float *at) { return _mm256_cvtps_pd(_mm_loadu_ps(at)); }
+
+static inline __m256d avx2_add_square(__m256d sum, const float *a, const float *b) {
+    __m256d difference = _mm256_sub_pd(avx2_widen(a), avx2_widen(b));
+    return _mm256_add_pd(sum, _mm256_mul_pd(difference, difference));
+}
+
+static inline avx2_lanes avx2_l2_step(avx2_lanes sum, const float *a, const float *b) {
+    sum.a = avx2_add_square(sum.a, a, b);
+    sum.b = avx2_add_square(sum.b, a + 4, b + 4);
+    sum.c = avx2_add_square(sum.c, a + 8, b + 8);
+    sum.d = avx2_add_square(sum.d, a + 12, b + 12);
+    return sum;
+}
+
+/* The last dim mod 16 elements go through zero-padded copies: zeros leave every lane as it is. */
+static double avx2_l2_squared(const float *a, const float *b, size_t dim) {
+    avx2_lanes sum = avx2_lanes_zero();
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) sum = avx2_l2_step(sum, a + i, b + i);
+    if (i < dim) {
+        float tail_a[16] = {0}, tail_b[16] = {0};
+        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
+        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
+        sum = avx2_l2_step(sum, tail_a, tail_b);
+    }
+    return avx2_lanes_fold(sum);
+}
+
+static inline __m256d avx2_add_product(__m256d sum, const float *a, const float *b) {
+    return _mm256_add_pd(sum, _mm256_mul_pd(avx2_widen(a), avx2_widen(b)));
+}
+
+static inline avx2_lanes avx2_dot_step(avx2_lanes sum, const float *a, const float *b) {
+    sum.a = avx2_add_product(sum.a, a, b);
+    sum.b = avx2_add_product(sum.b, a + 4, b + 4);
+    sum.c = avx2_add_product(sum.c, a + 8, b + 8);
+    sum.d = avx2_add_product(sum.d, a + 12, b + 12);
+    return sum;
+}
+
+static double avx2_dot(const float *a, const float *b, size_t dim) {
+    avx2_lanes sum = avx2_lanes_zero();
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) sum = avx2_dot_step(sum, a + i, b + i);
+    if (i < dim) {
+        float tail_a[16] = {0}, tail_b[16] = {0};
+        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
+        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
+        sum = avx2_dot_step(sum, tail_a, tail_b);
+    }
+    return avx2_lanes_fold(sum);
+}
+
+static inline __m256d avx2_add_scaled(__m256d sum, const float *a, __m256d scale_a, const float *b, __m256d scale_b) {
+    __m256d scaled_a = _mm256_mul_pd(avx2_widen(a), scale_a), scaled_b = _mm256_mul_pd(avx2_widen(b), scale_b);
+    __m256d difference = _mm256_sub_pd(scaled_a, scaled_b);
+    return _mm256_add_pd(sum, _mm256_mul_pd(difference, difference));
+}
+
+static inline avx2_lanes avx2_scaled_step(avx2_lanes sum, const float *a, __m256d scale_a, const float *b,
+                                          __m256d scale_b) {
+    sum.a = avx2_add_scaled(sum.a, a, scale_a, b, scale_b);
+    sum.b = avx2_add_scaled(sum.b, a + 4, scale_a, b + 4, scale_b);
+    sum.c = avx2_add_scaled(sum.c, a + 8, scale_a, b + 8, scale_b);
+    sum.d = avx2_add_scaled(sum.d, a + 12, scale_a, b + 12, scale_b);
+    return sum;
+}
+
+static double avx2_l2_squared_scaled(const float *a, double scale_a, const float *b, double scale_b, size_t dim) {
+    avx2_lanes sum = avx2_lanes_zero();
+    __m256d all_a = _mm256_set1_pd(scale_a), all_b = _mm256_set1_pd(scale_b);
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) sum = avx2_scaled_step(sum, a + i, all_a, b + i, all_b);
+    if (i < dim) {
+        float tail_a[16] = {0}, tail_b[16] = {0};
+        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
+        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
+        sum = avx2_scaled_step(sum, tail_a, all_a, tail_b, all_b);
+    }
+    return avx2_lanes_fold(sum);
+}
+
+static float avx2_code_l2_squared(const float *a, const float *b, size_t dim) {
+    assert(dim % 16 == 0);
+    __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
+    for (size_t i = 0; i < dim; i += 16) {
+        __m256 first = _mm256_sub_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i));
+        __m256 second = _mm256_sub_ps(_mm256_loadu_ps(a + i + 8), _mm256_loadu_ps(b + i + 8));
+        low = _mm256_add_ps(low, _mm256_mul_ps(first, first));
+        high = _mm256_add_ps(high, _mm256_mul_ps(second, second));
+    }
+    __m256 eight = _mm256_add_ps(low, high);
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+/* Table sums of 32 postings, eight to a register: u16 while a chunk is added up, u32 after. */
+typedef struct avx2_sums {
+    __m256i rows0, rows8, rows16, rows24;
+} avx2_sums;
+
+/* Adds the table bytes of two groups (32 bytes of block). Registers rows0 and rows16 take whole u16 pairs of bytes,
+** rows8 and rows24 only the odd bytes; avx2_add_chunk takes the odd ones out of the pairs again. */
+static inline avx2_sums avx2_scan_step(avx2_sums sum, const uint8_t *code, const uint8_t *lut) {
+    const __m256i nibble = _mm256_set1_epi8(15);
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)code), table = _mm256_loadu_si256((const __m256i *)lut);
+    __m256i low = _mm256_shuffle_epi8(table, _mm256_and_si256(bytes, nibble));
+    __m256i high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble));
+    sum.rows0 = _mm256_add_epi16(sum.rows0, low);
+    sum.rows8 = _mm256_add_epi16(sum.rows8, _mm256_srli_epi16(low, 8));
+    sum.rows16 = _mm256_add_epi16(sum.rows16, high);
+    sum.rows24 = _mm256_add_epi16(sum.rows24, _mm256_srli_epi16(high, 8));
+    return sum;
+}
+
+/* The two halves of a register hold even and odd groups of the same eight postings: adds both, unsigned. */
+static inline __m256i avx2_add_chunk(__m256i sum, __m256i chunk) {
+    __m128i both = _mm_add_epi16(_mm256_castsi256_si128(chunk), _mm256_extracti128_si256(chunk, 1));
+    return _mm256_add_epi32(sum, _mm256_cvtepu16_epi32(both));
+}
+
+static inline avx2_sums avx2_block_sums(const uint8_t *block, const uint8_t *lut, size_t dim) {
+    assert(dim % 16 == 0 && dim <= 65536);
+    const __m256i zero = _mm256_setzero_si256();
+    avx2_sums sum = {zero, zero, zero, zero};
+    for (size_t at = 0; at < dim * 4;) {
+        avx2_sums chunk = {zero, zero, zero, zero};
+        size_t end = at + SHX_SCAN_CHUNK * 4 < dim * 4 ? at + SHX_SCAN_CHUNK * 4 : dim * 4;
+        for (; at < end; at += 64) {
+            chunk = avx2_scan_step(chunk, block + at, lut + at);
+            chunk = avx2_scan_step(chunk, block + at + 32, lut + at + 32);
+        }
+        chunk.rows0 = _mm256_sub_epi16(chunk.rows0, _mm256_slli_epi16(chunk.rows8, 8));
+        chunk.rows16 = _mm256_sub_epi16(chunk.rows16, _mm256_slli_epi16(chunk.rows24, 8));
+        sum.rows0 = avx2_add_chunk(sum.rows0, chunk.rows0);
+        sum.rows8 = avx2_add_chunk(sum.rows8, chunk.rows8);
+        sum.rows16 = avx2_add_chunk(sum.rows16, chunk.rows16);
+        sum.rows24 = avx2_add_chunk(sum.rows24, chunk.rows24);
+    }
+    return sum;
+}
+
+static inline __m256 avx2_ip(__m256i sum, const shx_bound *bound) {
+    __m256 scaled = _mm256_mul_ps(_mm256_set1_ps(bound->lut_step), _mm256_cvtepi32_ps(sum));
+    return _mm256_add_ps(scaled, _mm256_set1_ps(bound->lut_bias));
+}
+
+static inline __m256 avx2_factor(const uint8_t *at, float min, float step) {
+    __m256i number = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)at));
+    return _mm256_add_ps(_mm256_set1_ps(min), _mm256_mul_ps(_mm256_set1_ps(step), _mm256_cvtepi32_ps(number)));
+}
+
+/* The bounds of eight postings; `factors` points at the add factor of the first one. */
+static inline __m256 avx2_bound(const uint8_t *factors, __m256 ip, const shx_factor_scale *scale,
+                                const shx_bound *bound) {
+    __m256 add = avx2_factor(factors, scale->add_min, scale->add_step);
+    __m256 mul = avx2_factor(factors + 64, scale->mul_min, scale->mul_step);
+    __m256 rest = _mm256_mul_ps(mul, _mm256_add_ps(ip, _mm256_set1_ps(bound->shift)));
+    return _mm256_add_ps(_mm256_add_ps(add, _mm256_set1_ps(bound->offset)), rest);
+}
+
+static inline uint32_t avx2_pass(__m256 value, const shx_bound *bound) {
+    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(value, _mm256_set1_ps(bound->threshold), _CMP_NGE_UQ));
+}
+
+static uint32_t avx2_scan_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
+                                const shx_bound *bound, float ret_ip[32]) {
+    avx2_sums sum = avx2_block_sums(block, lut, dim);
+    const uint8_t *factors = block + dim * 4;
+    __m256 ip0 = avx2_ip(sum.rows0, bound), ip8 = avx2_ip(sum.rows8, bound);
+    __m256 ip16 = avx2_ip(sum.rows16, bound), ip24 = avx2_ip(sum.rows24, bound);
+    uint32_t mask = avx2_pass(avx2_bound(factors, ip0, scale, bound), bound);
+    mask |= avx2_pass(avx2_bound(factors + 16, ip8, scale, bound), bound) << 8;
+    mask |= avx2_pass(avx2_bound(factors + 32, ip16, scale, bound), bound) << 16;
+    mask |= avx2_pass(avx2_bound(factors + 48, ip24, scale, bound), bound) << 24;
+    if (mask == 0) return 0;
+    _mm256_storeu_ps(ret_ip, ip0);
+    _mm256_storeu_ps(ret_ip + 8, ip8);
+    _mm256_storeu_ps(ret_ip + 16, ip16);
+    _mm256_storeu_ps(ret_ip + 24, ip24);
+    return mask;
+}
+
+static void avx2_bound_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
+                             const shx_bound *bound, float ret_bounds[32]) {
+    avx2_sums sum = avx2_block_sums(block, lut, dim);
+    const uint8_t *factors = block + dim * 4;
+    _mm256_storeu_ps(ret_bounds, avx2_bound(factors, avx2_ip(sum.rows0, bound), scale, bound));
+    _mm256_storeu_ps(ret_bounds + 8, avx2_bound(factors + 16, avx2_ip(sum.rows8, bound), scale, bound));
+    _mm256_storeu_ps(ret_bounds + 16, avx2_bound(factors + 32, avx2_ip(sum.rows16, bound), scale, bound));
+    _mm256_storeu_ps(ret_bounds + 24, avx2_bound(factors + 48, avx2_ip(sum.rows24, bound), scale, bound));
+}
+
+/* A pair of products is at most 2 × 15 × 127 and i16 holds eight of those; every step is folded into i32 at once. */
+static int32_t avx2_refine_dot(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes) {
+    assert(bytes % 32 == 0 && bytes <= 32768);
+    const __m256i nibble = _mm256_set1_epi8(15), one = _mm256_set1_epi16(1);
+    __m256i sum = _mm256_setzero_si256();
+    for (size_t i = 0; i < bytes; i += 32) {
+        __m256i both = _mm256_loadu_si256((const __m256i *)(code + i));
+        __m256i low = _mm256_and_si256(both, nibble), high = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
+        low = _mm256_maddubs_epi16(low, _mm256_loadu_si256((const __m256i *)(query_low + i)));
+        high = _mm256_maddubs_epi16(high, _mm256_loadu_si256((const __m256i *)(query_high + i)));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(low, high), one));
+    }
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
+}
+
+/* One row's two registers of sums; twelve of them, the panel's two and a broadcast fill the register file. */
+typedef struct avx2_panel_row {
+    __m256 low, high;
+} avx2_panel_row;
+
+static inline avx2_panel_row avx2_panel_add(avx2_panel_row sum, const float *value, __m256 low, __m256 high) {
+    __m256 all = _mm256_broadcast_ss(value);
+    sum.low = _mm256_add_ps(sum.low, _mm256_mul_ps(all, low));
+    sum.high = _mm256_add_ps(sum.high, _mm256_mul_ps(all, high));
+    return sum;
+}
+
+static inline void avx2_panel_store(avx2_panel_row sum, float *ret) {
+    _mm256_storeu_ps(ret, sum.low);
+    _mm256_storeu_ps(ret + 8, sum.high);
+}
+
+static void avx2_panel6(const float *const row[6], const float *panel, size_t dim, float *ret) {
+    const avx2_panel_row zero = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    avx2_panel_row sum0 = zero, sum1 = zero, sum2 = zero, sum3 = zero, sum4 = zero, sum5 = zero;
+    const float *row0 = row[0], *row1 = row[1], *row2 = row[2], *row3 = row[3], *row4 = row[4], *row5 = row[5];
+    for (size_t d = 0; d < dim; d++) {
+        __m256 low = _mm256_loadu_ps(panel + d * 16), high = _mm256_loadu_ps(panel + d * 16 + 8);
+        sum0 = avx2_panel_add(sum0, row0 + d, low, high);
+        sum1 = avx2_panel_add(sum1, row1 + d, low, high);
+        sum2 = avx2_panel_add(sum2, row2 + d, low, high);
+        sum3 = avx2_panel_add(sum3, row3 + d, low, high);
+        sum4 = avx2_panel_add(sum4, row4 + d, low, high);
+        sum5 = avx2_panel_add(sum5, row5 + d, low, high);
+    }
+    avx2_panel_store(sum0, ret);
+    avx2_panel_store(sum1, ret + 16);
+    avx2_panel_store(sum2, ret + 32);
+    avx2_panel_store(sum3, ret + 48);
+    avx2_panel_store(sum4, ret + 64);
+    avx2_panel_store(sum5, ret + 80);
+}
+
+/* The assignment of a single point is common, so one row does not pay for six. */
+static void avx2_panel1(const float *row, const float *panel, size_t dim, float *ret) {
+    avx2_panel_row sum = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    for (size_t d = 0; d < dim; d++) {
+        sum = avx2_panel_add(sum, row + d, _mm256_loadu_ps(panel + d * 16), _mm256_loadu_ps(panel + d * 16 + 8));
+    }
+    avx2_panel_store(sum, ret);
+}
+
+static void avx2_dot_panel(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret) {
+    assert(rows >= 1 && rows <= 6);
+    if (rows == 6) {
+        avx2_panel6(row, panel, dim, ret);
+    } else if (rows == 1) {
+        avx2_panel1(row[0], panel, dim, ret);
+    } else {
+        const float *six[6];
+        float sums[6 * 16];
+        for (size_t r = 0; r < 6; r++) six[r] = row[r < rows ? r : 0];
+        avx2_panel6(six, panel, dim, sums);
+        memcpy(ret, sums, rows * 16 * sizeof *ret);
+    }
+}
+
+SHX_TARGET_END
+
+const shx_kernels shx_kernels_avx2 = {
+    .level = SHX_SIMD_AVX2,
+    .name = "avx2",
+    .l2_squared = avx2_l2_squared,
+    .dot = avx2_dot,
+    .l2_squared_scaled = avx2_l2_squared_scaled,
+    .code_l2_squared = avx2_code_l2_squared,
+    .scan_block = avx2_scan_block,
+    .bound_block = avx2_bound_block,
+    .refine_dot = avx2_refine_dot,
+    .dot_panel = avx2_dot_panel,
+};
+
+#else
+
+const shx_kernels shx_kernels_avx2 = {.level = SHX_SIMD_AVX2};
+
+#endif

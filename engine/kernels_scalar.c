@@ -1,0 +1,141 @@
+#include "kernels_levels.h"
+
+#include "bytes.h"
+
+#include <assert.h>
+
+/* The reference that every other level repeats bit for bit: same lanes, same order. */
+
+static double scalar_fold(double lane[16]) {
+    for (size_t width = 8; width > 0; width /= 2) {
+        for (size_t i = 0; i < width; i++) lane[i] += lane[i + width];
+    }
+    return lane[0];
+}
+
+/* One step takes up to 16 elements; a constant count lets the compiler use what vectors the baseline has. */
+static inline void scalar_l2_step(double lane[16], const float *a, const float *b, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        double difference = (double)a[i] - (double)b[i];
+        lane[i] += difference * difference;
+    }
+}
+
+static double scalar_l2_squared(const float *a, const float *b, size_t dim) {
+    double lane[16] = {0};
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) scalar_l2_step(lane, a + i, b + i, 16);
+    scalar_l2_step(lane, a + i, b + i, dim - i);
+    return scalar_fold(lane);
+}
+
+static inline void scalar_dot_step(double lane[16], const float *a, const float *b, size_t count) {
+    for (size_t i = 0; i < count; i++) lane[i] += (double)a[i] * (double)b[i];
+}
+
+static double scalar_dot(const float *a, const float *b, size_t dim) {
+    double lane[16] = {0};
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) scalar_dot_step(lane, a + i, b + i, 16);
+    scalar_dot_step(lane, a + i, b + i, dim - i);
+    return scalar_fold(lane);
+}
+
+static double scalar_l2_squared_scaled(const float *a, double scale_a, const float *b, double scale_b, size_t dim) {
+    double lane[16] = {0};
+    for (size_t i = 0; i < dim; i++) {
+        double difference = (double)a[i] * scale_a - (double)b[i] * scale_b;
+        lane[i % 16] += difference * difference;
+    }
+    return scalar_fold(lane);
+}
+
+static float scalar_code_l2_squared(const float *a, const float *b, size_t dim) {
+    assert(dim % 16 == 0);
+    float lane[16] = {0};
+    for (size_t i = 0; i < dim; i += 16) {
+        for (size_t j = 0; j < 16; j++) {
+            float difference = a[i + j] - b[i + j];
+            lane[j] += difference * difference;
+        }
+    }
+    for (size_t width = 8; width > 0; width /= 2) {
+        for (size_t i = 0; i < width; i++) lane[i] += lane[i + width];
+    }
+    return lane[0];
+}
+
+/* Byte j of a group holds the postings j/2 (j even) or 8 + j/2 (j odd), and the same + 16. */
+static void scalar_block_sums(const uint8_t *block, const uint8_t *lut, size_t dim, uint32_t sum[32]) {
+    assert(dim % 16 == 0 && dim <= 65536);
+    memset(sum, 0, 32 * sizeof *sum);
+    for (size_t at = 0; at < dim * 4; at += 16) {
+        for (size_t j = 0; j < 16; j++) {
+            size_t posting = j / 2 + j % 2 * 8;
+            sum[posting] += lut[at + (block[at + j] & 15)];
+            sum[posting + 16] += lut[at + (block[at + j] >> 4)];
+        }
+    }
+}
+
+static float scalar_ip(uint32_t sum, const shx_bound *bound) { return bound->lut_step * (float)sum + bound->lut_bias; }
+
+static float scalar_bound(const uint8_t *factors, size_t posting, float ip, const shx_factor_scale *scale,
+                          const shx_bound *bound) {
+    float add = scale->add_min + scale->add_step * (float)shx_get16(factors + 2 * posting);
+    float mul = scale->mul_min + scale->mul_step * (float)shx_get16(factors + 64 + 2 * posting);
+    return (add + bound->offset) + mul * (ip + bound->shift);
+}
+
+static uint32_t scalar_scan_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
+                                  const shx_bound *bound, float ret_ip[32]) {
+    uint32_t sum[32], mask = 0;
+    scalar_block_sums(block, lut, dim, sum);
+    for (size_t i = 0; i < 32; i++) {
+        float value = scalar_bound(block + dim * 4, i, scalar_ip(sum[i], bound), scale, bound);
+        mask |= (uint32_t)!(value >= bound->threshold) << i;
+    }
+    if (mask == 0) return 0;
+    for (size_t i = 0; i < 32; i++) ret_ip[i] = scalar_ip(sum[i], bound);
+    return mask;
+}
+
+static void scalar_bound_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
+                               const shx_bound *bound, float ret_bounds[32]) {
+    uint32_t sum[32];
+    scalar_block_sums(block, lut, dim, sum);
+    for (size_t i = 0; i < 32; i++) {
+        ret_bounds[i] = scalar_bound(block + dim * 4, i, scalar_ip(sum[i], bound), scale, bound);
+    }
+}
+
+static int32_t scalar_refine_dot(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes) {
+    assert(bytes % 32 == 0 && bytes <= 32768);
+    int32_t sum = 0;
+    for (size_t i = 0; i < bytes; i++) sum += (code[i] & 15) * query_low[i] + (code[i] >> 4) * query_high[i];
+    return sum;
+}
+
+static void scalar_dot_panel(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret) {
+    assert(rows >= 1 && rows <= 6);
+    for (size_t r = 0; r < rows; r++) {
+        float sum[16] = {0};
+        for (size_t d = 0; d < dim; d++) {
+            for (size_t j = 0; j < 16; j++) sum[j] += row[r][d] * panel[d * 16 + j];
+        }
+        memcpy(ret + r * 16, sum, sizeof sum);
+    }
+}
+
+const shx_kernels shx_kernels_scalar = {
+    .level = SHX_SIMD_SCALAR,
+    .name = "scalar",
+    .l2_squared = scalar_l2_squared,
+    .dot = scalar_dot,
+    .l2_squared_scaled = scalar_l2_squared_scaled,
+    .code_l2_squared = scalar_code_l2_squared,
+    .scan_block = scalar_scan_block,
+    .bound_block = scalar_bound_block,
+    .refine_dot = scalar_refine_dot,
+    .dot_panel = scalar_dot_panel,
+};

@@ -1,0 +1,325 @@
+#include "wal.h"
+
+#include "memory.h"
+
+#include <string.h>
+
+/* Up to this size a record is copied when it is loaded: a mapping costs more, and there is a limit to their number. */
+#define WAL_COPY_BYTES (1u << 20)
+
+static const uint8_t wal_magic[8] = {'r', 'e', 'c', 'o', 'r', 'd', 0, 1};
+
+/* The length of a record, or false when it overflows. */
+static bool wal_layout(uint64_t operations, uint64_t vectors, uint32_t dim, uint64_t *ret_operations_at,
+                       uint64_t *ret_length) {
+    uint64_t vector_bytes, operation_bytes, at, length;
+    if (!shx_mul(vectors, dim * sizeof(float), &vector_bytes)) return false;
+    if (!shx_mul(operations, SHX_OPERATION_BYTES, &operation_bytes)) return false;
+    if (!shx_add(vector_bytes, SHX_RECORD_BYTES + 63, &at)) return false;
+    at &= ~UINT64_C(63);
+    if (!shx_add(at, operation_bytes, &length) || !shx_add(length, 63, &length)) return false;
+    *ret_operations_at = at;
+    *ret_length = length & ~UINT64_C(63);
+    return true;
+}
+
+/* ---- reading ---- */
+
+shx_status shx_wal_header_check(const uint8_t bytes[SHX_RECORD_BYTES], uint64_t file, uint64_t offset, uint64_t size,
+                                uint32_t dim, shx_wal_entry *ret_entry) {
+    SHX_CHECK(memcmp(bytes, wal_magic, sizeof wal_magic) == 0, shx_corrupt("record magic"));
+    SHX_CHECK(shx_get64(bytes + 120) == shx_hash64(bytes, 120, offset), shx_corrupt("record header"));
+    shx_wal_entry entry = {.file = file,
+                           .offset = offset,
+                           .length = shx_get64(bytes + 8),
+                           .operation_count = shx_get64(bytes + 48),
+                           .vector_count = shx_get64(bytes + 56)};
+    memcpy(entry.commit.bytes, bytes + 16, 16);
+    memcpy(entry.parent.bytes, bytes + 32, 16);
+    uint64_t operations_at, length;
+    SHX_CHECK(entry.vector_count <= entry.operation_count && entry.operation_count < UINT32_MAX, shx_corrupt("counts"));
+    SHX_CHECK(wal_layout(entry.operation_count, entry.vector_count, dim, &operations_at, &length),
+              shx_corrupt("record length"));
+    SHX_CHECK(entry.length == length && shx_get64(bytes + 64) == operations_at, shx_corrupt("record length"));
+    SHX_CHECK(shx_span_fits(offset, length, 1, size), shx_corrupt("record beyond the file"));
+    *ret_entry = entry;
+    return SHX_OK;
+}
+
+/* Reads the header at *offset and visits it; SHX_NOTFOUND at the end of what is valid. */
+static shx_status wal_scan_one(shx_file *handle, uint64_t file, uint64_t size, uint32_t dim, uint64_t *offset,
+                               shx_wal_visit visit, void *context) {
+    uint8_t bytes[SHX_RECORD_BYTES];
+    shx_wal_entry entry;
+    SHX_CHECK(shx_span_fits(*offset, SHX_RECORD_BYTES, 1, size), SHX_NOTFOUND);
+    SHX_TRY(shx_file_read(handle, *offset, bytes, sizeof bytes));
+    bool unwritten = memcmp(bytes, wal_magic, sizeof wal_magic) != 0;
+    SHX_CHECK(!unwritten, SHX_NOTFOUND);
+    SHX_CHECK(shx_wal_header_check(bytes, file, *offset, size, dim, &entry) == SHX_OK, SHX_NOTFOUND);
+    SHX_TRY(visit(context, &entry));
+    *offset += entry.length;
+    return SHX_OK;
+}
+
+shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t dim, uint64_t *end,
+                        uint64_t *ret_size, shx_wal_visit visit, void *context) {
+    char name[SHX_FILE_NAME_MAX];
+    uint8_t header[SHX_HEADER_BYTES];
+    uint64_t size = 0, offset = *end;
+    shx_file *handle;
+    shx_file_name(SHX_FILE_WAL, file, name);
+    SHX_TRY(shx_file_open(store, name, SHX_OPEN_READ, &handle));
+    shx_status status = shx_file_size(handle, &size);
+    if (status == SHX_OK && offset == 0) {
+        status = shx_file_read(handle, 0, header, sizeof header);
+        if (status == SHX_OK) status = shx_header_check(header, SHX_FILE_WAL, uuid, file);
+        if (status == SHX_OK) offset = SHX_HEADER_BYTES;
+    }
+    while (status == SHX_OK) status = wal_scan_one(handle, file, size, dim, &offset, visit, context);
+    shx_file_close(handle);
+    *end = offset;
+    *ret_size = size;
+    return status == SHX_NOTFOUND ? SHX_OK : status;
+}
+
+static shx_status wal_fetch(shx_store *store, const shx_wal_entry *entry, shx_wal_record *record,
+                            const uint8_t **ret_bytes) {
+    char name[SHX_FILE_NAME_MAX];
+    shx_file *handle;
+    shx_file_name(SHX_FILE_WAL, entry->file, name);
+    SHX_TRY(shx_file_open(store, name, SHX_OPEN_READ, &handle));
+    shx_status status;
+    if (entry->length <= WAL_COPY_BYTES) {
+        record->copy = shx_alloc_aligned(entry->length, 1);
+        status = record->copy ? shx_file_read(handle, entry->offset, record->copy, entry->length) : SHX_NOMEM;
+        *ret_bytes = record->copy;
+    } else {
+        status = shx_file_map(handle, entry->offset, entry->length, &record->map);
+        *ret_bytes = record->map.bytes;
+    }
+    shx_file_close(handle);
+    return status;
+}
+
+static shx_status wal_check_body(const shx_wal_record *record, const shx_wal_entry *entry) {
+    uint64_t vectors = 0;
+    for (uint64_t i = 0; i < record->operation_count; i++) {
+        const uint8_t *bytes = record->operations + i * SHX_OPERATION_BYTES;
+        SHX_CHECK(bytes[0] >= SHX_OP_INSERT && bytes[0] <= SHX_OP_TOUCH, shx_corrupt("operation kind"));
+        if (bytes[0] != SHX_OP_INSERT && bytes[0] != SHX_OP_REPLACE) continue;
+        SHX_CHECK(vectors < entry->vector_count, shx_corrupt("vector count"));
+        const float *vector = record->vectors + vectors++ * record->dim;
+        SHX_CHECK(shx_hash64(vector, record->dim * sizeof(float), 0) == shx_get64(bytes + 16), shx_corrupt("vector"));
+    }
+    return vectors == entry->vector_count ? SHX_OK : shx_corrupt("vector count");
+}
+
+shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, uint32_t dim, shx_wal_record *ret_record) {
+    shx_wal_record record = {.operation_count = entry->operation_count, .dim = dim};
+    const uint8_t *bytes = NULL;
+    shx_wal_entry found;
+    shx_status status = wal_fetch(store, entry, &record, &bytes);
+    if (status == SHX_OK) {
+        status = shx_wal_header_check(bytes, entry->file, entry->offset, entry->offset + entry->length, dim, &found);
+    }
+    if (status == SHX_OK && !shx_id_equal(&found.commit, &entry->commit)) status = shx_corrupt("record changed");
+    if (status == SHX_OK) {
+        uint64_t size = found.operation_count * SHX_OPERATION_BYTES;
+        record.vectors = (const float *)(const void *)(bytes + SHX_RECORD_BYTES);
+        record.operations = bytes + shx_get64(bytes + 64);
+        if (shx_hash64(record.operations, size, entry->file) != shx_get64(bytes + 88)) {
+            status = shx_corrupt("operations");
+        }
+    }
+    if (status == SHX_OK) status = wal_check_body(&record, entry);
+    if (status == SHX_OK) {
+        *ret_record = record;
+    } else {
+        shx_wal_record_close(&record);
+    }
+    return status;
+}
+
+void shx_wal_record_close(shx_wal_record *record) {
+    shx_map_release(&record->map);
+    shx_free_aligned(record->copy);
+    record->copy = NULL;
+}
+
+shx_op shx_wal_operation(const shx_wal_record *record, uint64_t position, uint64_t *vector_position) {
+    const uint8_t *bytes = record->operations + position * SHX_OPERATION_BYTES;
+    shx_op op = {.kind = (shx_op_kind)bytes[0],
+                 .rowid = (int64_t)shx_get64(bytes + 8),
+                 .vector_hash = shx_get64(bytes + 16),
+                 .column_hash = shx_get64(bytes + 24)};
+    if (op.kind == SHX_OP_INSERT || op.kind == SHX_OP_REPLACE) {
+        op.vector = record->vectors + (*vector_position)++ * record->dim;
+    }
+    return op;
+}
+
+/* ---- writing ---- */
+
+#define WAL_BUFFER_BYTES (1u << 18)
+
+struct shx_wal_writer {
+    shx_file *file;
+    uint64_t id, end; /* where the next record goes */
+    uint32_t dim;
+    uint64_t operation_count, vector_count;
+    uint8_t *operations; /* of the record being written */
+    uint64_t operation_capacity;
+    uint8_t *buffer; /* vector bytes that are not written yet */
+    uint64_t buffered, written;
+};
+
+static shx_status wal_writer_create(shx_file *file, uint64_t id, uint64_t end, uint32_t dim,
+                                    shx_wal_writer **ret_writer) {
+    shx_wal_writer *writer = shx_alloc_zero(1, sizeof *writer);
+    uint8_t *buffer = shx_alloc(WAL_BUFFER_BYTES);
+    if (!writer || !buffer) {
+        shx_free(writer);
+        shx_free(buffer);
+        return SHX_NOMEM;
+    }
+    *writer = (shx_wal_writer){.file = file, .id = id, .end = end, .dim = dim, .buffer = buffer};
+    *ret_writer = writer;
+    return SHX_OK;
+}
+
+shx_status shx_wal_continue(shx_store *store, uint64_t file, uint64_t end, uint32_t dim, shx_wal_writer **ret_writer) {
+    char name[SHX_FILE_NAME_MAX];
+    uint64_t size = 0;
+    shx_file *handle;
+    shx_file_name(SHX_FILE_WAL, file, name);
+    SHX_TRY(shx_file_open(store, name, SHX_OPEN_APPEND, &handle));
+    shx_status status = shx_file_lock(handle, true);
+    if (status == SHX_OK) status = shx_file_size(handle, &size);
+    if (status == SHX_OK && size != end) status = SHX_BUSY;
+    if (status == SHX_OK) status = wal_writer_create(handle, file, end, dim, ret_writer);
+    if (status != SHX_OK) shx_file_close(handle);
+    return status;
+}
+
+shx_status shx_wal_create(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t dim,
+                          shx_wal_writer **ret_writer) {
+    char name[SHX_FILE_NAME_MAX];
+    uint8_t header[SHX_HEADER_BYTES];
+    shx_file *handle;
+    shx_file_name(SHX_FILE_WAL, file, name);
+    SHX_TRY(shx_file_open(store, name, SHX_OPEN_CREATE, &handle));
+    shx_header_put(header, SHX_FILE_WAL, uuid, file);
+    shx_status status = shx_file_lock(handle, true);
+    if (status == SHX_OK) status = shx_file_write(handle, 0, header, sizeof header);
+    if (status == SHX_OK) status = wal_writer_create(handle, file, SHX_HEADER_BYTES, dim, ret_writer);
+    if (status != SHX_OK) shx_file_close(handle);
+    return status;
+}
+
+void shx_wal_writer_close(shx_wal_writer *writer) {
+    if (!writer) return;
+    shx_file_close(writer->file);
+    shx_free(writer->operations);
+    shx_free(writer->buffer);
+    shx_free(writer);
+}
+
+uint64_t shx_wal_writer_file(const shx_wal_writer *writer) { return writer->id; }
+uint64_t shx_wal_writer_end(const shx_wal_writer *writer) { return writer->end; }
+
+shx_status shx_wal_begin(shx_wal_writer *writer) {
+    writer->operation_count = writer->vector_count = writer->buffered = writer->written = 0;
+    return SHX_OK;
+}
+
+static shx_status wal_flush_vectors(shx_wal_writer *writer) {
+    uint64_t at = writer->end + SHX_RECORD_BYTES + writer->written;
+    SHX_TRY(shx_file_write(writer->file, at, writer->buffer, writer->buffered));
+    writer->written += writer->buffered;
+    writer->buffered = 0;
+    return SHX_OK;
+}
+
+static shx_status wal_put_vector(shx_wal_writer *writer, const float *vector) {
+    uint64_t size = writer->dim * sizeof(float);
+    if (writer->buffered + size > WAL_BUFFER_BYTES) SHX_TRY(wal_flush_vectors(writer));
+    if (size > WAL_BUFFER_BYTES) {
+        uint64_t at = writer->end + SHX_RECORD_BYTES + writer->written;
+        SHX_TRY(shx_file_write(writer->file, at, vector, size));
+        writer->written += size;
+    } else {
+        memcpy(writer->buffer + writer->buffered, vector, size);
+        writer->buffered += size;
+    }
+    writer->vector_count++;
+    return SHX_OK;
+}
+
+shx_status shx_wal_put(shx_wal_writer *writer, const shx_op *op) {
+    SHX_TRY(shx_grow((void **)&writer->operations, &writer->operation_capacity, writer->operation_count + 1,
+                     SHX_OPERATION_BYTES));
+    uint8_t *bytes = writer->operations + writer->operation_count * SHX_OPERATION_BYTES;
+    if (op->vector) SHX_TRY(wal_put_vector(writer, op->vector));
+    memset(bytes, 0, SHX_OPERATION_BYTES);
+    bytes[0] = (uint8_t)op->kind;
+    shx_put64(bytes + 8, (uint64_t)op->rowid);
+    shx_put64(bytes + 16, op->vector_hash);
+    shx_put64(bytes + 24, op->column_hash);
+    writer->operation_count++;
+    return SHX_OK;
+}
+
+static void wal_put_header(const shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at,
+                           uint8_t bytes[SHX_RECORD_BYTES]) {
+    memset(bytes, 0, SHX_RECORD_BYTES);
+    memcpy(bytes, wal_magic, sizeof wal_magic);
+    shx_put64(bytes + 8, entry->length);
+    memcpy(bytes + 16, entry->commit.bytes, 16);
+    memcpy(bytes + 32, entry->parent.bytes, 16);
+    shx_put64(bytes + 48, entry->operation_count);
+    shx_put64(bytes + 56, entry->vector_count);
+    shx_put64(bytes + 64, operations_at);
+    uint64_t size = entry->operation_count * SHX_OPERATION_BYTES;
+    shx_put64(bytes + 88, shx_hash64(writer->operations, size, writer->id));
+    shx_put64(bytes + 120, shx_hash64(bytes, 120, entry->offset));
+}
+
+/* A small record goes out with one write; of a larger one the header is the last write. */
+static shx_status wal_write_record(shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at) {
+    uint8_t header[SHX_RECORD_BYTES];
+    wal_put_header(writer, entry, operations_at, header);
+    uint64_t size = entry->operation_count * SHX_OPERATION_BYTES;
+    if (writer->written == 0 && entry->length <= WAL_BUFFER_BYTES) {
+        uint8_t *record = shx_alloc_zero(entry->length, 1);
+        SHX_CHECK(record, SHX_NOMEM);
+        memcpy(record, header, sizeof header);
+        memcpy(record + SHX_RECORD_BYTES, writer->buffer, writer->buffered);
+        if (size) memcpy(record + operations_at, writer->operations, size);
+        shx_status status = shx_file_write(writer->file, entry->offset, record, entry->length);
+        shx_free(record);
+        return status;
+    }
+    static const uint8_t zeros[64];
+    uint64_t padding = entry->length - operations_at - size;
+    SHX_TRY(wal_flush_vectors(writer));
+    SHX_TRY(shx_file_write(writer->file, entry->offset + operations_at, writer->operations, size));
+    SHX_TRY(shx_file_write(writer->file, entry->offset + operations_at + size, zeros, padding));
+    return shx_file_write(writer->file, entry->offset, header, sizeof header);
+}
+
+shx_status shx_wal_finish(shx_wal_writer *writer, const shx_id *commit, const shx_id *parent,
+                          shx_wal_entry *ret_entry) {
+    shx_wal_entry entry = {.commit = *commit,
+                           .parent = *parent,
+                           .file = writer->id,
+                           .offset = writer->end,
+                           .operation_count = writer->operation_count,
+                           .vector_count = writer->vector_count};
+    uint64_t operations_at;
+    SHX_CHECK(wal_layout(entry.operation_count, entry.vector_count, writer->dim, &operations_at, &entry.length),
+              SHX_FULL);
+    SHX_TRY(wal_write_record(writer, &entry, operations_at));
+    writer->end += entry.length;
+    *ret_entry = entry;
+    return SHX_OK;
+}

@@ -1,0 +1,107 @@
+/* The write-ahead log: records "from commit P, these operations lead to commit C". Records form a tree; which branch
+** is the
+** table's history only the database's state row can tell. A transaction that did not commit is a dead branch.
+**
+** FORMAT of a WAL file: the common header (container.h), then records, each at a multiple of 64 and right after the one
+** before. FORMAT of a record, offsets within it:
+**
+**     offset  size    meaning
+**     0       8       magic "record\0\1"
+**     8       8       length of the record, a multiple of 64
+**     16      16      C, its own commit id
+**     32      16      P, its parent's commit id
+**     48      8       number of operations n
+**     56      8       number of vectors m ≤ n (one for each INSERT and REPLACE, in their order)
+**     64      8       offset of the operations, 128 + 4 × dim × m rounded up to a multiple of 64
+**     72      8       encoding id of the codes, 0: none (unrouted)
+**     80      8       offset of the codes, 0: none
+**     88      8       XXH3-64 of the operations' bytes, seeded with the file id
+**     96      8       file and offset of the parent record when it is known: file id,
+**     104     8       offset (0, 0: unknown); a hint only
+**     112     8       zero
+**     120     8       XXH3-64 of the bytes 0 … 119, seeded with the record's offset in the file
+**     128     …       m vectors, little-endian f32, dim each
+**     …       32 × n  operations: u8 kind, 7 zero bytes, i64 rowid, u64 hash of the vector, u64 hash of the columns
+**
+** A record is valid if and only if: (1) magic and header checksum match; (2) its length is what n, m and dim make it,
+** and
+** ends inside the file; (3) the checksum of the operations matches, kinds are known, and m of them have vectors; (4)
+** every
+** vector matches its operation's hash. (1) and (2) are tested when the file is scanned, (3) and (4) when it is loaded.
+**
+** Writer: the record's body first, its header last, never over what is there; a process appends only to a file that it
+** holds
+** the exclusive lock of and whose records are valid to the end, else it starts a new file. Reader: scans to the first
+** invalid
+** record, and comes back there when the file has grown: a bad tail is never taken for final.
+*/
+#ifndef SHX_WAL_H
+#define SHX_WAL_H
+
+#include "container.h"
+#include "os.h"
+#include "pending.h"
+
+#include <stdbool.h>
+
+#define SHX_RECORD_BYTES 128
+#define SHX_OPERATION_BYTES 32
+
+/* Where a record stands and what its header says. */
+typedef struct shx_wal_entry {
+    shx_id commit, parent;
+    uint64_t file, offset, length;
+    uint64_t operation_count, vector_count;
+} shx_wal_entry;
+
+typedef shx_status (*shx_wal_visit)(void *context, const shx_wal_entry *entry);
+
+/* Visits the records of a WAL file from *end on (0 = from its start) and advances *end behind the last valid one.
+** *ret_size
+** is the size of the file: more than *end means a bad or unfinished tail. */
+shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t dim, uint64_t *end,
+                        uint64_t *ret_size, shx_wal_visit visit, void *context);
+
+/* Decodes a record header of a file of `size` bytes; SHX_CORRUPT unless it is valid ((1) and (2) above). */
+shx_status shx_wal_header_check(const uint8_t bytes[SHX_RECORD_BYTES], uint64_t file, uint64_t offset, uint64_t size,
+                                uint32_t dim, shx_wal_entry *ret_entry);
+
+/* A loaded record: operations decoded one by one, vectors in place. */
+typedef struct shx_wal_record {
+    uint64_t operation_count;
+    const uint8_t *operations;
+    const float *vectors;
+    uint32_t dim;
+    shx_map map;   /* owner of the bytes, or */
+    uint8_t *copy; /* owner of the bytes (shx_free_aligned) */
+} shx_wal_record;
+
+/* Loads and fully validates a record. Small ones are copied to the heap, large ones mapped. */
+shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, uint32_t dim, shx_wal_record *ret_record);
+void shx_wal_record_close(shx_wal_record *record);
+
+/* Operation `position` of a loaded record. Vectors are handed out in order, so walk from 0 and keep *vector_position. */
+shx_op shx_wal_operation(const shx_wal_record *record, uint64_t position, uint64_t *vector_position);
+
+/* A WAL file that this process appends to. */
+typedef struct shx_wal_writer shx_wal_writer;
+
+/* Continues the file `file` if it can be locked and is valid to its end (`end`, as scanned); SHX_BUSY otherwise. */
+shx_status shx_wal_continue(shx_store *store, uint64_t file, uint64_t end, uint32_t dim, shx_wal_writer **ret_writer);
+
+/* Starts the new file `file`, locked. SHX_BUSY when the name exists. */
+shx_status shx_wal_create(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t dim,
+                          shx_wal_writer **ret_writer);
+void shx_wal_writer_close(shx_wal_writer *writer);
+
+uint64_t shx_wal_writer_file(const shx_wal_writer *writer);
+uint64_t shx_wal_writer_end(const shx_wal_writer *writer);
+
+/* Appends a record in three steps: vectors and operations as they come, the header at the end. Until shx_wal_finish
+** nothing
+** is valid; after a failure or shx_wal_begin again the unfinished bytes are overwritten, which nobody has read. */
+shx_status shx_wal_begin(shx_wal_writer *writer);
+shx_status shx_wal_put(shx_wal_writer *writer, const shx_op *op);
+shx_status shx_wal_finish(shx_wal_writer *writer, const shx_id *commit, const shx_id *parent, shx_wal_entry *ret_entry);
+
+#endif

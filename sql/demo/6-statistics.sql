@@ -1,0 +1,6 @@
+-- What the index consists of now.
+.mode column
+.headers on
+.print
+.print '== The index, from shardex_info =='
+SELECT key AS name, value FROM json_each(shardex_info('words'));

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""Runs SQL in the sqlite3 shell with the extension loaded and compares the transcript with what is expected.
+
+usage: run_sql.py [--update] EXTENSION SCRIPT.sql     compares with SCRIPT.out
+       run_sql.py [--update] EXTENSION README.md      runs each ```sql block; the ```text block after it is expected
+
+A transcript holds each statement as it was typed (.echo), what it printed, and its error message. Each run starts in an
+empty folder of its own with the database `test.db`; the blocks of a README share one, in order. With --update the
+expected text is replaced by what was seen: read the difference before you believe it.
+"""
+import difflib
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+# Where an error stands depends on the version of the shell; what it says does not.
+ERROR_PREFIX = re.compile(r"^(?:Runtime|Parse) error(?: near line \d+)?: |^Error: near line \d+: ", re.M)
+ERROR_MARKER = re.compile(r"^.*\n *\^--- error here\n", re.M)
+BLOCKS = re.compile(r"```sql\n(.*?)```\n\n```text\n(.*?)```", re.S)
+
+
+def shell(extension, script):
+    """What the shell prints, errors in place (stdbuf keeps the two streams in order)."""
+    with tempfile.TemporaryDirectory() as folder:
+        load = ".load " + str(pathlib.Path(extension).resolve().with_suffix("")) + "\n"
+        command = ["stdbuf", "-o0", "sqlite3", "-batch", "-init", "/dev/null", "test.db"]
+        run = subprocess.run(command, cwd=folder, text=True, input=load + script, timeout=300, check=False,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if run.returncode < 0:
+        return run.stdout + f"(the shell was ended by signal {-run.returncode})\n"
+    return ERROR_PREFIX.sub("Error: ", ERROR_MARKER.sub("", run.stdout))
+
+
+def compare(name, expected, seen):
+    names = name + " expected", "seen"
+    sys.stdout.writelines(difflib.unified_diff(expected.splitlines(True), seen.splitlines(True), *names))
+    return expected == seen
+
+
+def run_script(extension, path, update):
+    expected_path = path.with_suffix(".out")
+    seen = shell(extension, ".echo on\n" + path.read_text(encoding="utf-8"))
+    if update:
+        expected_path.write_text(seen, encoding="utf-8")
+    return compare(path.name, expected_path.read_text(encoding="utf-8"), seen)
+
+
+def run_readme(extension, path, update):
+    text = path.read_text(encoding="utf-8")
+    blocks = BLOCKS.findall(text)
+    mark = "-- end of block --"
+    output = shell(extension, ".mode table\n" + "".join(f"{sql}.print {mark}\n" for sql, _ in blocks))
+    seen = output.split(mark + "\n")[:-1]
+    if len(seen) != len(blocks) or not blocks:
+        print(f"{path.name}: {len(blocks)} blocks, {len(seen)} of them ran:\n{output}")
+        return False
+    if update:
+        answers = iter(seen)
+        path.write_text(BLOCKS.sub(lambda found: f"```sql\n{found.group(1)}```\n\n```text\n{next(answers)}```", text),
+                        encoding="utf-8")
+        return True
+    return all([compare(f"{path.name}, block {number},", expected, one)
+                for number, ((_, expected), one) in enumerate(zip(blocks, seen), 1)])
+
+
+def main():
+    words = [word for word in sys.argv[1:] if word != "--update"]
+    extension, path = words[0], pathlib.Path(words[1])
+    run = run_readme if path.suffix == ".md" else run_script
+    return 0 if run(extension, path, "--update" in sys.argv) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

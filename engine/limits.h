@@ -11,4 +11,8 @@
 #define SHX_ROUTED_ROWS 20000 /* up to here all codes are scanned; from here on shards are built and chosen */
 #define SHX_FLUSH_ROWS 8192   /* operations in the delta that call for a flush */
 
+#define SHX_SHARD_OVERFLOW 1      /* the shard of vectors without a point in code space: always scanned, exactly */
+#define SHX_SHARD_FIRST 2         /* the first id of an ordinary shard */
+#define SHX_SHARD_NONE UINT32_MAX /* no position in a shard table */
+
 #endif

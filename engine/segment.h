@@ -47,10 +47,6 @@
 
 #include <stdatomic.h>
 
-/* The shard of vectors that have no point in the code space (quantizer.h): always scanned, exactly. */
-#define SHX_SHARD_OVERFLOW 1
-#define SHX_SHARD_FIRST 2
-
 typedef enum shx_segment_section {
     SHX_SEGMENT_INFO = 1,
     SHX_SEGMENT_RUNS,

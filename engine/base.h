@@ -1,0 +1,100 @@
+/* A base names the segments, shards and tombstones that are one commit, and how their codes are to be read.
+**
+** FORMAT: a container (container.h) of kind SHX_FILE_BASE; all sections are checked when the file is opened:
+**
+**     id  section      size     content
+**     1   INFO         192      see below
+**     2   MEAN         4 × D    f32: the mean that code space is centred on
+**     3   CALIBRATION  (fixed)  shx_calibration (calibration.h)
+**     4   SEGMENTS     32 × g   for each segment: u64 file id, u64 rows, u64 blocks, u64 first word in TOMBSTONES or 2^64-1
+**     5   TOMBSTONES   4 × w    u32 masks, one a block of a segment that has any: bit i = the posting in lane i is dead
+**
+** INFO: 0: 16 commit id · 16: u64 generation · 24: u64 first WAL file that may hold later records · 32: u64 live rows
+** · 40: u64
+** file id of the shards, 0 = none · 48: u64 encoding id · 56: u64 rotation seed · 64: u32 metric · 68: u32 dim · 72:
+** u32 code
+** dim · 76: f32 bound of ip · 80: u64 next shard id · 88: u64 rows when it was last clustered as a whole · 96: u64
+** rows when
+** it was last calibrated · 104: u64 flushes, 112: merges, 120: splits, 128: builds so far · 136: zero.
+**
+** A base is valid if and only if its container is, every section has its size, all numbers are in range, segments are
+** all
+** different, all files that it names are valid, and every run of a segment lies in a shard of the table or in the
+** overflow
+** shard. Of several valid bases on a commit's path the one with the highest generation counts.
+*/
+#ifndef SHX_BASE_H
+#define SHX_BASE_H
+
+#include "calibration.h"
+#include "quantizer.h"
+#include "segment.h"
+#include "shards.h"
+
+#define SHX_SEGMENTS_MAX 64
+
+/* The runs of one shard: [first, end) of shx_base.places. */
+typedef struct shx_place {
+    uint32_t segment, run;
+} shx_place;
+
+/* The numbers that a base carries along. */
+typedef struct shx_base_info {
+    shx_id commit;
+    uint64_t generation, wal_floor, live_rows, encoding_id, next_shard;
+    uint64_t clustered_rows, calibrated_rows;
+    uint64_t flushes, merges, splits, builds;
+} shx_base_info;
+
+/* An open base, immutable. The base of an empty index has no segments, no shards and no encoding (encoding.code_dim = 0). */
+typedef struct shx_base {
+    atomic_uint references;
+    uint64_t file; /* 0 for the empty base */
+    shx_base_info info;
+    shx_encoding encoding;
+    shx_calibration calibration;
+    shx_shards *shards; /* NULL when there is no encoding */
+    uint32_t segment_count;
+    shx_segment *segments[SHX_SEGMENTS_MAX];
+    const uint32_t *dead[SHX_SEGMENTS_MAX]; /* per block, or NULL */
+    uint32_t *first_place;                  /* shards->count + 2: where a shard's runs start in places; the overflow
+                                            ** shard's position is shards->count */
+    shx_place *places;
+    shx_container container;
+} shx_base;
+
+/* A base of nothing: the genesis of an index. */
+shx_status shx_base_empty(const shx_id *genesis, shx_base **ret_base);
+
+/* Opens a base and everything that it names. `known` (may be NULL) lends segments and shards that are open already. */
+shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, shx_metric metric, uint32_t dim,
+                         const shx_base *known, shx_base **ret_base);
+void shx_base_retain(shx_base *base);
+void shx_base_release(shx_base *base);
+
+/* What a base file is written from. */
+typedef struct shx_base_plan {
+    shx_base_info info;
+    const shx_encoding *encoding;
+    const shx_calibration *calibration;
+    uint64_t shards_file;
+    uint32_t segment_count;
+    struct {
+        uint64_t file, rows, blocks;
+        const uint32_t *dead; /* one mask a block, or NULL */
+    } segments[SHX_SEGMENTS_MAX];
+} shx_base_plan;
+
+shx_status shx_base_write(shx_store *store, const shx_id *uuid, uint64_t file, const shx_base_plan *plan);
+
+/* The ids of the files that a base names, without opening them: for the removal of files. */
+typedef struct shx_base_names {
+    shx_id commit;
+    uint64_t generation, shards_file, wal_floor;
+    uint32_t segment_count;
+    uint64_t segments[SHX_SEGMENTS_MAX];
+} shx_base_names;
+
+shx_status shx_base_read_names(shx_store *store, const shx_id *uuid, uint64_t file, shx_base_names *ret_names);
+
+#endif

@@ -1,0 +1,102 @@
+#include "calibration.h"
+
+#include <math.h>
+#include <string.h>
+
+const uint32_t shx_calibration_ks[SHX_CALIBRATION_KS] = {1, 10, 100};
+const double shx_calibration_recalls[SHX_CALIBRATION_RECALLS] = {0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999};
+
+void shx_calibration_default(shx_calibration *ret_calibration) {
+    memset(ret_calibration, 0, sizeof *ret_calibration);
+    for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
+        for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
+            double width = -log(1 - shx_calibration_recalls[r]); /* 1.6 at 0.8 … 6.9 at 0.999 */
+            ret_calibration->first[k][r] = (shx_stop_rule){.beta = 0.3, .theta = 1.2 + 0.25 * width};
+            ret_calibration->kth[k][r] = (shx_stop_rule){.beta = 0.3, .theta = 1.2 + 0.25 * width};
+        }
+    }
+}
+
+static bool calibration_rule_valid(const shx_stop_rule *rule) {
+    return isfinite(rule->beta) && isfinite(rule->theta) && rule->beta >= 0 && rule->beta <= 8;
+}
+
+bool shx_calibration_valid(const shx_calibration *calibration) {
+    for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
+        for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
+            if (!calibration_rule_valid(&calibration->first[k][r])) return false;
+            if (!calibration_rule_valid(&calibration->kth[k][r])) return false;
+            if (!(calibration->mean_rows[k][r] >= 0 && calibration->mean_rows[k][r] < 1e18)) return false;
+        }
+    }
+    return true;
+}
+
+/* A position in a table: between `low` and `low + 1`, `part` of the way. */
+typedef struct calibration_position {
+    int low;
+    double part;
+} calibration_position;
+
+static calibration_position calibration_locate_k(uint64_t k) {
+    double place = log10(k < 1 ? 1.0 : (double)k);
+    if (place >= SHX_CALIBRATION_KS - 1) return (calibration_position){SHX_CALIBRATION_KS - 2, 1};
+    return (calibration_position){(int)place, place - (int)place};
+}
+
+/* Recalls are interpolated by the logarithm of what they may miss. */
+static calibration_position calibration_locate_recall(double recall) {
+    int low = 0;
+    if (recall <= shx_calibration_recalls[0]) return (calibration_position){0, 0};
+    while (low < SHX_CALIBRATION_RECALLS - 2 && recall > shx_calibration_recalls[low + 1]) low++;
+    double left = log(1 - shx_calibration_recalls[low]), right = log(1 - shx_calibration_recalls[low + 1]);
+    double part = (log(1 - recall) - left) / (right - left);
+    return (calibration_position){low, part > 1 ? 1 : part};
+}
+
+static double calibration_mix(double a, double b, double part) { return a + (b - a) * part; }
+
+static shx_stop_rule calibration_mix_rules(const shx_stop_rule *a, const shx_stop_rule *b, double part) {
+    return (shx_stop_rule){calibration_mix(a->beta, b->beta, part), calibration_mix(a->theta, b->theta, part)};
+}
+
+static shx_stop_rule calibration_rule(const shx_stop_rule table[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS],
+                                      calibration_position k, calibration_position recall) {
+    shx_stop_rule lower = calibration_mix_rules(&table[k.low][recall.low], &table[k.low][recall.low + 1], recall.part);
+    shx_stop_rule upper =
+        calibration_mix_rules(&table[k.low + 1][recall.low], &table[k.low + 1][recall.low + 1], recall.part);
+    return calibration_mix_rules(&lower, &upper, k.part);
+}
+
+static float calibration_epsilon(double recall) {
+    if (recall >= 0.995) return 3.3f;
+    if (recall >= 0.98) return 2.6f;
+    return 1.9f;
+}
+
+void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double recall, shx_stop_plan *ret_plan) {
+    *ret_plan = (shx_stop_plan){.row_cap = INFINITY};
+    if (!(recall > 0 && recall <= 1)) recall = 0.95;
+    if (recall > 0.9995) {
+        ret_plan->exhaustive = true;
+        ret_plan->epsilon = 4;
+        return;
+    }
+    calibration_position k_place = calibration_locate_k(k), recall_place = calibration_locate_recall(recall);
+    ret_plan->epsilon = calibration_epsilon(recall);
+    ret_plan->first = calibration_rule(calibration->first, k_place, recall_place);
+    ret_plan->kth = calibration_rule(calibration->kth, k_place, recall_place);
+    /* Beyond the largest k that was measured the true neighbours spread over more shards: a safety term. */
+    double beyond = k > 100 ? log10((double)k / 100) : 0;
+    ret_plan->first.theta += 0.25 * beyond;
+    ret_plan->kth.theta += 0.1 * beyond;
+    if (calibration->fitted && k <= 100) {
+        double mean = calibration->mean_rows[k_place.low + (k_place.part > 0)][recall_place.low + 1];
+        ret_plan->row_cap = 64 * mean + 20000;
+    }
+}
+
+bool shx_stop_rule_holds(const shx_stop_rule *rule, double distance2, double reference2, double rank) {
+    if (!(reference2 > 0)) return distance2 > 0 && rank > 16;
+    return log(distance2 / reference2) + rule->beta * log1p(rank) > rule->theta;
+}

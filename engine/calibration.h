@@ -1,0 +1,63 @@
+/* Calibration: when a search may stop, fitted to the table itself for the recall that the user asks for.
+**
+** Shards are visited in the order of their centroids' distance. The search stops before the first shard whose score is
+** above
+** theta:
+**
+**     score = ln(d²_c / d²_ref) + beta × ln(1 + rank),      rank = rows passed / SHX_SHARD_TARGET
+**
+** where d²_c is the distance of query and centroid and d²_ref either the one of the nearest centroid (form FIRST, for
+** searches
+** without a filter) or the distance of the k-th best posting so far (form KTH, which widens by itself under filters).
+** Dead and
+** filtered rows count as passed, so neither segments nor deletions change what a rank means. See algorithms.md's
+** correction on
+** the choice of the rule: of those tried on real data this one scans the fewest rows.
+**
+** FORMAT (section CALIBRATION of a base): the struct below, little-endian, 8-byte fields only.
+*/
+#ifndef SHX_CALIBRATION_H
+#define SHX_CALIBRATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SHX_CALIBRATION_KS 3
+#define SHX_CALIBRATION_RECALLS 8
+
+typedef struct shx_stop_rule {
+    double beta, theta;
+} shx_stop_rule;
+
+typedef struct shx_calibration {
+    uint64_t fitted;                                               /* 0: nothing was measured yet, the defaults hold */
+    uint64_t sample_size;                                          /* queries it was fitted on */
+    double mean_rows[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS]; /* rows a search scans on average */
+    shx_stop_rule first[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS];
+    shx_stop_rule kth[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS];
+} shx_calibration;
+
+/* The k and the recalls of the tables' rows and columns. */
+extern const uint32_t shx_calibration_ks[SHX_CALIBRATION_KS];
+extern const double shx_calibration_recalls[SHX_CALIBRATION_RECALLS];
+
+/* What is used before anything was measured: wide. */
+void shx_calibration_default(shx_calibration *ret_calibration);
+
+/* False when some number is not finite or out of range. */
+bool shx_calibration_valid(const shx_calibration *calibration);
+
+/* How one search is to be run. */
+typedef struct shx_stop_plan {
+    shx_stop_rule first, kth; /* interpolated in log k and in recall */
+    float epsilon;            /* standard deviations below an estimate that count as its lower bound */
+    double row_cap;           /* rows after which to give up */
+    bool exhaustive;          /* recall 1: never stop */
+} shx_stop_plan;
+
+void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double recall, shx_stop_plan *ret_plan);
+
+/* True when the search may stop before the shard at distance2. `reference2` is the d²_ref of the rule's form. */
+bool shx_stop_rule_holds(const shx_stop_rule *rule, double distance2, double reference2, double rank);
+
+#endif

@@ -1,39 +1,42 @@
 /* Codes of postings: how vectors become bits, and how a query meets them (RaBitQ, Gao & Long, SIGMOD 2024/2025).
 **
-** The code space. A user's vector x becomes a point of the code space, where all search is by squared Euclidean
+** The code space. A user's vector x becomes a point t(x) of the code space, where all search is by squared Euclidean
 ** distance:
 **
-**     l2      t(x) = x
-**     cosine  t(x) = x / |x|                      |t(q)-t(x)|² = 2 × cosine distance;     x = 0 has no point
-**     ip      t(x) = (x, sqrt(M² - |x|²)), t(q) = (q, 0)      |t(q)-t(x)|² = |q|² + M² + 2 × distance;  |x| > M has none
+**     l2      t(x) = x                              |t(q)-t(x)|² = distance²
+**     cosine  t(x) = x / |x|                        |t(q)-t(x)|² = 2 × distance;  x = 0 has no point
+**     ip      t(x) = (x, sqrt(M² - |x|²)), t(q) = (q, 0)
+**                                                   |t(q)-t(x)|² = |q|² + M² + 2 × distance;  |x| > M has no point
 **
 ** then the mean is subtracted, zeros are appended up to the code dimension (a multiple of 16, at least 64), and the
-** whole
-** is rotated (rotation.h). Vectors without a point go to the overflow shard and are always compared exactly.
+** whole is rotated (rotation.h). A point whose squared norm is over 1e30 would overflow the float arithmetic of codes
+** and counts as none. Vectors without a point go to the overflow shard and are always compared exactly.
 **
 ** Codes of a posting o of a shard with centroid c (both in code space), r = o - c, D = code dimension:
 **
 **     scan code    b = (r > 0), 1 bit a dimension; s = b - 1/2; g = |r|² / <r,s>
 **                  add = |r|² + 2 g <s,c>;  mul = -2 g
 **                  |q-o|² ≈ add + |q-c|² + mul × (<b,q> - sum(q)/2)
-**                  with standard deviation |mul| × 0.302 × |q-c|
-**     refine code  u = clamp(round(r/δ + 15.5), 0, 31) with δ = 2 × 3.264 × sqrt(|r|²/D) / 31 ... see quantizer.c; its top
-**                  bit is b, its 4 low bits e are stored; the same formulas with s5 = u - 15.5 and g5 = |r|²/<r,s5>
-**                  error = |r - g5 s5|, so that the error of the estimate is at most 2 × error × |q-c|
+**                  with standard deviation |mul| × 0.302 × (1 + 6/D) × |q-c|: 0.302 is sqrt(1 - 2/π)/2, the share of a
+**                  rotated residual that its signs do not tell; the term in D covers its spread between postings
+**     refine code  δ = 2 × 3.264 × sqrt(|r|²/D) / 31, t = min(floor(|r|/δ), 15) in each dimension;
+**                  u = 16 + t when b, else 15 - t: its top bit is b, its 4 low bits e are stored;
+**                  s5 = u - 15.5; g5 = |r|² / <r,s5>;  refine_add, refine_mul as add, mul with s5, g5
+**                  |q-o|² ≈ refine_add + |q-c|² + refine_mul × (16 <b,q> + <e,q> - 15.5 sum(q))
+**                  error = |r - g5 s5|: the estimate is off by at most 2 × error × |q-c|, with standard deviation
+**                  2 × error × |q-c| / sqrt(D-1)
 **
-** FORMAT of a block of 32 postings (scan codes in fast-scan order, André et al., "Quicker ADC", 2019), D = code
-** dimension:
+** FORMAT of a block of 32 postings (scan codes in fast-scan order, André et al., "Quicker ADC", 2019):
 **
 **     offset      size       meaning
-**     0           4 × D      D/4 groups of 16 bytes. Group m holds dimensions 4m … 4m+3 of all 32 postings: byte j holds in
-**                            its low nibble posting p(j), in its high nibble posting p(j)+16, where p = 0 8 1 9 2 10 3 11 4
-**                            12 5 13 6 14 7 15; bit i of the nibble is dimension 4m+i.
+**     0           4 × D      D/4 groups of 16 bytes. Group m holds dimensions 4m … 4m+3 of all 32 postings: byte j
+**                            holds in its low nibble posting p(j), in its high nibble posting p(j)+16, where
+**                            p = 0 8 1 9 2 10 3 11 4 12 5 13 6 14 7 15; bit i of the nibble is dimension 4m+i
 **     4 × D       64         u16 add[32], posting order: see shx_factor_scale
 **     4 × D + 64  64         u16 mul[32]
 **
-** FORMAT of a refine code: B = code_dim/2 rounded up to a multiple of 32 bytes; byte j holds e of dimension j (low
-** nibble)
-** and of dimension j + code_dim/2 (high nibble) for j < code_dim/2, zero after.
+** FORMAT of a refine code: D/2 rounded up to a multiple of 32 bytes; byte j holds e of dimension j (low nibble) and of
+** dimension j + D/2 (high nibble) for j < D/2, zero after.
 */
 #ifndef SHX_QUANTIZER_H
 #define SHX_QUANTIZER_H
@@ -69,22 +72,22 @@ uint32_t shx_code_dim(shx_metric metric, uint32_t dim);
 size_t shx_block_bytes(uint32_t code_dim);
 size_t shx_refine_bytes(uint32_t code_dim);
 
-/* Puts a vector into code space *before* centring and rotation: t(x), padded with zeros to code_dim floats. False when
-** the
-** vector has no point there. `as_query` selects t(q) for ip. */
+/* Puts a vector into code space *before* centring and rotation: t(x), padded with zeros to code_dim floats. False (and
+** ret_lifted undefined) when the vector has no point there. `as_query` selects t(q) for ip. */
 bool shx_encoding_lift(const shx_encoding *encoding, const float *vector, bool as_query, float *ret_lifted);
 
-/* The whole way: lift, subtract the mean, rotate. False when the vector has no point. ret_point: code_dim floats. */
+/* The whole way: lift, subtract the mean, rotate. False (and ret_point undefined) when the vector has no point.
+** ret_point: code_dim floats. */
 bool shx_encoding_point(const shx_encoding *encoding, const float *vector, bool as_query, float *ret_point);
 
 /* The distance that users see, between two vectors of the metric, in double: l2 with root, cosine 1 - cos (1 for a zero
 ** vector; half the squared difference of the normalised vectors, because 1 - dot loses digits), ip -dot. The same on
-** every
-** machine and for every caller. */
+** every machine and for every caller; finite for finite vectors. */
 double shx_distance(shx_metric metric, const float *a, const float *b, uint32_t dim);
 
 /* A user's distance as a squared distance in the code space of a query (see the table on top), and back. The query norm
-** is |q| of the user's vector. */
+** is |q| of the user's vector. Both are monotonic: a negative l2 distance gives a negative square, which nothing is
+** below, and a negative square (of an estimate or a bound) gives the distance 0. */
 double shx_distance_to_code(const shx_encoding *encoding, double query_norm, double distance);
 double shx_distance_from_code(const shx_encoding *encoding, double query_norm, double code_distance);
 
@@ -94,13 +97,14 @@ typedef struct shx_code {
     float refine_add, refine_mul, refine_error; /* of the refine code */
 } shx_code;
 
-/* Encodes one posting against a centroid (both code_dim floats in code space). ret_bits: code_dim/8 bytes, bit i of
-** byte
-** i/8 is dimension i; ret_refine: shx_refine_bytes. A zero residual gives factors that make every estimate exact. */
+/* Encodes one posting against a centroid (both code_dim floats in code space). ret_bits: code_dim/8 bytes, bit i%8 of
+** byte i/8 is dimension i; ret_refine: shx_refine_bytes. A zero residual gives factors that make every estimate exact.
+*/
 void shx_encode(const float *point, const float *centroid, uint32_t code_dim, uint8_t *ret_bits, uint8_t *ret_refine,
                 shx_code *ret_code);
 
-/* Chooses the factor scale of a run of `count` postings, so that a decoded factor is off by at most half a step. */
+/* Chooses the factor scale of a run of `count` postings, so that a decoded factor is off by at most half a step (and
+** the rounding of float arithmetic). */
 void shx_factor_scale_fit(const shx_code *codes, size_t count, shx_factor_scale *ret_scale);
 
 /* Packs up to 32 postings into one block; lanes from `count` on get zero codes and factors whose bound never matters
@@ -109,38 +113,44 @@ void shx_block_pack(const uint8_t *bits, const shx_code *codes, size_t count, ui
                     const shx_factor_scale *scale, uint8_t *ret_block);
 
 /* A query in code space, prepared once and used for shards, centroids and codes alike. The arrays are 64-byte aligned
-** and
-** owned by the query; one query object is reused for many searches of the same code dimension. */
+** and owned by the query; one query object is reused for many searches of the same code dimension. */
 typedef struct shx_query {
     uint32_t code_dim;
-    double norm;    /* |q| of the user's vector */
-    float sum;      /* Σ point */
-    float *point;   /* code_dim floats */
-    uint8_t *lut;   /* code_dim/4 tables of 16 bytes */
-    float lut_step; /* <bits, query> = lut_step × Σ lut + lut_bias */
+    double norm;     /* |q| of the user's vector */
+    float sum;       /* Σ point */
+    float magnitude; /* Σ |point| */
+    float *point;    /* code_dim floats */
+    uint8_t *lut;    /* code_dim/4 tables of 16 bytes */
+    float lut_step;  /* <bits, query> = lut_step × Σ lut + lut_bias */
     float lut_bias;
     float lut_error;    /* |error| of a decoded <bits, query> is at most this */
     int8_t *low, *high; /* int8 query for refine codes, shx_refine_bytes each, zero padded */
-    float int8_step;
+    float int8_step;    /* <e, query> = int8_step × <e, int8> + int8_bias */
+    float int8_bias;
+    float refine_deviation; /* standard deviation of a decoded 16 <bits, query> + <e, query>, from both roundings */
+    float refine_limit;     /* and the largest |error| of it */
 } shx_query;
 
 /* Allocates the arrays for a code dimension. */
 shx_status shx_query_create(uint32_t code_dim, shx_query **ret_query);
 void shx_query_destroy(shx_query *query);
 
-/* Prepares the query for a user's vector. False when the vector has no point (a zero vector under cosine). */
+/* Prepares the query for a user's vector. False when the vector has no point (a zero vector under cosine, a huge one):
+** then the query must not be used, and the answer is an exact scan. */
 bool shx_query_set(shx_query *query, const shx_encoding *encoding, const float *vector);
 
 /* The bound for one run: distance2 = |query - centroid|², epsilon = how many standard deviations a lower bound lies
-** below the estimate (algorithms: 1.9, 2.6, 3.3), threshold in squared distance. Slack for factor rounding included. */
+** below the estimate (algorithms: 1.9, 2.6, 3.3), threshold in squared distance. The slack for the rounding of factors
+** and of float arithmetic is included: a decoded bound is never above the exact one. */
 void shx_query_bound(const shx_query *query, const shx_factor_scale *scale, float distance2, float epsilon,
                      float threshold, shx_bound *ret_bound);
 
-/* The refined estimate of |query - posting|² and its standard deviation, from the posting's refine code and the ip that
-** scan_block gave for it. */
+/* The refined estimate of |query - posting|² from the posting's refine code (factors: refine_add, refine_mul,
+** refine_error of its shx_code), the ip that scan_block gave for it, and distance2 = |query - centroid|². */
 typedef struct shx_estimate {
     float distance2;
-    float deviation;
+    float deviation; /* standard deviation of the error */
+    float limit;     /* the largest possible |error|, as far as distance2 of the centroid is right */
 } shx_estimate;
 
 shx_estimate shx_query_refine(const shx_query *query, const shx_kernels *kernels, const uint8_t *refine,

@@ -1,0 +1,395 @@
+#include "quantizer.h"
+
+#include "bytes.h"
+#include "memory.h"
+#include "rotation.h"
+
+#include <assert.h>
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+/* Squared norms over this have no point: products of two such points and of a few factors still fit a float. */
+#define QUANT_NORM2_MAX 1e30
+
+/* Optimal clip of a Gaussian for 32 uniform levels, in standard deviations (algorithms: Z_5 … see quantizer.h). */
+#define QUANT_CLIP 3.264
+
+/* More than the relative rounding error of any bound or estimate, in units of the largest term in it. */
+#define QUANT_ROUNDING 0x1p-20
+
+/* Variance of e - 7.5 of the refine codes of Gaussian residuals, which is what meets the rounding of the int8 query. */
+#define QUANT_CODE_VARIANCE 26.0
+
+uint32_t shx_code_dim(shx_metric metric, uint32_t dim) {
+    assert(dim >= 1 && dim <= SHX_DIM_MAX);
+    uint32_t lifted = dim + (metric == SHX_IP ? 1 : 0);
+    uint32_t code_dim = (uint32_t)shx_align(lifted, SHX_CODE_DIM_UNIT);
+    return code_dim < SHX_CODE_DIM_MIN ? SHX_CODE_DIM_MIN : code_dim;
+}
+
+size_t shx_block_bytes(uint32_t code_dim) { return (size_t)code_dim * 4 + 4 * SHX_BLOCK_ROWS; }
+
+size_t shx_refine_bytes(uint32_t code_dim) { return (size_t)shx_align(code_dim / 2, 32); }
+
+/* ---- vectors and points ---- */
+
+bool shx_encoding_lift(const shx_encoding *encoding, const float *vector, bool as_query, float *ret_lifted) {
+    uint32_t dim = encoding->dim;
+    double norm2 = shx_kernels_get()->dot(vector, vector, dim);
+    memcpy(ret_lifted, vector, dim * sizeof *vector);
+    memset(ret_lifted + dim, 0, (encoding->code_dim - dim) * sizeof *vector);
+    if (encoding->metric == SHX_COSINE) {
+        if (!(norm2 > 0)) return false;
+        double scale = 1 / sqrt(norm2);
+        for (uint32_t i = 0; i < dim; i++) ret_lifted[i] = (float)(vector[i] * scale);
+    } else if (encoding->metric == SHX_IP && !as_query) {
+        double rest2 = (double)encoding->ip_bound * encoding->ip_bound - norm2;
+        if (!(rest2 >= 0)) return false;
+        ret_lifted[dim] = (float)sqrt(rest2);
+    }
+    return true;
+}
+
+bool shx_encoding_point(const shx_encoding *encoding, const float *vector, bool as_query, float *ret_point) {
+    if (!shx_encoding_lift(encoding, vector, as_query, ret_point)) return false;
+    for (uint32_t i = 0; i < encoding->code_dim; i++) ret_point[i] -= encoding->mean[i];
+    /* The comparison is false for infinity and NaN as well, and a bounded norm bounds every component. */
+    if (!(shx_kernels_get()->dot(ret_point, ret_point, encoding->code_dim) <= QUANT_NORM2_MAX)) return false;
+    shx_rotate(ret_point, encoding->code_dim, encoding->seed);
+    return true;
+}
+
+static double quant_cosine_distance(const shx_kernels *kernels, const float *a, const float *b, uint32_t dim) {
+    double norm2_a = kernels->dot(a, a, dim), norm2_b = kernels->dot(b, b, dim);
+    if (norm2_a == 0 || norm2_b == 0) return 1;
+    return kernels->l2_squared_scaled(a, 1 / sqrt(norm2_a), b, 1 / sqrt(norm2_b), dim) / 2;
+}
+
+double shx_distance(shx_metric metric, const float *a, const float *b, uint32_t dim) {
+    const shx_kernels *kernels = shx_kernels_get();
+    switch (metric) {
+    case SHX_L2: return sqrt(kernels->l2_squared(a, b, dim));
+    case SHX_COSINE: return quant_cosine_distance(kernels, a, b, dim);
+    case SHX_IP: return -kernels->dot(a, b, dim);
+    }
+    assert(!"a metric");
+    return NAN;
+}
+
+/* What the lift adds to the squared distance of ip. */
+static double quant_ip_shift(const shx_encoding *encoding, double query_norm) {
+    return query_norm * query_norm + (double)encoding->ip_bound * encoding->ip_bound;
+}
+
+double shx_distance_to_code(const shx_encoding *encoding, double query_norm, double distance) {
+    switch (encoding->metric) {
+    case SHX_L2: return distance * fabs(distance);
+    case SHX_COSINE: return 2 * distance;
+    case SHX_IP: return 2 * distance + quant_ip_shift(encoding, query_norm);
+    }
+    assert(!"a metric");
+    return NAN;
+}
+
+double shx_distance_from_code(const shx_encoding *encoding, double query_norm, double code_distance) {
+    double distance2 = code_distance < 0 ? 0 : code_distance;
+    switch (encoding->metric) {
+    case SHX_L2: return sqrt(distance2);
+    case SHX_COSINE: return distance2 / 2;
+    case SHX_IP: return (distance2 - quant_ip_shift(encoding, query_norm)) / 2;
+    }
+    assert(!"a metric");
+    return NAN;
+}
+
+/* ---- codes ---- */
+
+/* Sums over the dimensions of one posting; s is the code of a dimension: ±1/2, or ±(t + 1/2). */
+typedef struct quant_sums {
+    double residual2;     /* Σ r² */
+    double residual_code; /* Σ r s */
+    double code_centroid; /* Σ s c */
+    uint64_t code2;       /* Σ (2 s)² */
+} quant_sums;
+
+static void quant_scan_bits(const float *point, const float *centroid, uint32_t code_dim, uint8_t *ret_bits,
+                            quant_sums *ret_sums) {
+    double residual2 = 0, residual_code = 0, code_centroid = 0;
+    for (uint32_t k = 0; k < code_dim / 8; k++) {
+        unsigned byte = 0;
+        for (uint32_t i = 0; i < 8; i++) {
+            double c = centroid[k * 8 + i], r = point[k * 8 + i] - c;
+            unsigned bit = r > 0;
+            byte |= bit << i;
+            residual2 += r * r;
+            residual_code += fabs(r);
+            code_centroid += ((double)(int)bit - 0.5) * c;
+        }
+        ret_bits[k] = (uint8_t)byte;
+    }
+    *ret_sums = (quant_sums){residual2, residual_code / 2, code_centroid, code_dim};
+}
+
+/* Writes the codes e of `count` dimensions into the low (shift 0) or high (shift 4) nibbles of zeroed bytes. */
+static void quant_refine_nibbles(const float *point, const float *centroid, uint32_t count, double per_step, int shift,
+                                 uint8_t *ret_refine, quant_sums *sums) {
+    for (uint32_t i = 0; i < count; i++) {
+        double c = centroid[i], r = point[i] - c;
+        double level = fabs(r) * per_step;
+        int t = level < 15 ? (int)level : 15, bit = r > 0;
+        double code = t + 0.5;
+        ret_refine[i] |= (uint8_t)((bit ? t : 15 - t) << shift);
+        sums->residual_code += fabs(r) * code;
+        sums->code_centroid += (double)(2 * bit - 1) * code * c;
+        sums->code2 += (uint64_t)((2 * t + 1) * (2 * t + 1));
+    }
+}
+
+static void quant_refine_code(const float *point, const float *centroid, uint32_t code_dim, double residual2,
+                              uint8_t *ret_refine, quant_sums *ret_sums) {
+    uint32_t half = code_dim / 2;
+    double deviation = sqrt(residual2 / code_dim);
+    double per_step = deviation > 0 ? 31 / (2 * QUANT_CLIP * deviation) : 0;
+    quant_sums sums = {.residual2 = residual2};
+    memset(ret_refine, 0, shx_refine_bytes(code_dim));
+    quant_refine_nibbles(point, centroid, half, per_step, 0, ret_refine, &sums);
+    quant_refine_nibbles(point + half, centroid + half, half, per_step, 4, ret_refine, &sums);
+    *ret_sums = sums;
+}
+
+/* g: the length that makes <r,v> ≈ g <s,v> unbiased. Without a residual there is nothing to estimate. */
+static double quant_gain(const quant_sums *sums) {
+    return sums->residual_code > 0 ? sums->residual2 / sums->residual_code : 0;
+}
+
+static double quant_add(const quant_sums *sums, double gain) {
+    return sums->residual2 + 2 * gain * sums->code_centroid;
+}
+
+/* |r - g s|, from |r|² = g <r,s>. */
+static double quant_error(const quant_sums *sums, double gain) {
+    double error2 = gain * gain * ((double)sums->code2 / 4) - sums->residual2;
+    return error2 > 0 ? sqrt(error2) : 0;
+}
+
+void shx_encode(const float *point, const float *centroid, uint32_t code_dim, uint8_t *ret_bits, uint8_t *ret_refine,
+                shx_code *ret_code) {
+    assert(code_dim % SHX_CODE_DIM_UNIT == 0);
+    quant_sums scan, refine;
+    quant_scan_bits(point, centroid, code_dim, ret_bits, &scan);
+    quant_refine_code(point, centroid, code_dim, scan.residual2, ret_refine, &refine);
+    double gain = quant_gain(&scan), refine_gain = quant_gain(&refine);
+    ret_code->add = (float)quant_add(&scan, gain);
+    ret_code->mul = (float)(-2 * gain);
+    ret_code->refine_add = (float)quant_add(&refine, refine_gain);
+    ret_code->refine_mul = (float)(-2 * refine_gain);
+    ret_code->refine_error = (float)quant_error(&refine, refine_gain);
+}
+
+/* ---- blocks ---- */
+
+static float quant_factor_step(float min, float max) { return (float)(((double)max - (double)min) / UINT16_MAX); }
+
+void shx_factor_scale_fit(const shx_code *codes, size_t count, shx_factor_scale *ret_scale) {
+    *ret_scale = (shx_factor_scale){0};
+    if (count == 0) return;
+    float add_min = codes[0].add, add_max = add_min, mul_min = codes[0].mul, mul_max = mul_min;
+    for (size_t i = 1; i < count; i++) {
+        add_min = fminf(add_min, codes[i].add);
+        add_max = fmaxf(add_max, codes[i].add);
+        mul_min = fminf(mul_min, codes[i].mul);
+        mul_max = fmaxf(mul_max, codes[i].mul);
+    }
+    *ret_scale = (shx_factor_scale){
+        .add_min = add_min,
+        .add_step = quant_factor_step(add_min, add_max),
+        .mul_min = mul_min,
+        .mul_step = quant_factor_step(mul_min, mul_max),
+    };
+}
+
+/* The number that decodes nearest to a factor. */
+static uint16_t quant_factor_number(float factor, float min, float step) {
+    assert(factor >= min);
+    if (!(step > 0)) return 0;
+    double number = ((double)factor - (double)min) / (double)step + 0.5;
+    return number < UINT16_MAX ? (uint16_t)number : UINT16_MAX;
+}
+
+/* Puts one posting's bits into its nibbles of a zeroed block. */
+static void quant_block_put(const uint8_t *bits, size_t posting, uint32_t code_dim, uint8_t *block) {
+    size_t row = posting % 16, byte = row % 8 * 2 + row / 8;
+    int shift = posting < 16 ? 0 : 4;
+    for (uint32_t k = 0; k < code_dim / 8; k++) {
+        uint8_t *group = block + 32 * (size_t)k + byte;
+        group[0] |= (uint8_t)((bits[k] & 15) << shift);
+        group[16] |= (uint8_t)((bits[k] >> 4) << shift);
+    }
+}
+
+void shx_block_pack(const uint8_t *bits, const shx_code *codes, size_t count, uint32_t code_dim,
+                    const shx_factor_scale *scale, uint8_t *ret_block) {
+    assert(count <= SHX_BLOCK_ROWS);
+    memset(ret_block, 0, shx_block_bytes(code_dim));
+    uint8_t *factors = ret_block + (size_t)code_dim * 4;
+    for (size_t i = 0; i < count; i++) {
+        quant_block_put(bits + i * (code_dim / 8), i, code_dim, ret_block);
+        shx_put16(factors + 2 * i, quant_factor_number(codes[i].add, scale->add_min, scale->add_step));
+        shx_put16(factors + 64 + 2 * i, quant_factor_number(codes[i].mul, scale->mul_min, scale->mul_step));
+    }
+}
+
+/* ---- queries ---- */
+
+shx_status shx_query_create(uint32_t code_dim, shx_query **ret_query) {
+    assert(code_dim % SHX_CODE_DIM_UNIT == 0 && code_dim > 0);
+    shx_query *query = shx_alloc_zero(1, sizeof *query);
+    SHX_CHECK(query, SHX_NOMEM);
+    query->code_dim = code_dim;
+    query->point = shx_alloc_aligned(code_dim, sizeof *query->point);
+    query->lut = shx_alloc_aligned(code_dim, 4);
+    query->low = shx_alloc_aligned(shx_refine_bytes(code_dim), 1);
+    query->high = shx_alloc_aligned(shx_refine_bytes(code_dim), 1);
+    if (!query->point || !query->lut || !query->low || !query->high) {
+        shx_query_destroy(query);
+        return SHX_NOMEM;
+    }
+    *ret_query = query;
+    return SHX_OK;
+}
+
+void shx_query_destroy(shx_query *query) {
+    if (!query) return;
+    shx_free_aligned(query->point);
+    shx_free_aligned(query->lut);
+    shx_free_aligned(query->low);
+    shx_free_aligned(query->high);
+    shx_free(query);
+}
+
+/* What one pass over the point tells. */
+typedef struct quant_extent {
+    double sum, magnitude;
+    float largest;       /* max |component| */
+    float largest_group; /* max of Σ |component| over groups of four: the widest range of a table */
+} quant_extent;
+
+static quant_extent quant_measure(const float *point, uint32_t code_dim) {
+    quant_extent extent = {0};
+    for (uint32_t i = 0; i < code_dim; i += 4) {
+        float group = 0;
+        for (uint32_t j = i; j < i + 4; j++) {
+            float size = fabsf(point[j]);
+            group += size;
+            if (size > extent.largest) extent.largest = size;
+            extent.sum += point[j];
+        }
+        extent.magnitude += group;
+        if (group > extent.largest_group) extent.largest_group = group;
+    }
+    return extent;
+}
+
+/* The table of one group: entry j is the sum of the components whose bits are set in j, in steps above the least. */
+static void quant_lut_table(const float point[4], float per_step, uint8_t *ret_table) {
+    float entry[16], least = 0;
+    for (int i = 0; i < 4; i++) least += point[i] < 0 ? point[i] : 0;
+    entry[0] = 0.5f - least * per_step;
+    for (int i = 0; i < 4; i++) {
+        float part = point[i] * per_step;
+        for (int j = 0; j < 1 << i; j++) entry[(1 << i) + j] = entry[j] + part;
+    }
+    for (int j = 0; j < 16; j++) ret_table[j] = (uint8_t)(int)entry[j];
+}
+
+/* The step in which a query's components are rounded. Denormal steps have no inverse: such a query rounds to zero. */
+static float quant_step(float largest, float levels) { return largest / levels >= FLT_MIN ? largest / levels : 0; }
+
+static void quant_query_lut(shx_query *query, const quant_extent *extent) {
+    uint32_t groups = query->code_dim / 4;
+    query->lut_step = quant_step(extent->largest_group, 255);
+    float per_step = query->lut_step > 0 ? 1 / query->lut_step : 0;
+    for (uint32_t m = 0; m < groups; m++) quant_lut_table(query->point + m * 4, per_step, query->lut + m * 16);
+    query->lut_bias = (float)((extent->sum - extent->magnitude) / 2); /* the sum of the negative components */
+    query->lut_error = (float)(groups * (0.501 * query->lut_step + 255 * FLT_MIN) + QUANT_ROUNDING * extent->magnitude);
+}
+
+/* Rounds a half of the point; returns the sum of the numbers. */
+static int64_t quant_int8_half(const float *point, uint32_t count, float per_step, int8_t *ret_half) {
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        int number = (int)(point[i] * per_step + 128.5f) - 128;
+        ret_half[i] = (int8_t)number;
+        sum += number;
+    }
+    return sum;
+}
+
+/* The codes e lie around 7.5, so 7.5 × the sum of the rounding errors is known and taken out as a bias. */
+static void quant_query_int8(shx_query *query, const quant_extent *extent) {
+    uint32_t half = query->code_dim / 2;
+    size_t padding = shx_refine_bytes(query->code_dim) - half;
+    query->int8_step = quant_step(extent->largest, 127);
+    float per_step = query->int8_step > 0 ? 1 / query->int8_step : 0;
+    int64_t sum = quant_int8_half(query->point, half, per_step, query->low);
+    sum += quant_int8_half(query->point + half, half, per_step, query->high);
+    memset(query->low + half, 0, padding);
+    memset(query->high + half, 0, padding);
+    query->int8_bias = (float)(7.5 * (extent->sum - (double)query->int8_step * (double)sum));
+}
+
+bool shx_query_set(shx_query *query, const shx_encoding *encoding, const float *vector) {
+    assert(query->code_dim == encoding->code_dim);
+    if (!shx_encoding_point(encoding, vector, true, query->point)) return false;
+    quant_extent extent = quant_measure(query->point, query->code_dim);
+    query->norm = sqrt(shx_kernels_get()->dot(vector, vector, encoding->dim));
+    query->sum = (float)extent.sum;
+    query->magnitude = (float)extent.magnitude;
+    quant_query_lut(query, &extent);
+    quant_query_int8(query, &extent);
+    double lut_step = query->lut_step, int8_step = query->int8_step, dim = query->code_dim;
+    double variance = 256 * lut_step * lut_step / 12 * dim / 4 + QUANT_CODE_VARIANCE * int8_step * int8_step / 12 * dim;
+    query->refine_deviation = (float)sqrt(variance);
+    query->refine_limit = (float)(16 * (double)query->lut_error + 7.5 * dim * (0.501 * int8_step + 127 * FLT_MIN));
+    return true;
+}
+
+/* How far a decoded factor may be from the one encoded, and the largest magnitude of one. */
+static double quant_factor_slack(float step) { return 0.5 * (double)step; }
+
+static double quant_factor_largest(float min, float step) { return fabs((double)min) + (double)step * UINT16_MAX; }
+
+void shx_query_bound(const shx_query *query, const shx_factor_scale *scale, float distance2, float epsilon,
+                     float threshold, shx_bound *ret_bound) {
+    double deviation = 0.302 * (1 + 6.0 / query->code_dim) * sqrt(distance2);
+    double width = epsilon * deviation;
+    /* The most that ip + shift can be: <b,q> - sum/2 is Σ ±q/2. */
+    double reach = (double)query->magnitude / 2 + query->lut_error + fabs(width);
+    double slack = quant_factor_slack(scale->add_step) + quant_factor_slack(scale->mul_step) * reach;
+    double largest = quant_factor_largest(scale->add_min, scale->add_step) +
+                     quant_factor_largest(scale->mul_min, scale->mul_step) * reach + distance2;
+    /* FLT_MIN keeps bounds of denormal distances below their threshold. */
+    slack += QUANT_ROUNDING * largest + (double)FLT_MIN;
+    *ret_bound = (shx_bound){
+        .lut_step = query->lut_step,
+        .lut_bias = query->lut_bias,
+        .offset = (float)(distance2 - slack),
+        .shift = (float)(width - 0.5 * (double)query->sum),
+        .threshold = threshold,
+    };
+}
+
+shx_estimate shx_query_refine(const shx_query *query, const shx_kernels *kernels, const uint8_t *refine,
+                              const float factors[3], float distance2, float ip) {
+    double add = factors[0], mul = factors[1], error = factors[2], distance = sqrt(distance2);
+    int32_t dot = kernels->refine_dot(refine, query->low, query->high, shx_refine_bytes(query->code_dim));
+    double code_ip = 16 * (double)ip + (double)query->int8_step * dot + query->int8_bias;
+    double span = 2 * error * distance, noise = mul * query->refine_deviation;
+    double rounding = fabs(add) + distance2 + fabs(mul) * 16 * query->magnitude;
+    return (shx_estimate){
+        .distance2 = (float)(add + distance2 + mul * (code_ip - 15.5 * (double)query->sum)),
+        .deviation = (float)sqrt(span * span / (query->code_dim - 1) + noise * noise),
+        .limit = (float)(span + fabs(mul) * query->refine_limit + QUANT_ROUNDING * rounding + (double)FLT_MIN),
+    };
+}

@@ -1,0 +1,379 @@
+/* Every kernel against its scalar twin (bit for bit) and against plain arithmetic, over edge dimensions, unaligned
+** starts and guarded outputs; and the choice of the level. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "kernels.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const size_t DIMS[] = {1,   3,   8,   15,  16,  17,  31,   32,   33,   64,  100,
+                              112, 128, 255, 256, 768, 1024, 1040, 2048, 4096};
+#define DIM_COUNT (sizeof DIMS / sizeof *DIMS)
+#define DIM_MAX 65536
+#define GUARD 0xA5
+
+static uint64_t random_state = 20240817;
+
+static uint32_t random_u32(void) {
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33) * 2 + (uint32_t)(random_state >> 63);
+}
+
+static float random_float(void) { return (float)(random_u32() & 0xFFFFFF) / 8388608.0f - 1.0f; }
+
+/* Room for the largest input at any offset. */
+typedef struct inputs {
+    float *a, *b;
+    uint8_t *bytes, *lut;
+    int8_t *low, *high;
+} inputs;
+
+static int setup(void **state) {
+    inputs *in = calloc(1, sizeof *in);
+    size_t bytes = DIM_MAX * 4 + 256;
+    in->a = malloc(bytes * 4);
+    in->b = malloc(bytes * 4);
+    in->bytes = malloc(bytes);
+    in->lut = malloc(bytes);
+    in->low = malloc(bytes);
+    in->high = malloc(bytes);
+    for (size_t i = 0; i < bytes; i++) {
+        in->a[i] = random_float();
+        in->b[i] = random_float() * 3;
+        in->bytes[i] = (uint8_t)random_u32();
+        in->lut[i] = (uint8_t)random_u32();
+        in->low[i] = (int8_t)((int)(random_u32() % 255) - 127);
+        in->high[i] = (int8_t)((int)(random_u32() % 255) - 127);
+    }
+    *state = in;
+    return 0;
+}
+
+static int teardown(void **state) {
+    inputs *in = *state;
+    free(in->a);
+    free(in->b);
+    free(in->bytes);
+    free(in->lut);
+    free(in->low);
+    free(in->high);
+    free(in);
+    return 0;
+}
+
+/* The levels above scalar that this CPU has. */
+static const shx_kernels *wide_table(void) {
+    const shx_kernels *wide = shx_kernels_at(SHX_SIMD_AVX2);
+    if (!wide) skip();
+    return wide;
+}
+
+static void assert_same_double(double a, double b) { assert_memory_equal(&a, &b, sizeof a); }
+static void assert_same_float(float a, float b) { assert_memory_equal(&a, &b, sizeof a); }
+
+static void assert_guard(const void *at, size_t size) {
+    for (size_t i = 0; i < size; i++) assert_int_equal(((const uint8_t *)at)[i], GUARD);
+}
+
+static void exact_kernels_agree_bit_for_bit(void **state) {
+    inputs *in = *state;
+    const shx_kernels *scalar = shx_kernels_at(SHX_SIMD_SCALAR), *wide = wide_table();
+    for (size_t k = 0; k < DIM_COUNT; k++) {
+        for (size_t offset = 0; offset < 4; offset++) {
+            const float *a = in->a + offset, *b = in->b + 3 - offset;
+            size_t dim = DIMS[k];
+            assert_same_double(scalar->l2_squared(a, b, dim), wide->l2_squared(a, b, dim));
+            assert_same_double(scalar->dot(a, b, dim), wide->dot(a, b, dim));
+            assert_same_double(scalar->l2_squared_scaled(a, 0.3, b, 1.7, dim),
+                               wide->l2_squared_scaled(a, 0.3, b, 1.7, dim));
+            if (dim % 16 != 0) continue;
+            assert_same_float(scalar->code_l2_squared(a, b, dim), wide->code_l2_squared(a, b, dim));
+        }
+    }
+}
+
+static void check_exact_reference(const shx_kernels *kernels, const float *a, const float *b, size_t dim) {
+    long double l2 = 0, dot = 0, scaled = 0, size = 0;
+    for (size_t i = 0; i < dim; i++) {
+        long double x = a[i], y = b[i];
+        l2 += (x - y) * (x - y);
+        dot += x * y;
+        size += fabsl(x * y);
+        scaled += (x * 0.25L - y * 2) * (x * 0.25L - y * 2);
+    }
+    double tolerance = (double)(dim + 2) * 0x1p-53;
+    assert_true(fabsl(kernels->l2_squared(a, b, dim) - l2) <= tolerance * l2);
+    assert_true(fabsl(kernels->dot(a, b, dim) - dot) <= tolerance * size);
+    assert_true(fabsl(kernels->l2_squared_scaled(a, 0.25, b, 2, dim) - scaled) <= 2 * tolerance * scaled);
+    if (dim % 16 != 0) return;
+    assert_true(fabsl(kernels->code_l2_squared(a, b, dim) - l2) <= (double)(dim + 2) * 0x1p-24 * l2);
+}
+
+static void exact_kernels_match_plain_arithmetic(void **state) {
+    inputs *in = *state;
+    for (size_t k = 0; k < DIM_COUNT; k++) {
+        check_exact_reference(shx_kernels_at(SHX_SIMD_SCALAR), in->a + 1, in->b, DIMS[k]);
+        if (shx_kernels_at(SHX_SIMD_AVX2)) {
+            check_exact_reference(shx_kernels_at(SHX_SIMD_AVX2), in->a + 1, in->b, DIMS[k]);
+        }
+    }
+}
+
+static void exact_kernels_survive_the_largest_floats(void **state) {
+    (void)state;
+    float a[17], b[17];
+    for (size_t i = 0; i < 17; i++) {
+        a[i] = 3.4e38f;
+        b[i] = -3.4e38f;
+    }
+    for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_AVX2; level++) {
+        const shx_kernels *kernels = shx_kernels_at((shx_simd_level)level);
+        if (!kernels) continue;
+        assert_true(isfinite(kernels->l2_squared(a, b, 17)));
+        assert_true(isfinite(kernels->dot(a, b, 17)));
+    }
+}
+
+/* Plain decoding of one posting of a block, by the format of quantizer.h. */
+static uint32_t reference_sum(const uint8_t *block, const uint8_t *lut, size_t dim, size_t posting) {
+    static const int order[16] = {0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15};
+    uint32_t sum = 0;
+    for (size_t m = 0; m < dim / 4; m++) {
+        for (size_t j = 0; j < 16; j++) {
+            uint8_t byte = block[m * 16 + j];
+            if ((size_t)order[j] == posting) sum += lut[m * 16 + (byte & 15)];
+            if ((size_t)order[j] + 16 == posting) sum += lut[m * 16 + (byte >> 4)];
+        }
+    }
+    return sum;
+}
+
+static const shx_factor_scale SCALE = {.add_min = 2, .add_step = 0.001f, .mul_min = -3, .mul_step = 0.00002f};
+
+static shx_bound bound_for(size_t dim) {
+    return (shx_bound){.lut_step = 0.01f, .lut_bias = -0.15f * (float)dim, .offset = 3, .shift = -0.2f};
+}
+
+static void check_scan_reference(const shx_kernels *kernels, const uint8_t *block, const uint8_t *lut, size_t dim) {
+    shx_bound bound = bound_for(dim);
+    float ip[32], bounds[32];
+    bound.threshold = INFINITY;
+    assert_int_equal(kernels->scan_block(block, lut, dim, &SCALE, &bound, ip), 0xFFFFFFFF);
+    kernels->bound_block(block, lut, dim, &SCALE, &bound, bounds);
+    for (size_t i = 0; i < 32; i++) {
+        uint16_t add, mul;
+        memcpy(&add, block + dim * 4 + 2 * i, 2);
+        memcpy(&mul, block + dim * 4 + 64 + 2 * i, 2);
+        double exact_ip = (double)bound.lut_step * reference_sum(block, lut, dim, i) + (double)bound.lut_bias;
+        double exact = (double)SCALE.add_min + (double)SCALE.add_step * add + (double)bound.offset +
+                       ((double)SCALE.mul_min + (double)SCALE.mul_step * mul) * (exact_ip + (double)bound.shift);
+        assert_true(fabs((double)ip[i] - exact_ip) <= 1e-6 * (double)dim);
+        assert_true(fabs((double)bounds[i] - exact) <= 1e-5 * (double)dim);
+    }
+}
+
+static void scans_match_the_format(void **state) {
+    inputs *in = *state;
+    for (size_t k = 0; k < DIM_COUNT; k++) {
+        if (DIMS[k] % 16 != 0) continue;
+        check_scan_reference(shx_kernels_at(SHX_SIMD_SCALAR), in->bytes, in->lut, DIMS[k]);
+        if (shx_kernels_at(SHX_SIMD_AVX2)) {
+            check_scan_reference(shx_kernels_at(SHX_SIMD_AVX2), in->bytes, in->lut, DIMS[k]);
+        }
+    }
+}
+
+/* Compares twins at a threshold: equal masks, equal ip exactly when the mask is not 0, nothing past the output. */
+static uint32_t check_scan_twins(const uint8_t *block, const uint8_t *lut, size_t dim, shx_bound bound) {
+    const shx_kernels *scalar = shx_kernels_at(SHX_SIMD_SCALAR), *wide = wide_table();
+    float expected[40], actual[40];
+    memset(expected, GUARD, sizeof expected);
+    memset(actual, GUARD, sizeof actual);
+    uint32_t mask = scalar->scan_block(block, lut, dim, &SCALE, &bound, expected + 4);
+    assert_int_equal(mask, wide->scan_block(block, lut, dim, &SCALE, &bound, actual + 4));
+    assert_memory_equal(expected, actual, sizeof expected);
+    assert_guard(actual, 16);
+    assert_guard(actual + 36, 16);
+    if (mask == 0) assert_guard(actual, sizeof actual);
+    scalar->bound_block(block, lut, dim, &SCALE, &bound, expected + 4);
+    wide->bound_block(block, lut, dim, &SCALE, &bound, actual + 4);
+    assert_memory_equal(expected, actual, sizeof expected);
+    assert_guard(actual, 16);
+    assert_guard(actual + 36, 16);
+    for (size_t i = 0; i < 32; i++) assert_int_equal((mask >> i) & 1, !(actual[4 + i] >= bound.threshold));
+    return mask;
+}
+
+static void scans_agree_bit_for_bit(void **state) {
+    inputs *in = *state;
+    for (size_t k = 0; k < DIM_COUNT; k++) {
+        size_t dim = DIMS[k];
+        if (dim % 16 != 0) continue;
+        for (size_t offset = 0; offset < 4; offset++) {
+            const uint8_t *block = in->bytes + offset, *lut = in->lut + 5 * offset;
+            shx_bound bound = bound_for(dim);
+            float bounds[32];
+            shx_kernels_at(SHX_SIMD_SCALAR)->bound_block(block, lut, dim, &SCALE, &bound, bounds);
+            bound.threshold = -INFINITY;
+            assert_int_equal(check_scan_twins(block, lut, dim, bound), 0);
+            bound.threshold = bounds[7];
+            assert_int_equal(check_scan_twins(block, lut, dim, bound) >> 7 & 1, 0);
+            bound.threshold = nextafterf(bounds[29], INFINITY);
+            assert_int_equal(check_scan_twins(block, lut, dim, bound) >> 29 & 1, 1);
+            bound.offset = NAN;
+            assert_int_equal(check_scan_twins(block, lut, dim, bound), 0xFFFFFFFF);
+        }
+    }
+}
+
+/* The sums of a chunk reach 65280, which a signed or an unwidened u16 cannot hold across chunks. */
+static void scans_do_not_overflow_at_the_largest_sums(void **state) {
+    (void)state;
+    uint8_t *block = malloc(DIM_MAX * 4 + 128), *lut = malloc(DIM_MAX * 4);
+    memset(block, 0xFF, DIM_MAX * 4 + 128);
+    memset(lut, 0xFF, DIM_MAX * 4);
+    static const size_t dims[] = {512, 528, 1024, 1040, 2048, 4096, 65536};
+    for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_AVX2; level++) {
+        const shx_kernels *kernels = shx_kernels_at((shx_simd_level)level);
+        if (!kernels) continue;
+        for (size_t k = 0; k < sizeof dims / sizeof *dims; k++) {
+            shx_bound bound = {.lut_step = 1, .threshold = INFINITY};
+            float ip[32];
+            assert_int_equal(kernels->scan_block(block, lut, dims[k], &SCALE, &bound, ip), 0xFFFFFFFF);
+            for (size_t i = 0; i < 32; i++) assert_true(ip[i] == (float)(dims[k] / 4 * 255));
+        }
+    }
+    free(block);
+    free(lut);
+}
+
+static void refine_dots_are_exact(void **state) {
+    inputs *in = *state;
+    static const size_t sizes[] = {32, 64, 96, 128, 384, 512, 1024, 2048, 32768};
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        for (size_t offset = 0; offset < 3; offset++) {
+            const uint8_t *code = in->bytes + offset;
+            const int8_t *low = in->low + 2 * offset, *high = in->high + 7 * offset;
+            int64_t expected = 0;
+            for (size_t i = 0; i < sizes[k]; i++) expected += (code[i] % 16) * low[i] + (code[i] / 16) * high[i];
+            for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_AVX2; level++) {
+                const shx_kernels *kernels = shx_kernels_at((shx_simd_level)level);
+                if (kernels) assert_int_equal(kernels->refine_dot(code, low, high, sizes[k]), expected);
+            }
+        }
+    }
+}
+
+static void refine_dots_hold_the_extremes(void **state) {
+    (void)state;
+    size_t size = 32768;
+    uint8_t *code = malloc(size);
+    int8_t *query = malloc(size);
+    memset(code, 0xFF, size);
+    for (int sign = -1; sign <= 1; sign += 2) {
+        memset(query, sign * 127, size);
+        for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_AVX2; level++) {
+            const shx_kernels *kernels = shx_kernels_at((shx_simd_level)level);
+            if (kernels) assert_int_equal(kernels->refine_dot(code, query, query, size), sign * 127 * 15 * 2 * 32768);
+        }
+    }
+    free(code);
+    free(query);
+}
+
+static void check_panel(const shx_kernels *kernels, const float *const *row, size_t rows, const float *panel,
+                        size_t dim) {
+    float actual[6 * 16 + 8];
+    memset(actual, GUARD, sizeof actual);
+    kernels->dot_panel(row, rows, panel, dim, actual + 4);
+    assert_guard(actual, 16);
+    assert_guard(actual + 4 + rows * 16, sizeof actual - (4 + rows * 16) * sizeof *actual);
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t j = 0; j < 16; j++) {
+            float sum = 0;
+            for (size_t d = 0; d < dim; d++) {
+                float product = row[r][d] * panel[d * 16 + j];
+                sum += product;
+            }
+            assert_same_float(actual[4 + r * 16 + j], sum);
+        }
+    }
+}
+
+static void panels_sum_in_order(void **state) {
+    inputs *in = *state;
+    for (size_t k = 0; k < DIM_COUNT; k++) {
+        for (size_t rows = 1; rows <= 6; rows++) {
+            const float *row[6];
+            for (size_t r = 0; r < rows; r++) row[r] = in->b + r * 1031 + r % 3;
+            for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_AVX2; level++) {
+                const shx_kernels *kernels = shx_kernels_at((shx_simd_level)level);
+                if (kernels) check_panel(kernels, row, rows, in->a + rows % 2, DIMS[k]);
+            }
+        }
+    }
+}
+
+static void the_level_that_runs_is_the_one_claimed(void **state) {
+    (void)state;
+    const shx_kernels *scalar = shx_kernels_at(SHX_SIMD_SCALAR), *wide = shx_kernels_at(SHX_SIMD_AVX2);
+    assert_int_equal(scalar->level, SHX_SIMD_SCALAR);
+    assert_string_equal(scalar->name, "scalar");
+#if defined(__x86_64__)
+    assert_int_equal(wide != NULL, __builtin_cpu_supports("avx2") != 0);
+#else
+    assert_null(wide);
+#endif
+    if (!wide) return;
+    assert_int_equal(wide->level, SHX_SIMD_AVX2);
+    assert_string_equal(wide->name, "avx2");
+    /* No kernel of a level is borrowed from the one below. */
+    assert_true(wide->l2_squared != scalar->l2_squared && wide->dot != scalar->dot);
+    assert_true(wide->l2_squared_scaled != scalar->l2_squared_scaled);
+    assert_true(wide->code_l2_squared != scalar->code_l2_squared);
+    assert_true(wide->scan_block != scalar->scan_block && wide->bound_block != scalar->bound_block);
+    assert_true(wide->refine_dot != scalar->refine_dot && wide->dot_panel != scalar->dot_panel);
+}
+
+static void caps_lower_the_level(void **state) {
+    (void)state;
+    const shx_kernels *scalar = shx_kernels_at(SHX_SIMD_SCALAR), *wide = shx_kernels_at(SHX_SIMD_AVX2);
+    const shx_kernels *best = wide ? wide : scalar;
+    unsetenv("SHARDEX_SIMD");
+    shx_kernels_cap(SHX_SIMD_AVX2);
+    assert_ptr_equal(shx_kernels_get(), best);
+    shx_kernels_cap(SHX_SIMD_SCALAR);
+    assert_ptr_equal(shx_kernels_get(), scalar);
+    setenv("SHARDEX_SIMD", "scalar", 1);
+    shx_kernels_cap(SHX_SIMD_AVX2);
+    assert_ptr_equal(shx_kernels_get(), scalar);
+    setenv("SHARDEX_SIMD", "avx2", 1);
+    shx_kernels_cap(SHX_SIMD_SCALAR);
+    assert_ptr_equal(shx_kernels_get(), scalar);
+    shx_kernels_cap(SHX_SIMD_AVX2);
+    assert_ptr_equal(shx_kernels_get(), best);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exact_kernels_agree_bit_for_bit),
+        cmocka_unit_test(exact_kernels_match_plain_arithmetic),
+        cmocka_unit_test(exact_kernels_survive_the_largest_floats),
+        cmocka_unit_test(scans_match_the_format),
+        cmocka_unit_test(scans_agree_bit_for_bit),
+        cmocka_unit_test(scans_do_not_overflow_at_the_largest_sums),
+        cmocka_unit_test(refine_dots_are_exact),
+        cmocka_unit_test(refine_dots_hold_the_extremes),
+        cmocka_unit_test(panels_sum_in_order),
+        cmocka_unit_test(the_level_that_runs_is_the_one_claimed),
+        cmocka_unit_test(caps_lower_the_level),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

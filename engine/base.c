@@ -226,7 +226,7 @@ static shx_status base_place_runs(shx_base *base) {
 
 static shx_status base_load(shx_base *base, shx_store *store, const shx_id *uuid, shx_metric metric, uint32_t dim,
                             const shx_base *known) {
-    uint64_t shards_file;
+    uint64_t shards_file = 0;
     SHX_TRY(shx_container_open(store, SHX_FILE_BASE, uuid, base->file, &base->container));
     SHX_TRY(base_read_info(base, metric, dim, &shards_file));
     SHX_TRY(base_read_encoding(base));

@@ -1,0 +1,168 @@
+#include "delta.h"
+
+#include "memory.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Chunk c starts at row FIRST × (2^c - 1). */
+static uint32_t delta_chunk_of(uint32_t position, uint32_t *ret_offset) {
+    uint32_t chunk = 31 - (uint32_t)__builtin_clz(position / SHX_DELTA_FIRST_CHUNK + 1);
+    *ret_offset = position - SHX_DELTA_FIRST_CHUNK * ((UINT32_C(1) << chunk) - 1);
+    return chunk;
+}
+
+static shx_status delta_mark(shx_delta *delta, const shx_id *commit) {
+    SHX_TRY(shx_grow((void **)&delta->marks, &delta->mark_capacity, delta->mark_count + 1, sizeof *delta->marks));
+    SHX_TRY(shx_rowmap_put(&delta->commits, (int64_t)shx_get64(commit->bytes), (uint32_t)delta->mark_count));
+    delta->marks[delta->mark_count++] = (shx_delta_mark){.commit = *commit,
+                                                         .operations = delta->operation_count,
+                                                         .rows = delta->row_count,
+                                                         .live_rows = delta->live_rows};
+    return SHX_OK;
+}
+
+/* Masks of every segment start as the base's tombstones; they exist from the start, since readers take no lock. */
+static shx_status delta_copy_tombstones(shx_delta *delta) {
+    for (uint32_t s = 0; s < delta->base->segment_count; s++) {
+        uint64_t blocks = delta->base->segments[s]->block_count;
+        delta->dead[s].mask = shx_alloc_zero(blocks, sizeof(atomic_uint));
+        SHX_CHECK(delta->dead[s].mask, SHX_NOMEM);
+        for (uint64_t b = 0; delta->base->dead[s] && b < blocks; b++) {
+            atomic_init(&delta->dead[s].mask[b], delta->base->dead[s][b]);
+        }
+    }
+    return SHX_OK;
+}
+
+shx_status shx_delta_create(shx_base *base, shx_delta **ret_delta) {
+    shx_delta *delta = shx_alloc_zero(1, sizeof *delta);
+    SHX_CHECK(delta, SHX_NOMEM);
+    atomic_init(&delta->references, 1);
+    delta->base = base;
+    shx_base_retain(base);
+    delta->live_rows = base->info.live_rows;
+    shx_status status = delta_copy_tombstones(delta);
+    if (status == SHX_OK) status = delta_mark(delta, &base->info.commit);
+    if (status != SHX_OK) {
+        shx_delta_release(delta);
+        return status;
+    }
+    *ret_delta = delta;
+    return SHX_OK;
+}
+
+void shx_delta_retain(shx_delta *delta) { atomic_fetch_add(&delta->references, 1); }
+
+void shx_delta_release(shx_delta *delta) {
+    if (!delta || atomic_fetch_sub(&delta->references, 1) > 1) return;
+    for (int c = 0; c < SHX_DELTA_CHUNKS; c++) shx_free(delta->chunks[c]);
+    for (int s = 0; s < SHX_SEGMENTS_MAX; s++) {
+        shx_free((void *)delta->dead[s].mask);
+        shx_free((void *)atomic_load(&delta->dead[s].when));
+    }
+    for (uint64_t i = 0; i < delta->record_count; i++) shx_wal_record_close(&delta->records[i]);
+    shx_free(delta->records);
+    shx_free(delta->marks);
+    shx_rowmap_free(&delta->latest);
+    shx_rowmap_free(&delta->commits);
+    shx_base_release(delta->base);
+    shx_free(delta);
+}
+
+const shx_delta_row *shx_delta_row_at(const shx_delta *delta, uint32_t position) {
+    uint32_t offset, chunk = delta_chunk_of(position, &offset);
+    return &delta->chunks[chunk][offset];
+}
+
+static shx_status delta_append_row(shx_delta *delta, const shx_op *op) {
+    uint32_t offset, chunk = delta_chunk_of(delta->row_count, &offset);
+    SHX_CHECK(chunk < SHX_DELTA_CHUNKS, SHX_FULL);
+    if (!delta->chunks[chunk]) {
+        delta->chunks[chunk] = shx_alloc_zero((uint64_t)SHX_DELTA_FIRST_CHUNK << chunk, sizeof(shx_delta_row));
+        SHX_CHECK(delta->chunks[chunk], SHX_NOMEM);
+    }
+    SHX_TRY(shx_rowmap_put(&delta->latest, op->rowid, delta->row_count));
+    shx_delta_row *row = &delta->chunks[chunk][offset];
+    row->rowid = op->rowid;
+    row->vector = op->vector;
+    row->fingerprint = (shx_fingerprint){op->vector_hash, op->column_hash};
+    delta->row_count++;
+    delta->live_rows++;
+    return SHX_OK;
+}
+
+/* Marks a segment's slot dead from now on. The number goes in before the bit, so that a reader who sees the bit sees it. */
+static shx_status delta_kill_slot(shx_delta *delta, uint32_t segment, uint64_t slot) {
+    shx_dead *dead = &delta->dead[segment];
+    atomic_uint *when = atomic_load(&dead->when);
+    if (!when) {
+        when = shx_alloc_zero(delta->base->segments[segment]->block_count * SHX_BLOCK_ROWS, sizeof *when);
+        SHX_CHECK(when, SHX_NOMEM);
+        atomic_store_explicit(&dead->when, when, memory_order_release);
+    }
+    atomic_store_explicit(&when[slot], delta->operation_count + 1, memory_order_relaxed);
+    atomic_fetch_or_explicit(&dead->mask[slot / SHX_BLOCK_ROWS], UINT32_C(1) << (slot % SHX_BLOCK_ROWS),
+                             memory_order_release);
+    return SHX_OK;
+}
+
+static bool delta_slot_alive(const shx_delta *delta, uint32_t segment, uint64_t slot) {
+    uint32_t mask = atomic_load(&delta->dead[segment].mask[slot / SHX_BLOCK_ROWS]);
+    return (mask >> (slot % SHX_BLOCK_ROWS) & 1) == 0;
+}
+
+/* Kills the posting with this rowid, wherever it is; none is not an error. */
+static shx_status delta_kill(shx_delta *delta, int64_t rowid) {
+    uint32_t position;
+    if (shx_rowmap_get(&delta->latest, rowid, &position)) {
+        shx_delta_row *row = (shx_delta_row *)shx_delta_row_at(delta, position);
+        if (atomic_load(&row->killed) != 0) return SHX_OK;
+        atomic_store_explicit(&row->killed, delta->operation_count + 1, memory_order_release);
+        delta->live_rows--;
+        return SHX_OK;
+    }
+    for (uint32_t s = 0; s < delta->base->segment_count; s++) {
+        uint64_t row;
+        if (!shx_segment_find(delta->base->segments[s], rowid, &row)) continue;
+        uint64_t slot = shx_segment_slot(delta->base->segments[s], row);
+        if (!delta_slot_alive(delta, s, slot)) continue;
+        delta->live_rows--;
+        return delta_kill_slot(delta, s, slot);
+    }
+    return SHX_OK;
+}
+
+static shx_status delta_apply_one(shx_delta *delta, const shx_op *op) {
+    if (op->kind == SHX_OP_REPLACE || op->kind == SHX_OP_DELETE) SHX_TRY(delta_kill(delta, op->rowid));
+    if (op->vector) SHX_TRY(delta_append_row(delta, op));
+    delta->operation_count++;
+    return SHX_OK;
+}
+
+shx_status shx_delta_apply(shx_delta *delta, shx_wal_record *record, const shx_id *commit) {
+    shx_status status =
+        shx_grow((void **)&delta->records, &delta->record_capacity, delta->record_count + 1, sizeof *delta->records);
+    if (status != SHX_OK) {
+        shx_wal_record_close(record);
+        return status;
+    }
+    shx_wal_record *owned = &delta->records[delta->record_count++];
+    *owned = *record;
+    SHX_CHECK(delta->operation_count + owned->operation_count < UINT32_MAX, SHX_FULL);
+    uint64_t vector = 0;
+    for (uint64_t i = 0; i < owned->operation_count; i++) {
+        shx_op op = shx_wal_operation(owned, i, &vector);
+        SHX_TRY(delta_apply_one(delta, &op));
+    }
+    return delta_mark(delta, commit);
+}
+
+const shx_delta_mark *shx_delta_find(const shx_delta *delta, const shx_id *commit) {
+    uint32_t position;
+    if (!shx_rowmap_get(&delta->commits, (int64_t)shx_get64(commit->bytes), &position)) return NULL;
+    const shx_delta_mark *mark = &delta->marks[position];
+    return shx_id_equal(&mark->commit, commit) ? mark : NULL;
+}
+
+const shx_delta_mark *shx_delta_tip(const shx_delta *delta) { return &delta->marks[delta->mark_count - 1]; }

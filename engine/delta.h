@@ -1,0 +1,101 @@
+/* The delta: what was committed since a base, in memory. An append-only log of operations with marks at each commit,
+** so that
+** views of any of its commits can be read while later ones are added.
+**
+** One writer at a time (the index, under its mutex), any number of readers without a lock: a reader holds a limit (a
+** number
+** of operations) and ignores what came later. Rows are never moved. A posting carries the number of the operation that
+** killed
+** it, in the delta as well as in the base's segments, and is dead for a view if and only if that number is within its
+** limit.
+*/
+#ifndef SHX_DELTA_H
+#define SHX_DELTA_H
+
+#include "base.h"
+#include "pending.h"
+#include "rowmap.h"
+#include "wal.h"
+
+#include <stdatomic.h>
+
+/* One posting of the delta. */
+typedef struct shx_delta_row {
+    int64_t rowid;
+    const float *vector;
+    shx_fingerprint fingerprint;
+    atomic_uint killed; /* 0: alive, else 1 + the position of the operation that killed it */
+} shx_delta_row;
+
+/* A commit and where it stands: everything before these numbers belongs to it. */
+typedef struct shx_delta_mark {
+    shx_id commit;
+    uint32_t operations; /* the limit of its views */
+    uint32_t rows;
+    uint64_t live_rows; /* of base and delta together */
+} shx_delta_mark;
+
+#define SHX_DELTA_CHUNKS 24
+#define SHX_DELTA_FIRST_CHUNK 1024 /* rows; each chunk is twice as large as the one before */
+
+/* The dead postings of one segment of the base. */
+typedef struct shx_dead {
+    atomic_uint *mask;           /* one bit a lane, one word a block; NULL: none */
+    _Atomic(atomic_uint *) when; /* per slot, as shx_delta_row.killed; NULL or 0: dead in the base already */
+} shx_dead;
+
+typedef struct shx_delta {
+    atomic_uint references;
+    shx_base *base;
+    shx_delta_row *chunks[SHX_DELTA_CHUNKS];
+    uint32_t operation_count, row_count;
+    uint64_t live_rows;
+    shx_delta_mark *marks; /* ascending; the first one is the base itself */
+    uint64_t mark_count, mark_capacity;
+    shx_rowmap latest;  /* rowid → row of the delta */
+    shx_rowmap commits; /* first 8 bytes of a commit id → mark */
+    shx_dead dead[SHX_SEGMENTS_MAX];
+    shx_wal_record *records; /* owners of the vectors */
+    uint64_t record_count, record_capacity;
+} shx_delta;
+
+/* An empty delta over a base, of which it takes a reference. */
+shx_status shx_delta_create(shx_base *base, shx_delta **ret_delta);
+void shx_delta_retain(shx_delta *delta);
+void shx_delta_release(shx_delta *delta);
+
+/* Applies a record as the commit after the last mark and takes the record over (also on failure). After a failure the
+** delta
+** holds a part of the record beyond the last mark and must be dropped for new views; those that exist stay right. */
+shx_status shx_delta_apply(shx_delta *delta, shx_wal_record *record, const shx_id *commit);
+
+/* The mark of a commit; NULL when it is not here. */
+const shx_delta_mark *shx_delta_find(const shx_delta *delta, const shx_id *commit);
+
+/* The last mark. */
+const shx_delta_mark *shx_delta_tip(const shx_delta *delta);
+
+/* Row `position` of the delta. */
+const shx_delta_row *shx_delta_row_at(const shx_delta *delta, uint32_t position);
+
+static inline bool shx_delta_row_alive(const shx_delta_row *row, uint32_t limit) {
+    uint32_t killed = atomic_load_explicit(&row->killed, memory_order_acquire);
+    return killed == 0 || killed > limit;
+}
+
+/* Which lanes of a block of a segment of the base are dead for a limit. */
+static inline uint32_t shx_delta_dead(const shx_delta *delta, uint32_t segment, uint64_t block, uint32_t limit) {
+    const shx_dead *dead = &delta->dead[segment];
+    uint32_t mask = dead->mask ? atomic_load_explicit(&dead->mask[block], memory_order_acquire) : 0;
+    if (mask == 0) return 0;
+    atomic_uint *when = atomic_load_explicit(&dead->when, memory_order_acquire);
+    if (!when) return mask;
+    for (uint32_t rest = mask; rest; rest &= rest - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(rest);
+        uint32_t killed = atomic_load_explicit(&when[block * SHX_BLOCK_ROWS + lane], memory_order_relaxed);
+        if (killed > limit) mask &= ~(UINT32_C(1) << lane);
+    }
+    return mask;
+}
+
+#endif

@@ -5,8 +5,9 @@ usage: run_sql.py [--update] EXTENSION SCRIPT.sql     compares with SCRIPT.out
        run_sql.py [--update] EXTENSION README.md      runs each ```sql block; the ```text block after it is expected
 
 A transcript holds each statement as it was typed (.echo), what it printed, and its error message. Each run starts in an
-empty folder of its own with the database `test.db`; the blocks of a README share one, in order. With --update the
-expected text is replaced by what was seen: read the difference before you believe it.
+empty folder of its own with the database `test.db`; the blocks of a README share one, in order. In a script EXTENSION
+stands for the extension's path and SECOND_PROCESS for a sqlite3 shell that has loaded it. With --update the expected
+text is replaced by what was seen: read the difference before you believe it.
 """
 import difflib
 import pathlib
@@ -24,13 +25,16 @@ BLOCKS = re.compile(r"```sql\n(.*?)```\n\n```text\n(.*?)```", re.S)
 def shell(extension, script):
     """What the shell prints, errors in place (stdbuf keeps the two streams in order)."""
     with tempfile.TemporaryDirectory() as folder:
-        load = ".load " + str(pathlib.Path(extension).resolve().with_suffix("")) + "\n"
+        path = str(pathlib.Path(extension).resolve().with_suffix(""))
+        process = f"sqlite3 -batch -init /dev/null -cmd '.load {path}'"
         command = ["stdbuf", "-o0", "sqlite3", "-batch", "-init", "/dev/null", "test.db"]
-        run = subprocess.run(command, cwd=folder, text=True, input=load + script, timeout=300, check=False,
+        script = script.replace("SECOND_PROCESS", process).replace("EXTENSION", path)
+        run = subprocess.run(command, cwd=folder, text=True, timeout=300, check=False, input=f".load {path}\n{script}",
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if run.returncode < 0:
         return run.stdout + f"(the shell was ended by signal {-run.returncode})\n"
-    return ERROR_PREFIX.sub("Error: ", ERROR_MARKER.sub("", run.stdout))
+    seen = run.stdout.replace(process, "SECOND_PROCESS").replace(path, "EXTENSION")
+    return ERROR_PREFIX.sub("Error: ", ERROR_MARKER.sub("", seen))
 
 
 def compare(name, expected, seen):

@@ -1,0 +1,54 @@
+-- Every filter holds before the nearest are counted; what the scan cannot evaluate still gives right answers.
+CREATE VIRTUAL TABLE film USING shardex(v float[2], title text, year integer, score real, +plot text);
+WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+INSERT INTO film(rowid, v, title, year, score, plot)
+SELECT i, '[' || i || ', 0]', char(97 + i % 26) || i, 1900 + i % 100, i % 10 / 2.0,
+       CASE WHEN i % 3 = 0 THEN 'plot ' || i END
+  FROM n;
+
+SELECT rowid, year FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND year = 1950;
+SELECT rowid, year FROM film WHERE v MATCH '[0, 0]' AND year = 1950 ORDER BY distance LIMIT 3;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND year BETWEEN 1997 AND 1999;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND year >= 1990 AND score < 1;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 4 AND year IN (1901, 1905, 1909);
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 4 AND year <> 1901 AND year != 1902;
+SELECT rowid, title FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND title LIKE 'z%';
+SELECT rowid, title FROM film WHERE v MATCH '[0, 0]' AND k = 2 AND title GLOB 'z*0';
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 2 AND title = 'z25';
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND plot IS NULL;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND plot IS NOT NULL AND rowid > 10;
+
+-- What only SQLite can evaluate: OR, functions, arithmetic, subqueries.
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND (year = 1999 OR title = 'b1') ORDER BY distance LIMIT 3;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND length(title) = 4 ORDER BY distance LIMIT 2;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND year % 50 = 7 ORDER BY distance LIMIT 3;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND rowid % 400 = 0 ORDER BY distance LIMIT 5;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND year = (SELECT max(year) FROM film) ORDER BY distance LIMIT 2;
+
+-- Rowids.
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND rowid IN (7, 900, 5, 123456);
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3
+   AND rowid IN (SELECT rowid FROM film WHERE score = 4.5 AND year < 1930);
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND rowid = 77;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND rowid BETWEEN 500 AND 600;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND rowid > 995 ORDER BY distance;
+
+-- A radius, alone and with k.
+SELECT rowid, distance FROM film WHERE v MATCH '[0.5, 0]' AND distance < 2.5 ORDER BY distance;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND distance <= 3 ORDER BY distance;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND distance < 100 AND k = 2;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND distance > 997 ORDER BY distance LIMIT 5;
+SELECT count(*) FROM film WHERE v MATCH '[0, 0]' AND distance BETWEEN 10 AND 20;
+
+-- A filter that few postings pass, or none.
+SELECT rowid FROM film WHERE v MATCH '[1000, 0]' AND k = 5 AND title = 'b1';
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 5 AND year = 1;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 5 AND year IS NULL;
+
+-- The same from segments.
+INSERT INTO film(film) VALUES ('flush');
+SELECT rowid, year FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND year = 1950;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND rowid % 400 = 0 ORDER BY distance LIMIT 5;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND rowid IN (7, 900, 5, 123456);
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND distance <= 3 ORDER BY distance;
+SELECT count(*), sum(rowid) FROM film WHERE v MATCH '[0, 0]' AND score = 2;

@@ -2,10 +2,10 @@
 # The single file is reproducible, compiles with the warnings as errors, and works: as a loadable extension in the
 # sqlite3 shell, and linked into a program.
 #
-# usage: amalgamation.sh FOLDER SECOND_RUN HOST.c COMPILER FLAG …   (FOLDER and SECOND_RUN hold shardex.c and shardex.h)
+# usage: amalgamation.sh shardex.c SECOND/shardex.c HOST.c COMPILER FLAG …   (shardex.h stands beside each)
 set -eu
-folder=$1
-second=$2
+folder=$(dirname "$1")
+second=$(dirname "$2")
 host=$3
 shift 3
 work=$(mktemp -d)

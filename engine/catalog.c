@@ -1,0 +1,175 @@
+#include "catalog.h"
+
+#include "memory.h"
+
+#include <string.h>
+
+void shx_catalog_free(shx_catalog *catalog) {
+    shx_free(catalog->entries);
+    shx_rowmap_free(&catalog->by_commit);
+    shx_free(catalog->files);
+    shx_free(catalog->bases);
+    shx_free(catalog->segments);
+    shx_free(catalog->shards);
+    memset(catalog, 0, sizeof *catalog);
+}
+
+static int64_t catalog_key(const shx_id *commit) { return (int64_t)shx_get64(commit->bytes); }
+
+static shx_status catalog_put_entry(shx_catalog *catalog, const shx_wal_entry *entry) {
+    SHX_TRY(shx_grow((void **)&catalog->entries, &catalog->entry_capacity, catalog->entry_count + 1, sizeof *entry));
+    SHX_TRY(shx_rowmap_put(&catalog->by_commit, catalog_key(&entry->commit), (uint32_t)catalog->entry_count));
+    catalog->entries[catalog->entry_count++] = *entry;
+    return SHX_OK;
+}
+
+static shx_status catalog_visit_record(void *context, const shx_wal_entry *entry) {
+    return catalog_put_entry(context, entry);
+}
+
+static shx_catalog_file *catalog_file(shx_catalog *catalog, uint64_t id) {
+    for (uint64_t i = 0; i < catalog->file_count; i++) {
+        if (catalog->files[i].id == id) return &catalog->files[i];
+    }
+    return NULL;
+}
+
+static shx_status catalog_note_wal(shx_catalog *catalog, uint64_t id) {
+    shx_catalog_file *file = catalog_file(catalog, id);
+    if (!file) {
+        SHX_TRY(shx_grow((void **)&catalog->files, &catalog->file_capacity, catalog->file_count + 1, sizeof *file));
+        file = &catalog->files[catalog->file_count++];
+        *file = (shx_catalog_file){.id = id};
+    }
+    file->present = true;
+    return SHX_OK;
+}
+
+static shx_status catalog_note_base(shx_catalog *catalog, uint64_t id) {
+    for (uint64_t i = 0; i < catalog->base_count; i++) {
+        if (catalog->bases[i].file != id) continue;
+        catalog->bases[i].present = true;
+        return SHX_OK;
+    }
+    SHX_TRY(
+        shx_grow((void **)&catalog->bases, &catalog->base_capacity, catalog->base_count + 1, sizeof *catalog->bases));
+    catalog->bases[catalog->base_count++] = (shx_catalog_base){.file = id, .present = true};
+    return SHX_OK;
+}
+
+static shx_status catalog_note_id(uint64_t **ids, uint64_t *count, uint64_t *capacity, uint64_t id) {
+    SHX_TRY(shx_grow((void **)ids, capacity, *count + 1, sizeof **ids));
+    (*ids)[(*count)++] = id;
+    return SHX_OK;
+}
+
+static shx_status catalog_visit_name(void *context, const char *name) {
+    shx_catalog *catalog = context;
+    shx_file_kind kind;
+    uint64_t id;
+    if (!shx_file_name_parse(name, &kind, &id)) return SHX_OK;
+    if (id > catalog->last_id) catalog->last_id = id;
+    switch (kind) {
+    case SHX_FILE_WAL: return catalog_note_wal(catalog, id);
+    case SHX_FILE_BASE: return catalog_note_base(catalog, id);
+    case SHX_FILE_SEGMENT:
+        return catalog_note_id(&catalog->segments, &catalog->segment_count, &catalog->segment_capacity, id);
+    case SHX_FILE_SHARDS:
+        return catalog_note_id(&catalog->shards, &catalog->shards_count, &catalog->shards_capacity, id);
+    }
+    return SHX_OK;
+}
+
+/* Entries of files that are gone are dropped, and the map is built anew. */
+static shx_status catalog_forget_gone(shx_catalog *catalog) {
+    uint64_t files = 0, bases = 0, entries = 0;
+    for (uint64_t i = 0; i < catalog->base_count; i++) {
+        if (catalog->bases[i].present) catalog->bases[bases++] = catalog->bases[i];
+    }
+    catalog->base_count = bases;
+    for (uint64_t i = 0; i < catalog->file_count; i++) files += catalog->files[i].present;
+    if (files == catalog->file_count) return SHX_OK;
+    shx_rowmap_clear(&catalog->by_commit);
+    for (uint64_t i = 0; i < catalog->entry_count; i++) {
+        const shx_wal_entry *entry = &catalog->entries[i];
+        if (!catalog_file(catalog, entry->file)->present) continue;
+        catalog->entries[entries] = *entry;
+        SHX_TRY(shx_rowmap_put(&catalog->by_commit, catalog_key(&entry->commit), (uint32_t)entries++));
+    }
+    catalog->entry_count = entries;
+    files = 0;
+    for (uint64_t i = 0; i < catalog->file_count; i++) {
+        if (catalog->files[i].present) catalog->files[files++] = catalog->files[i];
+    }
+    catalog->file_count = files;
+    return SHX_OK;
+}
+
+static shx_status catalog_list(shx_catalog *catalog, shx_store *store) {
+    for (uint64_t i = 0; i < catalog->file_count; i++) catalog->files[i].present = false;
+    for (uint64_t i = 0; i < catalog->base_count; i++) catalog->bases[i].present = false;
+    catalog->segment_count = catalog->shards_count = 0;
+    shx_status status = shx_store_list(store, catalog_visit_name, catalog);
+    if (status != SHX_OK && status != SHX_NOTFOUND) return status;
+    return catalog_forget_gone(catalog);
+}
+
+shx_status shx_catalog_refresh(shx_catalog *catalog, shx_store *store, const shx_id *uuid, uint32_t dim) {
+    SHX_TRY(catalog_list(catalog, store));
+    for (uint64_t i = 0; i < catalog->file_count; i++) {
+        shx_catalog_file *file = &catalog->files[i];
+        shx_status status =
+            shx_wal_scan(store, uuid, file->id, dim, &file->end, &file->size, catalog_visit_record, catalog);
+        if (status == SHX_NOMEM) return status;
+    }
+    for (uint64_t i = 0; i < catalog->base_count; i++) {
+        shx_catalog_base *base = &catalog->bases[i];
+        if (base->names.generation != 0) continue;
+        shx_status status = shx_base_read_names(store, uuid, base->file, &base->names);
+        if (status == SHX_NOMEM) return status;
+    }
+    return SHX_OK;
+}
+
+shx_status shx_catalog_add(shx_catalog *catalog, const shx_wal_entry *entry) {
+    SHX_TRY(catalog_note_wal(catalog, entry->file));
+    shx_catalog_file *file = catalog_file(catalog, entry->file);
+    SHX_TRY(catalog_put_entry(catalog, entry));
+    file->end = file->size = entry->offset + entry->length;
+    if (entry->file > catalog->last_id) catalog->last_id = entry->file;
+    return SHX_OK;
+}
+
+const shx_wal_entry *shx_catalog_find(const shx_catalog *catalog, const shx_id *commit) {
+    uint32_t position;
+    if (!shx_rowmap_get(&catalog->by_commit, catalog_key(commit), &position)) return NULL;
+    const shx_wal_entry *entry = &catalog->entries[position];
+    return shx_id_equal(&entry->commit, commit) ? entry : NULL;
+}
+
+shx_catalog_base *shx_catalog_best_base(shx_catalog *catalog, const shx_id *commit, uint64_t floor) {
+    shx_catalog_base *best = NULL;
+    for (uint64_t i = 0; i < catalog->base_count; i++) {
+        shx_catalog_base *base = &catalog->bases[i];
+        if (base->damaged || base->names.generation == 0 || base->names.generation < floor) continue;
+        if (!shx_id_equal(&base->names.commit, commit)) continue;
+        if (!best || base->names.generation > best->names.generation) best = base;
+    }
+    return best;
+}
+
+uint64_t shx_catalog_generation(const shx_catalog *catalog) {
+    uint64_t highest = 0;
+    for (uint64_t i = 0; i < catalog->base_count; i++) {
+        if (catalog->bases[i].names.generation > highest) highest = catalog->bases[i].names.generation;
+    }
+    return highest;
+}
+
+const shx_catalog_file *shx_catalog_newest_file(const shx_catalog *catalog) {
+    const shx_catalog_file *newest = NULL;
+    for (uint64_t i = 0; i < catalog->file_count; i++) {
+        if (!newest || catalog->files[i].id > newest->id) newest = &catalog->files[i];
+    }
+    return newest;
+}

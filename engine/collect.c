@@ -1,0 +1,129 @@
+#include "collect.h"
+
+#include "index_state.h"
+
+#include <string.h>
+
+#define COLLECT_LOCK_NAME "lock"
+
+shx_status shx_maintenance_lock(shx_index *index, shx_file **ret_lock) {
+    shx_file *file;
+    shx_status status = shx_file_open(index->store, COLLECT_LOCK_NAME, SHX_OPEN_CREATE, &file);
+    if (status == SHX_BUSY) status = shx_file_open(index->store, COLLECT_LOCK_NAME, SHX_OPEN_APPEND, &file);
+    SHX_TRY(status);
+    status = shx_file_lock(file, true);
+    if (status != SHX_OK) {
+        shx_file_close(file);
+        return status;
+    }
+    *ret_lock = file;
+    return SHX_OK;
+}
+
+/* What must stay. */
+typedef struct collect_keep {
+    const shx_catalog_base *newest, *previous;
+    uint64_t wal_floor; /* the lowest WAL file on the path from `previous` to the confirmed commit */
+} collect_keep;
+
+static bool collect_names(const shx_catalog_base *base, shx_file_kind kind, uint64_t id) {
+    if (!base) return false;
+    if (kind == SHX_FILE_BASE) return base->file == id;
+    if (kind == SHX_FILE_SHARDS) return base->names.shards_file == id;
+    for (uint32_t i = 0; i < base->names.segment_count; i++) {
+        if (base->names.segments[i] == id) return true;
+    }
+    return false;
+}
+
+static const shx_catalog_base *collect_base_of(const shx_catalog *catalog, uint64_t file) {
+    for (uint64_t i = 0; i < catalog->base_count; i++) {
+        if (catalog->bases[i].file == file) return &catalog->bases[i];
+    }
+    return NULL;
+}
+
+/* Walks back from the commit through its records, past the newest base to an older one on the same path. False when the path
+** breaks off before any older base: then what the newest base needs is all that is known to be needed. */
+static void collect_walk(shx_catalog *catalog, const shx_id *commit, collect_keep *keep) {
+    shx_id id = *commit;
+    bool passed = false;
+    for (uint64_t steps = 0; steps <= catalog->entry_count; steps++) {
+        if (shx_id_equal(&id, &keep->newest->names.commit)) passed = true;
+        const shx_catalog_base *base = passed ? shx_catalog_best_base(catalog, &id, 0) : NULL;
+        if (base && base != keep->newest && base->names.generation < keep->newest->names.generation) {
+            keep->previous = base;
+            return;
+        }
+        const shx_wal_entry *entry = shx_catalog_find(catalog, &id);
+        if (!entry) return;
+        if (entry->file < keep->wal_floor) keep->wal_floor = entry->file;
+        id = entry->parent;
+    }
+}
+
+static void collect_remove(shx_index *index, shx_file_kind kind, uint64_t id) {
+    char name[SHX_FILE_NAME_MAX];
+    shx_file_name(kind, id, name);
+    (void)shx_store_remove(index->store, name);
+}
+
+/* A WAL file that some process is appending to is locked and stays. */
+static void collect_remove_wal(shx_index *index, uint64_t id) {
+    char name[SHX_FILE_NAME_MAX];
+    shx_file *file;
+    shx_file_name(SHX_FILE_WAL, id, name);
+    if (shx_file_open(index->store, name, SHX_OPEN_APPEND, &file) != SHX_OK) return;
+    if (shx_file_lock(file, true) == SHX_OK) (void)shx_store_remove(index->store, name);
+    shx_file_close(file);
+}
+
+static void collect_sweep(shx_index *index, const collect_keep *keep) {
+    const shx_catalog *catalog = &index->catalog;
+    for (uint64_t i = 0; i < catalog->base_count; i++) {
+        const shx_catalog_base *base = &catalog->bases[i];
+        if (base != keep->newest && base != keep->previous) collect_remove(index, SHX_FILE_BASE, base->file);
+    }
+    const struct {
+        shx_file_kind kind;
+        const uint64_t *ids;
+        uint64_t count;
+    } lists[] = {{SHX_FILE_SEGMENT, catalog->segments, catalog->segment_count},
+                 {SHX_FILE_SHARDS, catalog->shards, catalog->shards_count}};
+    for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
+        for (uint64_t i = 0; i < lists[l].count; i++) {
+            uint64_t id = lists[l].ids[i];
+            bool needed =
+                collect_names(keep->newest, lists[l].kind, id) || collect_names(keep->previous, lists[l].kind, id);
+            if (!needed) collect_remove(index, lists[l].kind, id);
+        }
+    }
+    for (uint64_t i = 0; i < catalog->file_count; i++) {
+        uint64_t id = catalog->files[i].id;
+        bool own = index->writer && shx_wal_writer_file(index->writer) == id;
+        if (id < keep->wal_floor && !own) collect_remove_wal(index, id);
+    }
+}
+
+static void collect_run(shx_index *index, const shx_id *commit) {
+    if (shx_index_refresh(index) != SHX_OK) return;
+    if (!index->delta || !shx_delta_find(index->delta, commit)) return;
+    uint64_t file = index->delta->base->file;
+    collect_keep keep = {.newest = collect_base_of(&index->catalog, file), .wal_floor = UINT64_MAX};
+    if (!keep.newest) return;
+    collect_walk(&index->catalog, commit, &keep);
+    if (keep.wal_floor > keep.newest->names.wal_floor) keep.wal_floor = keep.newest->names.wal_floor;
+    collect_sweep(index, &keep);
+    (void)shx_index_refresh(index);
+    index->collect_due = false;
+}
+
+void shx_index_confirm(shx_index *index, const shx_id *commit) {
+    pthread_mutex_lock(&index->mutex);
+    shx_file *lock;
+    if (index->collect_due && shx_maintenance_lock(index, &lock) == SHX_OK) {
+        collect_run(index, commit);
+        shx_file_close(lock);
+    }
+    pthread_mutex_unlock(&index->mutex);
+}

@@ -1,0 +1,300 @@
+#include "index.h"
+
+#include "index_state.h"
+#include "limits.h"
+#include "memory.h"
+
+#include <string.h>
+
+/* ---- life ---- */
+
+static shx_status index_open_store(shx_index *index) {
+    if (!index->config.directory) return shx_store_open_heap(&index->store);
+    size_t size = strlen(index->config.directory) + 1;
+    index->directory = shx_alloc(size);
+    SHX_CHECK(index->directory, SHX_NOMEM);
+    memcpy(index->directory, index->config.directory, size);
+    index->config.directory = index->directory;
+    return shx_store_open_posix(index->directory, &index->store);
+}
+
+shx_status shx_index_create(const shx_index_config *config, shx_index **ret_index) {
+    SHX_CHECK(config->dim >= 1 && config->dim <= SHX_DIM_MAX, SHX_MISUSE);
+    shx_index *index = shx_alloc_zero(1, sizeof *index);
+    SHX_CHECK(index, SHX_NOMEM);
+    index->config = *config;
+    if (index->config.shard_size == 0) index->config.shard_size = SHX_SHARD_TARGET;
+    if (index->config.flush_rows == 0) index->config.flush_rows = SHX_FLUSH_ROWS;
+    pthread_mutex_init(&index->mutex, NULL);
+    pthread_cond_init(&index->wake, NULL);
+    shx_status status = index_open_store(index);
+    if (status != SHX_OK) {
+        shx_index_destroy(index);
+        return status;
+    }
+    *ret_index = index;
+    return SHX_OK;
+}
+
+void shx_index_destroy(shx_index *index) {
+    if (!index) return;
+    shx_delta_release(index->delta);
+    shx_base_release(index->recent);
+    shx_wal_writer_close(index->writer);
+    shx_catalog_free(&index->catalog);
+    shx_store_close(index->store);
+    pthread_cond_destroy(&index->wake);
+    pthread_mutex_destroy(&index->mutex);
+    shx_free(index->directory);
+    shx_free(index);
+}
+
+/* ---- views ---- */
+
+shx_status shx_view_create(shx_delta *delta, const shx_delta_mark *mark, shx_view **ret_view) {
+    shx_view *view = shx_alloc_zero(1, sizeof *view);
+    SHX_CHECK(view, SHX_NOMEM);
+    atomic_init(&view->references, 1);
+    shx_delta_retain(delta);
+    view->delta = delta;
+    view->mark = *mark;
+    *ret_view = view;
+    return SHX_OK;
+}
+
+void shx_view_release(shx_view *view) {
+    if (!view || atomic_fetch_sub(&view->references, 1) > 1) return;
+    shx_delta_release(view->delta);
+    shx_free(view);
+}
+
+uint64_t shx_view_rows(const shx_view *view) { return view->mark.live_rows; }
+shx_id shx_view_commit(const shx_view *view) { return view->mark.commit; }
+
+/* ---- resolving a commit id ---- */
+
+shx_status shx_index_refresh(shx_index *index) {
+    uint64_t generation = shx_catalog_generation(&index->catalog);
+    SHX_TRY(shx_catalog_refresh(&index->catalog, index->store, &index->config.uuid, index->config.dim));
+    if (shx_catalog_generation(&index->catalog) > generation) index->collect_due = true;
+    return SHX_OK;
+}
+
+uint64_t shx_index_new_id(shx_index *index) { return ++index->catalog.last_id; }
+
+static void index_set_delta(shx_index *index, shx_delta *delta) {
+    shx_delta_release(index->delta);
+    index->delta = delta;
+}
+
+/* Opens the base that the catalog names and starts a delta on it. A damaged base is remembered as such. */
+static shx_status index_start_from(shx_index *index, shx_catalog_base *known) {
+    shx_base *base;
+    shx_delta *delta;
+    shx_status status = shx_base_open(index->store, &index->config.uuid, known->file, index->config.metric,
+                                      index->config.dim, index->recent, &base);
+    if (status == SHX_CORRUPT || status == SHX_NOTFOUND) known->damaged = true;
+    SHX_TRY(status);
+    shx_base_release(index->recent);
+    index->recent = base;
+    SHX_TRY(shx_delta_create(base, &delta));
+    index_set_delta(index, delta);
+    return SHX_OK;
+}
+
+static shx_status index_start_empty(shx_index *index) {
+    shx_base *base;
+    shx_delta *delta;
+    SHX_TRY(shx_base_empty(&index->config.genesis, &base));
+    shx_status status = shx_delta_create(base, &delta);
+    shx_base_release(base);
+    if (status == SHX_OK) index_set_delta(index, delta);
+    return status;
+}
+
+/* The records that lead to a commit, the last one first. */
+typedef struct index_path {
+    shx_wal_entry *entries;
+    uint64_t count, capacity;
+} index_path;
+
+/* Walks back from a commit to something to start from, collecting the path, and makes index->delta start there. */
+static shx_status index_walk(shx_index *index, const shx_id *commit, index_path *path) {
+    shx_id id = *commit;
+    path->count = 0;
+    for (;;) {
+        const shx_delta *delta = index->delta;
+        bool at_tip = delta && shx_id_equal(&shx_delta_tip(delta)->commit, &id);
+        shx_catalog_base *base = shx_catalog_best_base(&index->catalog, &id, index->floor);
+        if (base && (!at_tip || base->names.generation > delta->base->info.generation)) {
+            shx_status status = index_start_from(index, base);
+            if (status == SHX_OK || status == SHX_NOMEM) return status;
+            continue;
+        }
+        if (at_tip) return SHX_OK;
+        if (shx_id_equal(&id, &index->config.genesis)) return index_start_empty(index);
+        const shx_wal_entry *entry = shx_catalog_find(&index->catalog, &id);
+        SHX_CHECK(entry && path->count < index->catalog.entry_count, SHX_NOTFOUND);
+        SHX_TRY(shx_grow((void **)&path->entries, &path->capacity, path->count + 1, sizeof *path->entries));
+        path->entries[path->count++] = *entry;
+        id = entry->parent;
+    }
+}
+
+static shx_status index_apply(shx_index *index, const index_path *path) {
+    for (uint64_t i = path->count; i-- > 0;) {
+        shx_wal_record record;
+        shx_status status = shx_wal_load(index->store, &path->entries[i], index->config.dim, &record);
+        if (status == SHX_OK) status = shx_delta_apply(index->delta, &record, &path->entries[i].commit);
+        if (status != SHX_OK) {
+            index_set_delta(index, NULL);
+            return status;
+        }
+    }
+    return SHX_OK;
+}
+
+static shx_status index_try_resolve(shx_index *index, const shx_id *commit) {
+    index_path path = {0};
+    shx_status status = index_walk(index, commit, &path);
+    if (status == SHX_OK) status = index_apply(index, &path);
+    shx_free(path.entries);
+    return status;
+}
+
+/* What is in memory first; then what is known of the directory; then another look at the directory. */
+static shx_status index_resolve(shx_index *index, const shx_id *commit, shx_view **ret_view) {
+    const shx_delta_mark *mark = index->delta ? shx_delta_find(index->delta, commit) : NULL;
+    if (!mark) {
+        shx_status status = index_try_resolve(index, commit);
+        if (status != SHX_OK && status != SHX_NOMEM) {
+            SHX_TRY(shx_index_refresh(index));
+            status = index_try_resolve(index, commit);
+        }
+        SHX_TRY(status);
+        mark = shx_delta_find(index->delta, commit);
+        SHX_CHECK(mark, SHX_NOTFOUND);
+    }
+    return shx_view_create(index->delta, mark, ret_view);
+}
+
+shx_status shx_index_view(shx_index *index, const shx_id *commit, shx_view **ret_view) {
+    pthread_mutex_lock(&index->mutex);
+    shx_status status = index_resolve(index, commit, ret_view);
+    pthread_mutex_unlock(&index->mutex);
+    return status;
+}
+
+void shx_index_adopt(shx_index *index) {
+    pthread_mutex_lock(&index->mutex);
+    (void)shx_index_refresh(index);
+    index_set_delta(index, NULL);
+    index->rotate = true;
+    index->collect_due = true;
+    pthread_mutex_unlock(&index->mutex);
+}
+
+void shx_index_distrust(shx_index *index) {
+    pthread_mutex_lock(&index->mutex);
+    (void)shx_index_refresh(index);
+    index->floor = shx_catalog_generation(&index->catalog) + 1;
+    index_set_delta(index, NULL);
+    shx_base_release(index->recent);
+    index->recent = NULL;
+    pthread_mutex_unlock(&index->mutex);
+}
+
+/* ---- appending ---- */
+
+shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer) {
+    if (index->writer && index->rotate) {
+        shx_wal_writer_close(index->writer);
+        index->writer = NULL;
+    }
+    if (!index->writer) {
+        SHX_TRY(shx_store_prepare(index->store));
+        SHX_TRY(shx_index_refresh(index));
+        const shx_catalog_file *newest = shx_catalog_newest_file(&index->catalog);
+        shx_status status = SHX_BUSY;
+        if (newest && !index->rotate && newest->end >= SHX_HEADER_BYTES) {
+            status = shx_wal_continue(index->store, newest->id, newest->end, index->config.dim, &index->writer);
+        }
+        while (status == SHX_BUSY || status == SHX_NOTFOUND) {
+            status = shx_wal_create(index->store, &index->config.uuid, shx_index_new_id(index), index->config.dim,
+                                    &index->writer);
+        }
+        SHX_TRY(status);
+    }
+    index->rotate = false;
+    *ret_writer = index->writer;
+    return SHX_OK;
+}
+
+static shx_status index_append(shx_index *index, const shx_id *parent, const shx_id *commit,
+                               const shx_pending *pending) {
+    shx_wal_writer *writer;
+    shx_wal_entry entry;
+    const shx_wal_entry *known = shx_catalog_find(&index->catalog, commit);
+    if (known && shx_id_equal(&known->parent, parent)) return SHX_OK;
+    SHX_TRY(shx_index_writer(index, &writer));
+    SHX_TRY(shx_wal_begin(writer));
+    for (size_t i = 0; i < shx_pending_count(pending); i++) SHX_TRY(shx_wal_put(writer, shx_pending_op(pending, i)));
+    SHX_TRY(shx_wal_finish(writer, commit, parent, &entry));
+    return shx_catalog_add(&index->catalog, &entry);
+}
+
+shx_status shx_index_append(shx_index *index, const shx_id *parent, const shx_id *commit, const shx_pending *pending) {
+    pthread_mutex_lock(&index->mutex);
+    shx_status status = index_append(index, parent, commit, pending);
+    if (status != SHX_OK) {
+        index->append_failures++;
+        index->rotate = true;
+    }
+    pthread_mutex_unlock(&index->mutex);
+    return status;
+}
+
+/* ---- figures ---- */
+
+static void index_stats_of_base(const shx_base *base, shx_index_stats *stats) {
+    for (uint32_t i = 0; i < base->segment_count; i++) {
+        stats->segment_rows += base->segments[i]->row_count;
+        stats->segment_bytes += base->segments[i]->container.map.size;
+    }
+    stats->segments = base->segment_count;
+    stats->base_bytes = base->container.map.size;
+    stats->generation = base->info.generation;
+    stats->flushes = base->info.flushes;
+    stats->merges = base->info.merges;
+    stats->splits = base->info.splits;
+    stats->builds = base->info.builds;
+    stats->code_dim = base->encoding.code_dim;
+    stats->calibrated = base->calibration.fitted != 0;
+    if (!base->shards) return;
+    stats->base_bytes += base->shards->container.map.size;
+    for (uint64_t i = 0; i < base->shards->count; i++) {
+        if (base->shards->open[i]) {
+            stats->shards++;
+        } else {
+            stats->closed_shards++;
+        }
+    }
+}
+
+void shx_index_stats_get(shx_index *index, const shx_view *view, shx_index_stats *ret_stats) {
+    shx_index_stats stats = {.rows = view->mark.live_rows,
+                             .delta_rows = view->mark.rows,
+                             .delta_operations = view->mark.operations,
+                             .in_memory = index->directory == NULL};
+    index_stats_of_base(view->delta->base, &stats);
+    uint64_t alive = 0;
+    for (uint32_t i = 0; i < view->mark.rows; i++) {
+        alive += shx_delta_row_alive(shx_delta_row_at(view->delta, i), view->mark.operations);
+    }
+    stats.tombstones = stats.segment_rows + alive - stats.rows;
+    pthread_mutex_lock(&index->mutex);
+    stats.wal_files = index->catalog.file_count;
+    for (uint64_t i = 0; i < index->catalog.file_count; i++) stats.wal_bytes += index->catalog.files[i].end;
+    pthread_mutex_unlock(&index->mutex);
+    *ret_stats = stats;
+}

@@ -1,0 +1,61 @@
+/* The inside of an index and of a view, for the files of floor 4 only. */
+#ifndef SHX_INDEX_STATE_H
+#define SHX_INDEX_STATE_H
+
+#include "catalog.h"
+#include "delta.h"
+#include "index.h"
+
+#include <pthread.h>
+
+struct shx_view {
+    atomic_uint references;
+    shx_delta *delta;
+    shx_delta_mark mark;
+};
+
+struct shx_index {
+    struct shx_index *next; /* in the registry, under its mutex */
+    unsigned references;    /* under the registry's mutex */
+    shx_index_config config;
+    char *directory; /* NULL: memory only */
+    shx_store *store;
+
+    pthread_mutex_t mutex; /* of everything below; never held while maintenance computes or a callback runs */
+    shx_catalog catalog;
+    shx_delta *delta; /* the delta that commits are added to; NULL: to be made */
+    shx_base *recent; /* the base that was opened last: lends its files to the next one */
+    uint64_t floor;   /* bases of lower generations are not used (distrust, rebuild) */
+    shx_wal_writer *writer;
+    bool rotate;      /* the next record starts a new WAL file */
+    bool collect_due; /* a base was published or found: files may have become superfluous */
+    uint64_t append_failures;
+
+    pthread_cond_t wake; /* of the keeper's thread (keeper.c) */
+    pthread_t thread;
+    bool thread_started, stopping, due, wrote;
+    shx_id committed; /* the newest commit of this process */
+};
+
+/* Makes the view of a mark of a delta; both references are the caller's. */
+shx_status shx_view_create(shx_delta *delta, const shx_delta_mark *mark, shx_view **ret_view);
+
+/* Looks at the directory again. Call with the mutex held. */
+shx_status shx_index_refresh(shx_index *index);
+
+/* A file id that no file has. Call with the mutex held. */
+uint64_t shx_index_new_id(shx_index *index);
+
+/* A new base was published: views from now on start from it. */
+void shx_index_adopt(shx_index *index);
+
+/* Opens (or continues) the WAL file to append to. Call with the mutex held. */
+shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer);
+
+/* Frees everything. The thread has ended and nobody uses the index. */
+void shx_index_destroy(shx_index *index);
+
+/* Makes an index without registering it. */
+shx_status shx_index_create(const shx_index_config *config, shx_index **ret_index);
+
+#endif

@@ -93,7 +93,7 @@ static uint32_t scalar_scan_block(const uint8_t *block, const uint8_t *lut, size
     scalar_block_sums(block, lut, dim, sum);
     for (size_t i = 0; i < 32; i++) {
         float value = scalar_bound(block + dim * 4, i, scalar_ip(sum[i], bound), scale, bound);
-        mask |= (uint32_t)!(value >= bound->threshold) << i;
+        mask |= (uint32_t) !(value >= bound->threshold) << i;
     }
     if (mask == 0) return 0;
     for (size_t i = 0; i < 32; i++) ret_ip[i] = scalar_ip(sum[i], bound);

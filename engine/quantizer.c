@@ -12,7 +12,7 @@
 /* Squared norms over this have no point: products of two such points and of a few factors still fit a float. */
 #define QUANT_NORM2_MAX 1e30
 
-/* Optimal clip of a Gaussian for 32 uniform levels, in standard deviations (algorithms: Z_5 … see quantizer.h). */
+/* Where 32 uniform levels clip a Gaussian with the least error, in standard deviations. */
 #define QUANT_CLIP 3.264
 
 /* More than the relative rounding error of any bound or estimate, in units of the largest term in it. */
@@ -110,52 +110,77 @@ typedef struct quant_sums {
     double residual2;     /* Σ r² */
     double residual_code; /* Σ r s */
     double code_centroid; /* Σ s c */
-    uint64_t code2;       /* Σ (2 s)² */
+    double code2;         /* Σ s² */
 } quant_sums;
 
-static void quant_scan_bits(const float *point, const float *centroid, uint32_t code_dim, uint8_t *ret_bits,
-                            quant_sums *ret_sums) {
-    double residual2 = 0, residual_code = 0, code_centroid = 0;
-    for (uint32_t k = 0; k < code_dim / 8; k++) {
-        unsigned byte = 0;
+/* The same in eight lanes, so that loops of constant length become vectors. Signs are random, so they are multiplied
+** in rather than branched on. */
+typedef struct quant_lanes {
+    double residual2[8], residual_code[8], code_centroid[8], code2[8];
+} quant_lanes;
+
+static double quant_fold(const double lane[8]) {
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+static quant_sums quant_lanes_fold(const quant_lanes *lanes) {
+    return (quant_sums){quant_fold(lanes->residual2), quant_fold(lanes->residual_code),
+                        quant_fold(lanes->code_centroid), quant_fold(lanes->code2)};
+}
+
+static uint8_t quant_bits8(const float *point, const float *centroid) {
+    unsigned byte = 0;
+    for (unsigned i = 0; i < 8; i++) byte |= (unsigned)(point[i] > centroid[i]) << i;
+    return (uint8_t)byte;
+}
+
+static quant_sums quant_scan_code(const float *point, const float *centroid, uint32_t code_dim, uint8_t *ret_bits) {
+    quant_lanes lanes = {0};
+    for (uint32_t k = 0; k < code_dim; k += 8) {
         for (uint32_t i = 0; i < 8; i++) {
-            double c = centroid[k * 8 + i], r = point[k * 8 + i] - c;
-            unsigned bit = r > 0;
-            byte |= bit << i;
-            residual2 += r * r;
-            residual_code += fabs(r);
-            code_centroid += ((double)(int)bit - 0.5) * c;
+            double c = centroid[k + i], r = point[k + i] - c, code = r > 0 ? 0.5 : -0.5;
+            lanes.residual2[i] += r * r;
+            lanes.residual_code[i] += r * code;
+            lanes.code_centroid[i] += code * c;
         }
-        ret_bits[k] = (uint8_t)byte;
+        ret_bits[k / 8] = quant_bits8(point + k, centroid + k);
     }
-    *ret_sums = (quant_sums){residual2, residual_code / 2, code_centroid, code_dim};
+    quant_sums sums = quant_lanes_fold(&lanes);
+    sums.code2 = 0.25 * code_dim;
+    return sums;
 }
 
-/* Writes the codes e of `count` dimensions into the low (shift 0) or high (shift 4) nibbles of zeroed bytes. */
-static void quant_refine_nibbles(const float *point, const float *centroid, uint32_t count, double per_step, int shift,
-                                 uint8_t *ret_refine, quant_sums *sums) {
-    for (uint32_t i = 0; i < count; i++) {
-        double c = centroid[i], r = point[i] - c;
+/* Eight dimensions of a refine code: their sums, and their codes e in *ret_codes. */
+static void quant_refine8(const float *point, const float *centroid, double per_step, quant_lanes *lanes,
+                          int32_t ret_codes[8]) {
+    for (uint32_t i = 0; i < 8; i++) {
+        double c = centroid[i], r = point[i] - c, sign = r > 0 ? 1 : -1;
         double level = fabs(r) * per_step;
-        int t = level < 15 ? (int)level : 15, bit = r > 0;
-        double code = t + 0.5;
-        ret_refine[i] |= (uint8_t)((bit ? t : 15 - t) << shift);
-        sums->residual_code += fabs(r) * code;
-        sums->code_centroid += (double)(2 * bit - 1) * code * c;
-        sums->code2 += (uint64_t)((2 * t + 1) * (2 * t + 1));
+        level = level < 15 ? level : 15;
+        double code = sign * ((int32_t)level + 0.5);
+        lanes->residual_code[i] += r * code;
+        lanes->code_centroid[i] += code * c;
+        lanes->code2[i] += code * code;
+        ret_codes[i] = (int32_t)(code + 15.5) & 15; /* u = code + 15.5 */
     }
 }
 
-static void quant_refine_code(const float *point, const float *centroid, uint32_t code_dim, double residual2,
-                              uint8_t *ret_refine, quant_sums *ret_sums) {
+static quant_sums quant_refine_code(const float *point, const float *centroid, uint32_t code_dim, double residual2,
+                                    uint8_t *ret_refine) {
     uint32_t half = code_dim / 2;
     double deviation = sqrt(residual2 / code_dim);
     double per_step = deviation > 0 ? 31 / (2 * QUANT_CLIP * deviation) : 0;
-    quant_sums sums = {.residual2 = residual2};
-    memset(ret_refine, 0, shx_refine_bytes(code_dim));
-    quant_refine_nibbles(point, centroid, half, per_step, 0, ret_refine, &sums);
-    quant_refine_nibbles(point + half, centroid + half, half, per_step, 4, ret_refine, &sums);
-    *ret_sums = sums;
+    quant_lanes lanes = {0};
+    for (uint32_t k = 0; k < half; k += 8) {
+        int32_t low[8], high[8];
+        quant_refine8(point + k, centroid + k, per_step, &lanes, low);
+        quant_refine8(point + half + k, centroid + half + k, per_step, &lanes, high);
+        for (uint32_t i = 0; i < 8; i++) ret_refine[k + i] = (uint8_t)(low[i] | high[i] << 4);
+    }
+    memset(ret_refine + half, 0, shx_refine_bytes(code_dim) - half);
+    quant_sums sums = quant_lanes_fold(&lanes);
+    sums.residual2 = residual2;
+    return sums;
 }
 
 /* g: the length that makes <r,v> ≈ g <s,v> unbiased. Without a residual there is nothing to estimate. */
@@ -169,16 +194,15 @@ static double quant_add(const quant_sums *sums, double gain) {
 
 /* |r - g s|, from |r|² = g <r,s>. */
 static double quant_error(const quant_sums *sums, double gain) {
-    double error2 = gain * gain * ((double)sums->code2 / 4) - sums->residual2;
+    double error2 = gain * gain * sums->code2 - sums->residual2;
     return error2 > 0 ? sqrt(error2) : 0;
 }
 
 void shx_encode(const float *point, const float *centroid, uint32_t code_dim, uint8_t *ret_bits, uint8_t *ret_refine,
                 shx_code *ret_code) {
     assert(code_dim % SHX_CODE_DIM_UNIT == 0);
-    quant_sums scan, refine;
-    quant_scan_bits(point, centroid, code_dim, ret_bits, &scan);
-    quant_refine_code(point, centroid, code_dim, scan.residual2, ret_refine, &refine);
+    quant_sums scan = quant_scan_code(point, centroid, code_dim, ret_bits);
+    quant_sums refine = quant_refine_code(point, centroid, code_dim, scan.residual2, ret_refine);
     double gain = quant_gain(&scan), refine_gain = quant_gain(&refine);
     ret_code->add = (float)quant_add(&scan, gain);
     ret_code->mul = (float)(-2 * gain);
@@ -355,9 +379,7 @@ bool shx_query_set(shx_query *query, const shx_encoding *encoding, const float *
     return true;
 }
 
-/* How far a decoded factor may be from the one encoded, and the largest magnitude of one. */
-static double quant_factor_slack(float step) { return 0.5 * (double)step; }
-
+/* The largest magnitude of a decoded factor. */
 static double quant_factor_largest(float min, float step) { return fabs((double)min) + (double)step * UINT16_MAX; }
 
 void shx_query_bound(const shx_query *query, const shx_factor_scale *scale, float distance2, float epsilon,
@@ -366,7 +388,8 @@ void shx_query_bound(const shx_query *query, const shx_factor_scale *scale, floa
     double width = epsilon * deviation;
     /* The most that ip + shift can be: <b,q> - sum/2 is Σ ±q/2. */
     double reach = (double)query->magnitude / 2 + query->lut_error + fabs(width);
-    double slack = quant_factor_slack(scale->add_step) + quant_factor_slack(scale->mul_step) * reach;
+    /* Half a step for each factor. */
+    double slack = 0.5 * (double)scale->add_step + 0.5 * (double)scale->mul_step * reach;
     double largest = quant_factor_largest(scale->add_min, scale->add_step) +
                      quant_factor_largest(scale->mul_min, scale->mul_step) * reach + distance2;
     /* FLT_MIN keeps bounds of denormal distances below their threshold. */

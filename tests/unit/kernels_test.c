@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const size_t DIMS[] = {1,   3,   8,   15,  16,  17,  31,   32,   33,   64,  100,
-                              112, 128, 255, 256, 768, 1024, 1040, 2048, 4096};
+static const size_t DIMS[] = {1,   3,   8,   15,  16,  17,  31,   32,   33,   64,
+                              100, 112, 128, 255, 256, 768, 1024, 1040, 2048, 4096};
 #define DIM_COUNT (sizeof DIMS / sizeof *DIMS)
 #define DIM_MAX 65536
 #define GUARD 0xA5

@@ -1,4 +1,4 @@
-/* The rotation keeps lengths and angles, spreads what is concentrated, and never changes: codes on disk depend on it. */
+/* The rotation keeps lengths and angles, spreads what is concentrated, and never changes: stored codes depend on it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -243,11 +243,12 @@ static shx_base *base_create(uint64_t file) {
     return base;
 }
 
-shx_status shx_base_empty(const shx_id *genesis, shx_base **ret_base) {
+shx_status shx_base_empty(const shx_id *genesis, shx_metric metric, uint32_t dim, shx_base **ret_base) {
     shx_base *base = base_create(0);
     SHX_CHECK(base, SHX_NOMEM);
     base->info.commit = *genesis;
     base->info.next_shard = SHX_SHARD_FIRST;
+    base->encoding = (shx_encoding){.metric = metric, .dim = dim};
     *ret_base = base;
     return SHX_OK;
 }

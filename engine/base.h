@@ -63,8 +63,8 @@ typedef struct shx_base {
     shx_container container;
 } shx_base;
 
-/* A base of nothing: the genesis of an index. */
-shx_status shx_base_empty(const shx_id *genesis, shx_base **ret_base);
+/* A base of nothing: the genesis of an index. Its encoding has metric and dim, but no code dimension. */
+shx_status shx_base_empty(const shx_id *genesis, shx_metric metric, uint32_t dim, shx_base **ret_base);
 
 /* Opens a base and everything that it names. `known` (may be NULL) lends segments and shards that are open already. */
 shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, shx_metric metric, uint32_t dim,

@@ -73,19 +73,23 @@ shx_id shx_view_commit(const shx_view *view) { return view->mark.commit; }
 
 /* ---- resolving a commit id ---- */
 
-shx_status shx_index_refresh(shx_index *index) {
-    uint64_t generation = shx_catalog_generation(&index->catalog);
-    SHX_TRY(shx_catalog_refresh(&index->catalog, index->store, &index->config.uuid, index->config.dim));
-    if (shx_catalog_generation(&index->catalog) > generation) index->collect_due = true;
-    return SHX_OK;
-}
-
-uint64_t shx_index_new_id(shx_index *index) { return ++index->catalog.last_id; }
-
 static void index_set_delta(shx_index *index, shx_delta *delta) {
     shx_delta_release(index->delta);
     index->delta = delta;
 }
+
+/* A base that was not there before may be a better start for views than what is in memory. */
+shx_status shx_index_refresh(shx_index *index) {
+    uint64_t generation = shx_catalog_generation(&index->catalog);
+    SHX_TRY(shx_catalog_refresh(&index->catalog, index->store, &index->config.uuid, index->config.dim));
+    if (shx_catalog_generation(&index->catalog) > generation) {
+        index->collect_due = true;
+        index_set_delta(index, NULL);
+    }
+    return SHX_OK;
+}
+
+uint64_t shx_index_new_id(shx_index *index) { return ++index->catalog.last_id; }
 
 /* Opens the base that the catalog names and starts a delta on it. A damaged base is remembered as such. */
 static shx_status index_start_from(shx_index *index, shx_catalog_base *known) {
@@ -105,7 +109,7 @@ static shx_status index_start_from(shx_index *index, shx_catalog_base *known) {
 static shx_status index_start_empty(shx_index *index) {
     shx_base *base;
     shx_delta *delta;
-    SHX_TRY(shx_base_empty(&index->config.genesis, &base));
+    SHX_TRY(shx_base_empty(&index->config.genesis, index->config.metric, index->config.dim, &base));
     shx_status status = shx_delta_create(base, &delta);
     shx_base_release(base);
     if (status == SHX_OK) index_set_delta(index, delta);

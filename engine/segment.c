@@ -109,11 +109,18 @@ static uint64_t segment_run_checksum(const shx_segment *segment, const shx_run *
     return shx_hash64(segment->fingerprints + row, rows * sizeof(shx_fingerprint), hash);
 }
 
+#define SEGMENT_RUN_VERIFIED 1
+#define SEGMENT_VECTORS_VERIFIED 2
+
+static bool segment_is_verified(const shx_segment *segment, uint32_t run, unsigned char what) {
+    return (atomic_load_explicit(&segment->verified[run], memory_order_relaxed) & what) != 0;
+}
+
 shx_status shx_segment_verify_run(shx_segment *segment, uint32_t run) {
-    if (atomic_load_explicit(&segment->verified[run], memory_order_relaxed)) return SHX_OK;
+    if (segment_is_verified(segment, run, SEGMENT_RUN_VERIFIED)) return SHX_OK;
     uint64_t checksum = segment_run_checksum(segment, &segment->runs[run]);
     SHX_CHECK(checksum == segment->runs[run].checksum, shx_corrupt("run checksum"));
-    atomic_store_explicit(&segment->verified[run], 1, memory_order_relaxed);
+    atomic_fetch_or_explicit(&segment->verified[run], SEGMENT_RUN_VERIFIED, memory_order_relaxed);
     return SHX_OK;
 }
 
@@ -122,6 +129,16 @@ shx_status shx_segment_vector(const shx_segment *segment, uint64_t row, const fl
     uint64_t hash = shx_hash64(vector, segment->dim * sizeof(float), 0);
     SHX_CHECK(hash == segment->fingerprints[row].vector_hash, shx_corrupt("vector"));
     *ret_vector = vector;
+    return SHX_OK;
+}
+
+shx_status shx_segment_verify_vectors(shx_segment *segment, uint32_t run) {
+    if (segment_is_verified(segment, run, SEGMENT_VECTORS_VERIFIED)) return SHX_OK;
+    const float *vector;
+    uint64_t first = segment->runs[run].first_row;
+    SHX_TRY(shx_segment_verify_run(segment, run));
+    for (uint64_t i = 0; i < segment->runs[run].rows; i++) SHX_TRY(shx_segment_vector(segment, first + i, &vector));
+    atomic_fetch_or_explicit(&segment->verified[run], SEGMENT_VECTORS_VERIFIED, memory_order_relaxed);
     return SHX_OK;
 }
 

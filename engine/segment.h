@@ -102,7 +102,7 @@ typedef struct shx_segment {
     const int64_t *rowids;
     const shx_fingerprint *fingerprints;
     const uint32_t *order;
-    atomic_uchar *verified; /* per run: its checksum was tested in this process */
+    atomic_uchar *verified; /* per run: 1: its checksum was tested in this process, 2: its vectors were */
     shx_container container;
 } shx_segment;
 
@@ -114,6 +114,9 @@ void shx_segment_release(shx_segment *segment);
 
 /* Tests a run's checksum unless this process did already. Call before its codes or ids are used. */
 shx_status shx_segment_verify_run(shx_segment *segment, uint32_t run);
+
+/* Tests all vectors of a run against their fingerprints unless this process did already. Call before a scan of the vectors. */
+shx_status shx_segment_verify_vectors(shx_segment *segment, uint32_t run);
 
 /* The vector of a row, tested against its fingerprint. */
 shx_status shx_segment_vector(const shx_segment *segment, uint64_t row, const float **ret_vector);

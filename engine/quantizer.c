@@ -366,8 +366,13 @@ static void quant_query_int8(shx_query *query, const quant_extent *extent) {
 bool shx_query_set(shx_query *query, const shx_encoding *encoding, const float *vector) {
     assert(query->code_dim == encoding->code_dim);
     if (!shx_encoding_point(encoding, vector, true, query->point)) return false;
-    quant_extent extent = quant_measure(query->point, query->code_dim);
     query->norm = sqrt(shx_kernels_get()->dot(vector, vector, encoding->dim));
+    shx_query_tabulate(query);
+    return true;
+}
+
+void shx_query_tabulate(shx_query *query) {
+    quant_extent extent = quant_measure(query->point, query->code_dim);
     query->sum = (float)extent.sum;
     query->magnitude = (float)extent.magnitude;
     quant_query_lut(query, &extent);
@@ -376,7 +381,6 @@ bool shx_query_set(shx_query *query, const shx_encoding *encoding, const float *
     double variance = 256 * lut_step * lut_step / 12 * dim / 4 + QUANT_CODE_VARIANCE * int8_step * int8_step / 12 * dim;
     query->refine_deviation = (float)sqrt(variance);
     query->refine_limit = (float)(16 * (double)query->lut_error + 7.5 * dim * (0.501 * int8_step + 127 * FLT_MIN));
-    return true;
 }
 
 /* The largest magnitude of a decoded factor. */

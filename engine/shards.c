@@ -14,22 +14,31 @@ enum shards_section { SHARDS_INFO = 1, SHARDS_IDS, SHARDS_OPEN, SHARDS_CENTROIDS
 
 static uint64_t shards_blocks_of(uint64_t count) { return (count + SHX_BLOCK_ROWS - 1) / SHX_BLOCK_ROWS; }
 
-/* ---- writing ---- */
+static shx_shards *shards_alloc(uint64_t file, uint32_t code_dim) {
+    shx_shards *shards = shx_alloc_zero(1, sizeof *shards);
+    if (!shards) return NULL;
+    atomic_init(&shards->references, 1);
+    shards->file = file;
+    shards->code_dim = code_dim;
+    return shards;
+}
+
+/* ---- making ---- */
 
 /* Centroids are coded like postings of one run about the origin, which is the mean of all postings. */
-static shx_status shards_encode(const shx_shards_plan *plan, uint32_t code_dim, shx_factor_scale *scale,
-                                uint8_t *blocks) {
+static shx_status shards_encode(shx_shards *shards, uint8_t *blocks) {
+    uint32_t code_dim = shards->code_dim;
     float *origin = shx_alloc_zero(code_dim, sizeof *origin);
-    uint8_t *bits = shx_alloc_zero(plan->count, code_dim / 8), *refine = shx_alloc(shx_refine_bytes(code_dim));
-    shx_code *codes = shx_alloc_zero(plan->count, sizeof *codes);
+    uint8_t *bits = shx_alloc_zero(shards->count, code_dim / 8), *refine = shx_alloc(shx_refine_bytes(code_dim));
+    shx_code *codes = shx_alloc_zero(shards->count, sizeof *codes);
     shx_status status = origin && bits && refine && codes ? SHX_OK : SHX_NOMEM;
-    for (uint64_t i = 0; status == SHX_OK && i < plan->count; i++) {
-        shx_encode(plan->centroids + i * code_dim, origin, code_dim, bits + i * (code_dim / 8), refine, &codes[i]);
+    for (uint64_t i = 0; status == SHX_OK && i < shards->count; i++) {
+        shx_encode(shards->centroids + i * code_dim, origin, code_dim, bits + i * (code_dim / 8), refine, &codes[i]);
     }
-    if (status == SHX_OK) shx_factor_scale_fit(codes, plan->count, scale);
-    for (uint64_t first = 0; status == SHX_OK && first < plan->count; first += SHX_BLOCK_ROWS) {
-        uint64_t count = plan->count - first < SHX_BLOCK_ROWS ? plan->count - first : SHX_BLOCK_ROWS;
-        shx_block_pack(bits + first * (code_dim / 8), codes + first, count, code_dim, scale,
+    if (status == SHX_OK) shx_factor_scale_fit(codes, shards->count, &shards->scale);
+    for (uint64_t first = 0; status == SHX_OK && first < shards->count; first += SHX_BLOCK_ROWS) {
+        uint64_t count = shards->count - first < SHX_BLOCK_ROWS ? shards->count - first : SHX_BLOCK_ROWS;
+        shx_block_pack(bits + first * (code_dim / 8), codes + first, count, code_dim, &shards->scale,
                        blocks + first / SHX_BLOCK_ROWS * shx_block_bytes(code_dim));
     }
     shx_free(origin);
@@ -39,43 +48,57 @@ static shx_status shards_encode(const shx_shards_plan *plan, uint32_t code_dim, 
     return status;
 }
 
-static void shards_put(shx_container_writer *out, uint32_t code_dim, const shx_shards_plan *plan,
-                       const shx_factor_scale *scale, const uint8_t *blocks) {
-    uint8_t info[SHARDS_INFO_BYTES] = {0};
-    shx_put64(info, plan->count);
-    shx_put32(info + 8, code_dim);
-    memcpy(info + 16, scale, sizeof *scale);
-    shx_container_put(out, SHARDS_INFO, 0, info, sizeof info);
-    shx_container_put(out, SHARDS_IDS, 0, plan->ids, plan->count * sizeof *plan->ids);
-    shx_container_put(out, SHARDS_OPEN, 0, plan->open, plan->count);
-    shx_container_put(out, SHARDS_CENTROIDS, 0, plan->centroids, plan->count * code_dim * sizeof(float));
-    shx_container_put(out, SHARDS_BLOCKS, 0, blocks, shards_blocks_of(plan->count) * shx_block_bytes(code_dim));
+/* One piece of memory, the widest alignment first: blocks, centroids, ids, open. */
+shx_status shx_shards_create(uint32_t code_dim, uint64_t count, const uint64_t *ids, const uint8_t *open,
+                             const float *centroids, shx_shards **ret_shards) {
+    SHX_CHECK(count < UINT32_MAX, SHX_FULL);
+    uint64_t block_bytes = shards_blocks_of(count) * shx_block_bytes(code_dim);
+    uint64_t centroid_bytes = shx_align(count * code_dim * sizeof(float), 64), id_bytes = count * sizeof *ids;
+    shx_shards *shards = shards_alloc(0, code_dim);
+    uint8_t *memory = shx_alloc_aligned(1, block_bytes + centroid_bytes + id_bytes + count);
+    if (!shards || !memory) {
+        shx_free(shards);
+        shx_free_aligned(memory);
+        return SHX_NOMEM;
+    }
+    shards->count = count;
+    shards->memory = memory;
+    shards->blocks = memory;
+    shards->centroids = memcpy(memory + block_bytes, centroids, count * code_dim * sizeof(float));
+    shards->ids = memcpy(memory + block_bytes + centroid_bytes, ids, id_bytes);
+    shards->open = memcpy(memory + block_bytes + centroid_bytes + id_bytes, open, count);
+    shx_status status = shards_encode(shards, memory);
+    if (status != SHX_OK) {
+        shx_shards_release(shards);
+        return status;
+    }
+    *ret_shards = shards;
+    return SHX_OK;
 }
 
-shx_status shx_shards_write(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t code_dim,
-                            const shx_shards_plan *plan) {
+shx_status shx_shards_write(shx_store *store, const shx_id *uuid, uint64_t file, const shx_shards *shards) {
+    uint64_t centroid_bytes = shards->count * shards->code_dim * sizeof(float);
+    uint64_t block_bytes = shards_blocks_of(shards->count) * shx_block_bytes(shards->code_dim);
     const shx_section sections[] = {
         {.id = SHARDS_INFO, .checked = true, .size = SHARDS_INFO_BYTES},
-        {.id = SHARDS_IDS, .checked = true, .size = plan->count * sizeof *plan->ids},
-        {.id = SHARDS_OPEN, .checked = true, .size = plan->count},
-        {.id = SHARDS_CENTROIDS, .checked = true, .size = plan->count * code_dim * sizeof(float)},
-        {.id = SHARDS_BLOCKS, .checked = true, .size = shards_blocks_of(plan->count) * shx_block_bytes(code_dim)},
+        {.id = SHARDS_IDS, .checked = true, .size = shards->count * sizeof *shards->ids},
+        {.id = SHARDS_OPEN, .checked = true, .size = shards->count},
+        {.id = SHARDS_CENTROIDS, .checked = true, .size = centroid_bytes},
+        {.id = SHARDS_BLOCKS, .checked = true, .size = block_bytes},
     };
-    shx_factor_scale scale = {0};
-    uint8_t *blocks = shx_alloc_aligned(shards_blocks_of(plan->count), shx_block_bytes(code_dim));
-    SHX_CHECK(blocks, SHX_NOMEM);
+    uint8_t info[SHARDS_INFO_BYTES] = {0};
+    shx_put64(info, shards->count);
+    shx_put32(info + 8, shards->code_dim);
+    memcpy(info + 16, &shards->scale, sizeof shards->scale);
     shx_container_writer out;
-    shx_status status = shards_encode(plan, code_dim, &scale, blocks);
-    if (status == SHX_OK) {
-        status = shx_container_create(store, SHX_FILE_SHARDS, uuid, file, sections, sizeof sections / sizeof *sections,
-                                      &out);
-    }
-    if (status == SHX_OK) {
-        shards_put(&out, code_dim, plan, &scale, blocks);
-        status = shx_container_finish(&out);
-    }
-    shx_free_aligned(blocks);
-    return status;
+    SHX_TRY(
+        shx_container_create(store, SHX_FILE_SHARDS, uuid, file, sections, sizeof sections / sizeof *sections, &out));
+    shx_container_put(&out, SHARDS_INFO, 0, info, sizeof info);
+    shx_container_put(&out, SHARDS_IDS, 0, shards->ids, shards->count * sizeof *shards->ids);
+    shx_container_put(&out, SHARDS_OPEN, 0, shards->open, shards->count);
+    shx_container_put(&out, SHARDS_CENTROIDS, 0, shards->centroids, centroid_bytes);
+    shx_container_put(&out, SHARDS_BLOCKS, 0, shards->blocks, block_bytes);
+    return shx_container_finish(&out);
 }
 
 /* ---- reading ---- */
@@ -86,7 +109,6 @@ static shx_status shards_read(shx_shards *shards, uint32_t code_dim) {
     SHX_TRY(shx_container_section(container, SHARDS_INFO, 1, SHARDS_INFO_BYTES, &bytes));
     const uint8_t *info = bytes;
     shards->count = shx_get64(info);
-    shards->code_dim = code_dim;
     SHX_CHECK(shx_get32(info + 8) == code_dim, shx_corrupt("dimension of the shards"));
     SHX_CHECK(shards->count < UINT32_MAX, shx_corrupt("shard count"));
     memcpy(&shards->scale, info + 16, sizeof shards->scale);
@@ -116,10 +138,8 @@ static shx_status shards_check(const shx_shards *shards) {
 
 shx_status shx_shards_open(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t code_dim,
                            shx_shards **ret_shards) {
-    shx_shards *shards = shx_alloc_zero(1, sizeof *shards);
+    shx_shards *shards = shards_alloc(file, code_dim);
     SHX_CHECK(shards, SHX_NOMEM);
-    atomic_init(&shards->references, 1);
-    shards->file = file;
     shx_status status = shx_container_open(store, SHX_FILE_SHARDS, uuid, file, &shards->container);
     if (status == SHX_OK) status = shards_read(shards, code_dim);
     if (status == SHX_OK) status = shards_check(shards);
@@ -136,6 +156,7 @@ void shx_shards_retain(shx_shards *shards) { atomic_fetch_add(&shards->reference
 void shx_shards_release(shx_shards *shards) {
     if (!shards || atomic_fetch_sub(&shards->references, 1) > 1) return;
     shx_container_close(&shards->container);
+    shx_free_aligned(shards->memory);
     shx_free(shards);
 }
 

@@ -25,7 +25,7 @@
 
 typedef struct shx_shards {
     atomic_uint references;
-    uint64_t file; /* its file id */
+    uint64_t file; /* its file id, 0 while it is in memory only */
     uint64_t count;
     uint32_t code_dim;
     shx_factor_scale scale;
@@ -33,19 +33,16 @@ typedef struct shx_shards {
     const uint8_t *open;
     const float *centroids;
     const uint8_t *blocks;
+    void *memory; /* owner of the four, or */
     shx_container container;
 } shx_shards;
 
-/* What a table is written from: `count` shards ascending by id. */
-typedef struct shx_shards_plan {
-    uint64_t count;
-    const uint64_t *ids;
-    const uint8_t *open;
-    const float *centroids;
-} shx_shards_plan;
+/* A table in memory of `count` shards, ascending by id; everything is copied. */
+shx_status shx_shards_create(uint32_t code_dim, uint64_t count, const uint64_t *ids, const uint8_t *open,
+                             const float *centroids, shx_shards **ret_shards);
 
-shx_status shx_shards_write(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t code_dim,
-                            const shx_shards_plan *plan);
+/* Writes a table as the file `file`. */
+shx_status shx_shards_write(shx_store *store, const shx_id *uuid, uint64_t file, const shx_shards *shards);
 
 shx_status shx_shards_open(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t code_dim,
                            shx_shards **ret_shards);

@@ -1,0 +1,185 @@
+#include "build.h"
+
+#include "cluster.h"
+#include "limits.h"
+#include "memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUILD_SAMPLE_BYTES (UINT64_C(512) << 20) /* at most this much memory for the sample's points */
+#define BUILD_SAMPLE_PER_SHARD 64
+#define BUILD_MEAN_ROWS 100000
+#define BUILD_NORM_ROWS 100000
+#define BUILD_PROBES 6
+#define BUILD_BATCH 256
+
+/* Row i of `wanted` rows spread evenly over the postings. */
+static const float *build_sample_vector(const shx_rewrite *rewrite, uint64_t i, uint64_t wanted) {
+    return rewrite->postings[i * rewrite->count / wanted].vector;
+}
+
+static int build_compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The 99.9th percentile of the norms; all of few rows. Longer vectors go to the overflow shard. */
+static shx_status build_fit_ip_bound(shx_rewrite *rewrite) {
+    shx_encoding *encoding = &rewrite->encoding;
+    if (encoding->metric != SHX_IP) return SHX_OK;
+    uint64_t wanted = rewrite->count < BUILD_NORM_ROWS ? rewrite->count : BUILD_NORM_ROWS;
+    double *norms = shx_alloc_zero(wanted, sizeof *norms);
+    SHX_CHECK(norms, SHX_NOMEM);
+    for (uint64_t i = 0; i < wanted; i++) {
+        const float *vector = build_sample_vector(rewrite, i, wanted);
+        norms[i] = sqrt(shx_kernels_get()->dot(vector, vector, encoding->dim));
+    }
+    qsort(norms, wanted, sizeof *norms, build_compare_doubles);
+    double bound = wanted ? norms[wanted - 1 - wanted / 1000] * 1.000001 : 1;
+    encoding->ip_bound = bound > 0 && bound < 1e15 ? (float)bound : 1;
+    shx_free(norms);
+    return SHX_OK;
+}
+
+static shx_status build_fit_mean(shx_rewrite *rewrite) {
+    shx_encoding *encoding = &rewrite->encoding;
+    uint64_t wanted = rewrite->count < BUILD_MEAN_ROWS ? rewrite->count : BUILD_MEAN_ROWS, found = 0;
+    rewrite->mean = shx_alloc_zero(encoding->code_dim, sizeof(float));
+    double *sums = shx_alloc_zero(encoding->code_dim, sizeof *sums);
+    float *lifted = shx_alloc_zero(encoding->code_dim, sizeof *lifted);
+    shx_status status = rewrite->mean && sums && lifted ? SHX_OK : SHX_NOMEM;
+    for (uint64_t i = 0; status == SHX_OK && i < wanted; i++) {
+        if (!shx_encoding_lift(encoding, build_sample_vector(rewrite, i, wanted), false, lifted)) continue;
+        found++;
+        for (uint32_t d = 0; d < encoding->code_dim; d++) sums[d] += lifted[d];
+    }
+    for (uint32_t d = 0; status == SHX_OK && found && d < encoding->code_dim; d++) {
+        double mean = sums[d] / (double)found;
+        rewrite->mean[d] = fabs(mean) < 1e30 ? (float)mean : 0;
+    }
+    encoding->mean = rewrite->mean;
+    shx_free(sums);
+    shx_free(lifted);
+    return status;
+}
+
+/* ---- the sample ---- */
+
+typedef struct build_sample {
+    const shx_rewrite *rewrite;
+    float *points;
+    uint8_t *found; /* the vector has a point */
+    uint64_t wanted;
+} build_sample;
+
+static shx_status build_sample_points(void *context, uint64_t first, uint64_t end, unsigned thread) {
+    (void)thread;
+    const build_sample *sample = context;
+    const shx_encoding *encoding = &sample->rewrite->encoding;
+    for (uint64_t i = first; i < end; i++) {
+        const float *vector = build_sample_vector(sample->rewrite, i, sample->wanted);
+        sample->found[i] = shx_encoding_point(encoding, vector, false, sample->points + i * encoding->code_dim);
+    }
+    return SHX_OK;
+}
+
+/* Moves the points that exist together; returns how many there are. */
+static uint64_t build_compact_sample(build_sample *sample) {
+    uint32_t code_dim = sample->rewrite->encoding.code_dim;
+    uint64_t kept = 0;
+    for (uint64_t i = 0; i < sample->wanted; i++) {
+        if (!sample->found[i]) continue;
+        float *to = sample->points + kept++ * code_dim;
+        if (kept - 1 != i) memcpy(to, sample->points + i * code_dim, code_dim * sizeof(float));
+    }
+    return kept;
+}
+
+static uint64_t build_sample_size(const shx_rewrite *rewrite) {
+    uint64_t shards = rewrite->count / rewrite->shard_size + 1, wanted = shards * BUILD_SAMPLE_PER_SHARD;
+    uint64_t most = BUILD_SAMPLE_BYTES / (rewrite->encoding.code_dim * sizeof(float));
+    if (wanted > most) wanted = most;
+    return wanted < rewrite->count ? wanted : rewrite->count;
+}
+
+static shx_status build_train(const shx_rewrite *rewrite, uint64_t seed, shx_clusters **ret_clusters) {
+    const shx_encoding *encoding = &rewrite->encoding;
+    build_sample sample = {.rewrite = rewrite, .wanted = build_sample_size(rewrite)};
+    sample.points = shx_alloc_aligned(sample.wanted, encoding->code_dim * sizeof(float));
+    sample.found = shx_alloc_zero(sample.wanted, 1);
+    shx_status status = sample.points && sample.found ? SHX_OK : SHX_NOMEM;
+    if (status == SHX_OK) {
+        status = shx_pool_run(rewrite->pool, sample.wanted, BUILD_BATCH, build_sample_points, &sample);
+    }
+    uint64_t count = status == SHX_OK ? build_compact_sample(&sample) : 0;
+    if (count > 0) {
+        uint64_t leaf = sample.wanted * rewrite->shard_size / rewrite->count;
+        status = shx_cluster_train(sample.points, count, encoding->code_dim, leaf ? (uint32_t)leaf : 1, seed,
+                                   rewrite->pool, ret_clusters);
+    }
+    shx_free_aligned(sample.points);
+    shx_free(sample.found);
+    return status;
+}
+
+/* ---- assignment ---- */
+
+typedef struct build_assignment {
+    shx_rewrite *rewrite;
+    const shx_clusters *clusters; /* NULL: no vector has a point */
+} build_assignment;
+
+static void build_assign_batch(const build_assignment *assignment, uint64_t first, uint64_t end, float *points,
+                               float *scratch) {
+    shx_rewrite *rewrite = assignment->rewrite;
+    uint32_t code_dim = rewrite->encoding.code_dim, leaf[BUILD_BATCH];
+    uint64_t rows[BUILD_BATCH], count = 0;
+    for (uint64_t i = first; i < end; i++) {
+        rewrite->place[i] = SHX_PLACE_OVERFLOW;
+        const float *vector = rewrite->postings[i].vector;
+        if (!assignment->clusters) continue;
+        if (shx_encoding_point(&rewrite->encoding, vector, false, points + count * code_dim)) rows[count++] = i;
+    }
+    if (count == 0) return;
+    shx_cluster_assign(assignment->clusters, points, count, BUILD_PROBES, scratch, leaf, NULL);
+    for (uint64_t i = 0; i < count; i++) rewrite->place[rows[i]] = leaf[i];
+}
+
+static shx_status build_assign_rows(void *context, uint64_t first, uint64_t end, unsigned thread) {
+    (void)thread;
+    const build_assignment *assignment = context;
+    uint32_t code_dim = assignment->rewrite->encoding.code_dim;
+    size_t floats = assignment->clusters ? shx_cluster_scratch_floats(assignment->clusters) : 1;
+    float *points = shx_alloc_aligned(BUILD_BATCH, code_dim * sizeof(float));
+    float *scratch = shx_alloc_aligned(floats, sizeof *scratch);
+    shx_status status = points && scratch ? SHX_OK : SHX_NOMEM;
+    for (uint64_t i = first; status == SHX_OK && i < end; i += BUILD_BATCH) {
+        build_assign_batch(assignment, i, i + BUILD_BATCH < end ? i + BUILD_BATCH : end, points, scratch);
+    }
+    shx_free_aligned(points);
+    shx_free_aligned(scratch);
+    return status;
+}
+
+shx_status shx_build_shards(shx_rewrite *rewrite, uint64_t seed) {
+    shx_encoding *encoding = &rewrite->encoding;
+    encoding->code_dim = shx_code_dim(encoding->metric, encoding->dim);
+    encoding->seed = seed;
+    SHX_TRY(build_fit_ip_bound(rewrite));
+    SHX_TRY(build_fit_mean(rewrite));
+    shx_clusters *clusters = NULL;
+    if (rewrite->count > 0) SHX_TRY(build_train(rewrite, seed, &clusters));
+    shx_status status = SHX_OK;
+    for (uint32_t i = 0; clusters && status == SHX_OK && i < clusters->leaf_count; i++) {
+        uint32_t place;
+        status = shx_rewrite_add_shard(rewrite, clusters->leaves + (size_t)i * clusters->dim, &place);
+    }
+    build_assignment assignment = {rewrite, clusters};
+    if (status == SHX_OK) {
+        status = shx_pool_run(rewrite->pool, rewrite->count, 16 * BUILD_BATCH, build_assign_rows, &assignment);
+    }
+    shx_clusters_destroy(clusters);
+    return status;
+}

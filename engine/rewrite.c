@@ -1,0 +1,192 @@
+#include "rewrite.h"
+
+#include "limits.h"
+#include "memory.h"
+
+#include <assert.h>
+#include <string.h>
+
+void shx_rewrite_free(shx_rewrite *rewrite) {
+    shx_free(rewrite->mean);
+    shx_free(rewrite->postings);
+    shx_free(rewrite->place);
+    shx_free(rewrite->ids);
+    shx_free(rewrite->open);
+    shx_free(rewrite->centroids);
+    memset(rewrite, 0, sizeof *rewrite);
+}
+
+shx_status shx_rewrite_add(shx_rewrite *rewrite, const shx_posting *posting, uint32_t place) {
+    uint64_t needed = rewrite->count + 1;
+    SHX_CHECK(needed < SHX_PLACE_OVERFLOW, SHX_FULL);
+    SHX_TRY(shx_grow((void **)&rewrite->postings, &rewrite->posting_capacity, needed, sizeof *posting));
+    SHX_TRY(shx_grow((void **)&rewrite->place, &rewrite->place_capacity, needed, sizeof place));
+    rewrite->postings[rewrite->count] = *posting;
+    rewrite->place[rewrite->count++] = place;
+    return SHX_OK;
+}
+
+static shx_status rewrite_put_shard(shx_rewrite *rewrite, uint64_t id, uint8_t open, const float *centroid) {
+    uint64_t needed = rewrite->shard_count + 1;
+    size_t centroid_bytes = rewrite->encoding.code_dim * sizeof(float);
+    SHX_CHECK(needed < SHX_PLACE_OVERFLOW, SHX_FULL);
+    SHX_TRY(shx_grow((void **)&rewrite->ids, &rewrite->id_capacity, needed, sizeof id));
+    SHX_TRY(shx_grow((void **)&rewrite->open, &rewrite->open_capacity, needed, sizeof open));
+    SHX_TRY(shx_grow((void **)&rewrite->centroids, &rewrite->centroid_capacity, needed, centroid_bytes));
+    rewrite->ids[rewrite->shard_count] = id;
+    rewrite->open[rewrite->shard_count] = open;
+    memcpy(rewrite->centroids + rewrite->shard_count * rewrite->encoding.code_dim, centroid, centroid_bytes);
+    rewrite->shard_count++;
+    return SHX_OK;
+}
+
+shx_status shx_rewrite_add_shard(shx_rewrite *rewrite, const float *centroid, uint32_t *ret_place) {
+    SHX_TRY(rewrite_put_shard(rewrite, rewrite->next_shard, 1, centroid));
+    rewrite->next_shard++;
+    *ret_place = (uint32_t)(rewrite->shard_count - 1);
+    return SHX_OK;
+}
+
+shx_status shx_rewrite_take_shards(shx_rewrite *rewrite, const shx_base *base) {
+    assert(rewrite->shard_count == 0);
+    const shx_shards *shards = base->shards;
+    for (uint64_t i = 0; i < shards->count; i++) {
+        SHX_TRY(rewrite_put_shard(rewrite, shards->ids[i], shards->open[i], shards->centroids + i * shards->code_dim));
+    }
+    return SHX_OK;
+}
+
+shx_status shx_rewrite_take_delta(shx_rewrite *rewrite, const shx_view *view) {
+    for (uint32_t i = 0; i < view->mark.rows; i++) {
+        const shx_delta_row *row = shx_delta_row_at(view->delta, i);
+        if (!shx_delta_row_alive(row, view->mark.operations)) continue;
+        shx_posting posting = {row->rowid, row->vector, row->fingerprint};
+        SHX_TRY(shx_rewrite_add(rewrite, &posting, SHX_PLACE_NONE));
+    }
+    return SHX_OK;
+}
+
+static uint32_t rewrite_place_of(const shx_rewrite *rewrite, const shx_shards *shards, uint64_t shard, bool keep) {
+    uint32_t position;
+    if (!keep) return SHX_PLACE_NONE;
+    if (shard == SHX_SHARD_OVERFLOW) return SHX_PLACE_OVERFLOW;
+    bool known = shx_shards_find(shards, shard, &position);
+    return known && rewrite->open[position] ? position : SHX_PLACE_NONE;
+}
+
+/* Everything is verified on the way: a rewrite must not carry damage into a file with fresh checksums. */
+shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, const shx_view *view, uint32_t segment, bool keep_places) {
+    const shx_base *base = view->delta->base;
+    shx_segment *from = base->segments[segment];
+    for (uint32_t r = 0; r < from->run_count; r++) {
+        const shx_run *run = &from->runs[r];
+        uint32_t place = rewrite_place_of(rewrite, base->shards, run->shard, keep_places);
+        SHX_TRY(shx_segment_verify_vectors(from, r));
+        for (uint32_t i = 0; i < run->rows; i++) {
+            uint64_t row = run->first_row + i, block = run->first_block + i / SHX_BLOCK_ROWS;
+            uint32_t dead = shx_delta_dead(view->delta, segment, block, view->mark.operations);
+            if (dead >> (i % SHX_BLOCK_ROWS) & 1) continue;
+            shx_posting posting = {from->rowids[row], from->vectors + row * from->dim, from->fingerprints[row]};
+            SHX_TRY(shx_rewrite_add(rewrite, &posting, place));
+        }
+    }
+    return SHX_OK;
+}
+
+shx_status shx_rewrite_group(const shx_rewrite *rewrite, uint32_t **ret_order, uint32_t **ret_first) {
+    uint64_t places = rewrite->shard_count + 1;
+    uint32_t *order = shx_alloc_zero(rewrite->count, sizeof *order);
+    uint32_t *first = shx_alloc_zero(places + 1, sizeof *first), *next = shx_alloc_zero(places + 1, sizeof *next);
+    if (!order || !first || !next) {
+        shx_free(order);
+        shx_free(first);
+        shx_free(next);
+        return SHX_NOMEM;
+    }
+    for (uint64_t i = 0; i < rewrite->count; i++) {
+        assert(rewrite->place[i] != SHX_PLACE_NONE);
+        uint64_t p = rewrite->place[i] == SHX_PLACE_OVERFLOW ? rewrite->shard_count : rewrite->place[i];
+        first[p + 1]++;
+    }
+    for (uint64_t p = 0; p < places; p++) first[p + 1] += first[p];
+    memcpy(next, first, (places + 1) * sizeof *next);
+    for (uint64_t i = 0; i < rewrite->count; i++) {
+        uint64_t p = rewrite->place[i] == SHX_PLACE_OVERFLOW ? rewrite->shard_count : rewrite->place[i];
+        order[next[p]++] = (uint32_t)i;
+    }
+    shx_free(next);
+    *ret_order = order;
+    *ret_first = first;
+    return SHX_OK;
+}
+
+/* Plans ascend by shard id: the overflow shard's id is lower than all others. */
+static uint32_t rewrite_plan(const shx_rewrite *rewrite, const uint32_t *first, shx_run_plan *plans) {
+    uint32_t count = 0;
+    uint64_t row = 0;
+    for (uint64_t i = 0; i <= rewrite->shard_count; i++) {
+        uint64_t p = i == 0 ? rewrite->shard_count : i - 1;
+        uint32_t rows = first[p + 1] - first[p];
+        if (rows == 0) continue;
+        bool overflow = p == rewrite->shard_count;
+        plans[count++] =
+            (shx_run_plan){.shard = overflow ? SHX_SHARD_OVERFLOW : rewrite->ids[p],
+                           .centroid = overflow ? NULL : rewrite->centroids + p * rewrite->encoding.code_dim,
+                           .first = row,
+                           .count = rows};
+        row += rows;
+    }
+    return count;
+}
+
+static void rewrite_sort_postings(const shx_rewrite *rewrite, const uint32_t *order, const uint32_t *first,
+                                  shx_posting *sorted) {
+    uint64_t row = 0;
+    for (uint64_t i = 0; i <= rewrite->shard_count; i++) {
+        uint64_t p = i == 0 ? rewrite->shard_count : i - 1;
+        for (uint32_t j = first[p]; j < first[p + 1]; j++) sorted[row++] = rewrite->postings[order[j]];
+    }
+}
+
+shx_status shx_rewrite_write(shx_rewrite *rewrite, shx_store *store, const shx_id *uuid, uint64_t file,
+                             uint64_t *ret_blocks) {
+    uint32_t *order, *first;
+    SHX_TRY(shx_rewrite_group(rewrite, &order, &first));
+    shx_run_plan *plans = shx_alloc_zero(rewrite->shard_count + 1, sizeof *plans);
+    shx_posting *sorted = shx_alloc_zero(rewrite->count, sizeof *sorted);
+    shx_status status = plans && sorted ? SHX_OK : SHX_NOMEM;
+    if (status == SHX_OK) {
+        uint32_t count = rewrite_plan(rewrite, first, plans);
+        rewrite_sort_postings(rewrite, order, first, sorted);
+        *ret_blocks = 0;
+        for (uint32_t i = 0; i < count; i++) *ret_blocks += shx_blocks_of(plans[i].count);
+        status = shx_segment_write(store, uuid, file, &rewrite->encoding, rewrite->encoding_id, plans, count, sorted,
+                                   rewrite->count, rewrite->pool);
+    }
+    shx_free(order);
+    shx_free(first);
+    shx_free(plans);
+    shx_free(sorted);
+    return status;
+}
+
+shx_status shx_rewrite_table(const shx_rewrite *rewrite, const uint8_t *used, shx_shards **ret_shards) {
+    uint32_t code_dim = rewrite->encoding.code_dim;
+    uint64_t count = 0;
+    uint64_t *ids = shx_alloc_zero(rewrite->shard_count, sizeof *ids);
+    uint8_t *open = shx_alloc_zero(rewrite->shard_count, 1);
+    float *centroids = shx_alloc_zero(rewrite->shard_count, code_dim * sizeof(float));
+    shx_status status = ids && open && centroids ? SHX_OK : SHX_NOMEM;
+    for (uint64_t i = 0; status == SHX_OK && i < rewrite->shard_count; i++) {
+        if (!used[i]) continue;
+        ids[count] = rewrite->ids[i];
+        open[count] = rewrite->open[i];
+        memcpy(centroids + count * code_dim, rewrite->centroids + i * code_dim, code_dim * sizeof(float));
+        count++;
+    }
+    if (status == SHX_OK) status = shx_shards_create(code_dim, count, ids, open, centroids, ret_shards);
+    shx_free(ids);
+    shx_free(open);
+    shx_free(centroids);
+    return status;
+}

@@ -1,7 +1,7 @@
 /* The declaration of a table: what stands between the parentheses of CREATE VIRTUAL TABLE … USING shardex( … ).
 **
-** Pure: text in, structure or message out; no database. The grammar is in sql/README of this project's README and, with
-** its error texts, on top of declare.c.
+** Pure: text in, structure or message out; no database. The grammar stands on top of declare.c, what the
+** schema means to the callbacks of a virtual table on top of declare_schema.c.
 */
 #ifndef SHX_DECLARE_H
 #define SHX_DECLARE_H
@@ -47,8 +47,8 @@ shx_status shx_declare(const char *table, int argument_count, const char *const 
                        shx_declaration **ret_declaration, char **ret_message);
 void shx_declaration_destroy(shx_declaration *declaration);
 
-/* The CREATE TABLE text for sqlite3_declare_vtab: `rowid` or the key, the columns in order, then hidden: the table's name
-** (commands), distance, k, recall, exact. NULL when out of memory; shx_free. */
+/* The CREATE TABLE text for sqlite3_declare_vtab: `rowid` unless there is a key, the columns in order, then hidden: the
+** table's name (commands), distance, k, recall, exact. NULL when out of memory; shx_free. */
 char *shx_declaration_schema(const shx_declaration *declaration, const char *table);
 
 /* Positions in that schema. Without a key, column 0 is a visible column named rowid. */

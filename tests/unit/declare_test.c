@@ -1,5 +1,5 @@
-/* The declaration of a table: a table of statements with what they mean or the exact message, the schema shown to SQLite
-** itself, mutated statements, and allocations that fail one after another. */
+/* The declaration of a table: a table of statements with what they mean or the exact message, the schema shown to
+** SQLite itself, mutated statements, and allocations that fail one after another. */
 #include "../../ext/declare.h"
 
 #include "../../engine/memory.h"
@@ -514,8 +514,8 @@ static uint32_t next_random(uint32_t below) {
     return (uint32_t)(random_state >> 33) % below;
 }
 
-/* Statements of the table with bytes replaced, removed, doubled and cut: each is accepted or refused with a message, and
-** what is accepted has a schema that SQLite accepts. */
+/* Statements of the table with bytes replaced and removed: each is accepted or refused with a message, and what is
+** accepted has a schema that SQLite accepts. */
 static void test_mutated_statements(void **state) {
     static const char bytes[] = "[]\"`'()=+-,/*\n |0a9.\xc3\xff$e_";
     (void)state;

@@ -388,7 +388,7 @@ static void test_registers_only_what_is_absent(void **state) {
     db = kept;
 }
 
-/* In a schema that trusts nobody: only INNOCUOUS functions may be used there, and only DETERMINISTIC ones in an index. */
+/* In a schema that trusts nobody only INNOCUOUS functions may be used, and in an index only DETERMINISTIC ones. */
 static void test_flags(void **state) {
     (void)state;
     char *message = NULL;

@@ -20,8 +20,8 @@ typedef struct shx_vector {
 void shx_vector_clear(shx_vector *vector);
 
 /* Reads a vector; SQLITE_OK, SQLITE_NOMEM, or SQLITE_ERROR with *ret_message (sqlite3_mprintf) that says what was read
-** and what was expected: type, length not divisible by 4, JSON with the position of the fault (1-based byte), NaN or Inf
-** with the element's position (from 0), zero length, more than SHX_DIM_MAX. Locale does not matter. */
+** and what was expected: type, length not divisible by 4, JSON with the position of the fault (1-based byte), NaN or
+** Inf with the element's position (from 0), zero length, more than SHX_DIM_MAX. Locale does not matter. */
 int shx_vector_read(sqlite3_value *value, shx_vector *ret_vector, char **ret_message);
 
 /* JSON text of a vector as sqlite-vec prints it, "[1.000000,2.000000]"; sqlite3_free. NULL when out of memory. */

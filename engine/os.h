@@ -1,8 +1,8 @@
 /* The operating system behind one seam: the directory of one index, its files, locks and mappings.
 **
 ** A store is one flat directory of files. Two implementations: os_posix.c (a real directory) and os_heap.c (memory
-** only,
-** for `:memory:`, temporary and file-less databases). Tests wrap either in a faulty one (shx_store_ops is the seam).
+** only, for `:memory:`, temporary and file-less databases). Tests wrap either in a faulty one (shx_store_ops is the
+** seam).
 **
 ** Rules every caller relies on: opening a store touches nothing on disk; nothing is created before shx_store_prepare;
 ** files are created exclusively, written with positioned writes only, mapped read-only; symlinks are refused; every
@@ -66,20 +66,23 @@ struct shx_file {
     const shx_store_ops *ops;
 };
 
-/* A store over the directory `path` (absolute, copied), which need not exist. */
+/* A store over the directory `path` (copied), which need not exist. SHX_MISUSE unless the path is absolute, has two
+** components at least and does not end in a slash. */
 shx_status shx_store_open_posix(const char *path, shx_store **ret_store);
 
-/* An empty store in memory. Mappings stay valid after the store is closed. */
+/* An empty store in memory; it is not there before shx_store_prepare either. Mappings stay valid after it is closed. */
 shx_status shx_store_open_heap(shx_store **ret_store);
 
 /* Closes a store; NULL is allowed. Open files and mappings stay usable until they are closed. */
 void shx_store_close(shx_store *store);
 
-/* Makes the directory (and its parent, `<database>-shardex`) with the mode of the database's own directory entry rules:
-** 0700 masked by umask. SHX_READONLY where that is not permitted, SHX_OK when it is there already. */
+/* Makes the directory and its parent, nothing above. Beside a database file (the parent is `<database>-shardex`, which
+** must then be no symlink) they are as open as that file is, class by class (readers may also enter), and root gives
+** them to its owner; else they are private (0700). Files take after their directory. SHX_READONLY where that is not
+** permitted, SHX_OK when the directory is there already. */
 shx_status shx_store_prepare(shx_store *store);
 
-/* Lists the regular files. SHX_NOTFOUND when there is no directory. */
+/* Lists the regular files; the visitor may open and remove files. SHX_NOTFOUND when there is no directory. */
 shx_status shx_store_list(shx_store *store, shx_store_visit visit, void *context);
 
 /* Removes a file; SHX_NOTFOUND when it is not there. */
@@ -88,7 +91,7 @@ shx_status shx_store_remove(shx_store *store, const char *name);
 /* Makes created and removed names durable. */
 shx_status shx_store_sync(shx_store *store);
 
-/* Opens a file; names hold no slash. */
+/* Opens a file; SHX_MISUSE when its name is empty, a dot or two, or holds a slash. */
 shx_status shx_file_open(shx_store *store, const char *name, shx_open_mode mode, shx_file **ret_file);
 void shx_file_close(shx_file *file);
 
@@ -103,8 +106,8 @@ shx_status shx_file_write(shx_file *file, uint64_t offset, const void *bytes, ui
 shx_status shx_file_sync(shx_file *file);
 
 /* Takes a lock on the file without waiting (flock: it belongs to this open file, also within one process); SHX_BUSY
-** when
-** somebody else holds it. Closing the file gives it back. */
+** when somebody else holds it. Asking again changes the kind; a change that ends in SHX_BUSY has lost the lock that was
+** held. Closing the file gives it back. */
 shx_status shx_file_lock(shx_file *file, bool exclusive);
 
 /* Maps `size` > 0 bytes from any `offset`; SHX_CORRUPT when the file ends before offset + size. */

@@ -26,7 +26,9 @@ void shx_pool_destroy(shx_pool *pool);
 
 unsigned shx_pool_threads(const shx_pool *pool);
 
-/* Runs `work` over [0, count) in chunks of `chunk` > 0 items. A NULL pool runs in the caller. */
+/* Runs `work` over [0, count) in chunks of `chunk` > 0 items. Chunks before a failing one are always run, and the error
+** of the lowest failing one is returned. A NULL pool runs in the caller; so does one that is busy with another loop, be
+** it another caller's or the one that this call is made from (each loop counts its threads from 0). */
 shx_status shx_pool_run(shx_pool *pool, uint64_t count, uint64_t chunk, shx_pool_work work, void *context);
 
 #endif

@@ -1,0 +1,242 @@
+/* Training, from top to bottom: level 1 finds about sqrt(K) parents on a sample of the sample; every point joins its
+** nearest parent; level 2 clusters the points of each parent by themselves; what is still too large is split.
+*/
+#include "cluster.h"
+
+#include "bytes.h"
+#include "cluster_split.h"
+#include "kernels.h"
+#include "kmeans.h"
+#include "memory.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+/* More iterations and more points change the centroids by a few per cent at most (SuperKMeans' measurements). */
+#define CLUSTER_PARENT_ITERATIONS 6
+#define CLUSTER_LEAF_ITERATIONS 5
+#define CLUSTER_ROWS_PER_PARENT 256
+
+/* A leaf over this many times the target is split again. */
+#define CLUSTER_LEAF_EXCESS 1.34
+
+/* The leaves found under one parent. */
+typedef struct cluster_family {
+    float *leaves;
+    uint64_t capacity; /* in leaves */
+    uint32_t count;
+} cluster_family;
+
+typedef struct cluster_training {
+    const float **rows; /* sorted by parent after level 1 */
+    uint64_t count;
+    size_t dim;
+    uint32_t leaf_points;
+    uint64_t seed;
+    shx_pool *pool;
+    uint32_t parent_count;
+    float *parents;
+    uint64_t *first; /* the rows of parent p are [first[p], first[p + 1]) */
+    cluster_family *families;
+} cluster_training;
+
+/* How many clusters of `size` points `count` points make, at least 1. */
+static uint32_t cluster_wanted(uint64_t count, uint64_t size) {
+    uint64_t wanted = (count + size / 2) / size;
+    return wanted < 1 ? 1 : wanted > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)wanted;
+}
+
+/* --- level 1 --- */
+
+/* Parents without points are dropped. */
+static void cluster_drop_empty_parents(cluster_training *training) {
+    uint32_t kept = 0;
+    for (uint32_t p = 0; p < training->parent_count; p++) {
+        uint64_t end = training->first[p + 1];
+        if (end == training->first[p]) continue;
+        memmove(training->parents + kept * training->dim, training->parents + p * training->dim,
+                training->dim * sizeof(float));
+        training->first[++kept] = end;
+    }
+    training->parent_count = kept;
+    assert(kept >= 1 && training->first[kept] == training->count);
+}
+
+static shx_status cluster_train_parents(cluster_training *training) {
+    uint32_t k = cluster_wanted(training->count, training->leaf_points);
+    k = (uint32_t)lround(sqrt(k));
+    uint64_t sample = (uint64_t)k * CLUSTER_ROWS_PER_PARENT;
+    if (sample > training->count) sample = training->count;
+    training->parents = shx_alloc_aligned(k * training->dim, sizeof *training->parents);
+    training->first = shx_alloc((k + (uint64_t)1) * sizeof *training->first);
+    const float **rows = shx_alloc(sample * sizeof *rows);
+    shx_status status = training->parents && training->first && rows ? SHX_OK : SHX_NOMEM;
+    if (status != SHX_OK) goto cleanup;
+    shx_rows_sample((const float *const *)training->rows, training->count, sample, training->seed, rows);
+    status = shx_kmeans_train(rows, sample, training->dim, k, CLUSTER_PARENT_ITERATIONS, training->seed + 1,
+                              training->pool, training->parents);
+    if (status != SHX_OK) goto cleanup;
+    status = shx_kmeans_group(training->rows, training->count, training->dim, training->parents, k, training->pool,
+                              training->first);
+    if (status != SHX_OK) goto cleanup;
+    training->parent_count = k;
+    cluster_drop_empty_parents(training);
+cleanup:
+    shx_free(rows);
+    return status;
+}
+
+/* --- level 2 --- */
+
+/* Adds the mean of each part of `rows` to the family. */
+static shx_status cluster_add_leaves(cluster_family *family, const float *const *rows, size_t dim,
+                                     const shx_part *parts, uint32_t part_count, double *sums) {
+    SHX_TRY(shx_grow((void **)&family->leaves, &family->capacity, family->count + (uint64_t)part_count,
+                     dim * sizeof *family->leaves));
+    for (uint32_t i = 0; i < part_count; i++) {
+        float *leaf = family->leaves + family->count++ * dim;
+        shx_rows_mean(rows + parts[i].first, parts[i].count, dim, sums, leaf);
+    }
+    return SHX_OK;
+}
+
+/* Splits the groups of a parent's rows that are too large and adds the leaves of all that are not empty. */
+static shx_status cluster_make_leaves(const cluster_training *training, cluster_family *family, const float **rows,
+                                      const uint64_t *first, uint32_t k, uint64_t seed) {
+    uint64_t size_max = (uint64_t)(training->leaf_points * CLUSTER_LEAF_EXCESS);
+    uint32_t parts_max = 2 * cluster_wanted(first[k], training->leaf_points) + 2, part_count = 0;
+    shx_part *parts = shx_alloc(parts_max * sizeof *parts);
+    double *sums = shx_alloc(training->dim * sizeof *sums);
+    shx_status status = parts && sums ? SHX_OK : SHX_NOMEM;
+    for (uint32_t c = 0; status == SHX_OK && c < k; c++) {
+        uint64_t count = first[c + 1] - first[c];
+        if (count == 0) continue;
+        uint32_t limit = 2 * cluster_wanted(count, training->leaf_points) + 2;
+        status =
+            shx_cluster_divide(rows + first[c], count, training->dim, size_max, limit, seed + c, parts, &part_count);
+        if (status != SHX_OK) break;
+        status =
+            cluster_add_leaves(family, (const float *const *)rows + first[c], training->dim, parts, part_count, sums);
+    }
+    shx_free(sums);
+    shx_free(parts);
+    return status;
+}
+
+static shx_status cluster_train_family(const cluster_training *training, uint32_t parent) {
+    const float **rows = training->rows + training->first[parent];
+    uint64_t count = training->first[parent + 1] - training->first[parent];
+    uint32_t k = cluster_wanted(count, training->leaf_points);
+    uint64_t seed = training->seed + 2 + parent;
+    seed = shx_random_next(&seed);
+    float *centroids = shx_alloc_aligned(k * training->dim, sizeof *centroids);
+    uint64_t *first = shx_alloc((k + (uint64_t)1) * sizeof *first);
+    shx_status status = centroids && first ? SHX_OK : SHX_NOMEM;
+    if (status != SHX_OK) goto cleanup;
+    status = shx_kmeans_train(rows, count, training->dim, k, CLUSTER_LEAF_ITERATIONS, seed, NULL, centroids);
+    if (status != SHX_OK) goto cleanup;
+    status = shx_kmeans_group(rows, count, training->dim, centroids, k, NULL, first);
+    if (status != SHX_OK) goto cleanup;
+    status = cluster_make_leaves(training, &training->families[parent], rows, first, k, seed);
+cleanup:
+    shx_free(first);
+    shx_free_aligned(centroids);
+    return status;
+}
+
+static shx_status cluster_train_families(void *context, uint64_t first, uint64_t end, unsigned thread) {
+    (void)thread;
+    for (uint64_t p = first; p < end; p++) SHX_TRY(cluster_train_family(context, (uint32_t)p));
+    return SHX_OK;
+}
+
+/* --- the result --- */
+
+/* Copies the families one after the other. */
+static shx_status cluster_collect_leaves(const cluster_training *training, shx_clusters *clusters) {
+    uint64_t total = 0;
+    for (uint32_t p = 0; p < training->parent_count; p++) total += training->families[p].count;
+    SHX_CHECK(total <= UINT32_MAX, SHX_MISUSE);
+    clusters->leaves = shx_alloc_aligned(total * training->dim, sizeof *clusters->leaves);
+    clusters->first_leaf = shx_alloc((training->parent_count + (uint64_t)1) * sizeof *clusters->first_leaf);
+    SHX_CHECK(clusters->leaves && clusters->first_leaf, SHX_NOMEM);
+    for (uint32_t p = 0; p < training->parent_count; p++) {
+        const cluster_family *family = &training->families[p];
+        assert(family->count >= 1);
+        clusters->first_leaf[p] = clusters->leaf_count;
+        memcpy(clusters->leaves + clusters->leaf_count * training->dim, family->leaves,
+               family->count * training->dim * sizeof *clusters->leaves);
+        clusters->leaf_count += family->count;
+    }
+    clusters->first_leaf[training->parent_count] = clusters->leaf_count;
+    return SHX_OK;
+}
+
+static shx_status cluster_fill_panels(const float *centroids, uint32_t count, size_t dim, float **ret_panels,
+                                      float **ret_norms) {
+    size_t lanes = shx_panel_lanes(count);
+    *ret_panels = shx_alloc_aligned(lanes * dim, sizeof **ret_panels);
+    *ret_norms = shx_alloc_aligned(lanes, sizeof **ret_norms);
+    SHX_CHECK(*ret_panels && *ret_norms, SHX_NOMEM);
+    shx_panel_fill(centroids, count, dim, *ret_panels, *ret_norms);
+    return SHX_OK;
+}
+
+static shx_status cluster_fill(cluster_training *training, shx_clusters *clusters) {
+    SHX_TRY(cluster_collect_leaves(training, clusters));
+    clusters->dim = training->dim;
+    clusters->parent_count = training->parent_count;
+    clusters->parents = training->parents;
+    training->parents = NULL;
+    SHX_TRY(cluster_fill_panels(clusters->parents, clusters->parent_count, clusters->dim, &clusters->parent_panels,
+                                &clusters->parent_norms));
+    return cluster_fill_panels(clusters->leaves, clusters->leaf_count, clusters->dim, &clusters->leaf_panels,
+                               &clusters->leaf_norms);
+}
+
+static void cluster_free_training(cluster_training *training) {
+    for (uint32_t p = 0; training->families && p < training->parent_count; p++) shx_free(training->families[p].leaves);
+    shx_free(training->families);
+    shx_free(training->first);
+    shx_free_aligned(training->parents);
+    shx_free(training->rows);
+}
+
+static shx_status cluster_train(cluster_training *training, const float *points, shx_clusters *clusters) {
+    training->rows = shx_alloc(training->count * sizeof *training->rows);
+    SHX_CHECK(training->rows, SHX_NOMEM);
+    for (uint64_t i = 0; i < training->count; i++) training->rows[i] = points + i * training->dim;
+    SHX_TRY(cluster_train_parents(training));
+    training->families = shx_alloc_zero(training->parent_count, sizeof *training->families);
+    SHX_CHECK(training->families, SHX_NOMEM);
+    SHX_TRY(shx_pool_run(training->pool, training->parent_count, 1, cluster_train_families, training));
+    return cluster_fill(training, clusters);
+}
+
+shx_status shx_cluster_train(const float *points, uint64_t count, size_t dim, uint32_t leaf_points, uint64_t seed,
+                             shx_pool *pool, shx_clusters **ret_clusters) {
+    SHX_CHECK(count >= 1 && leaf_points >= 1 && dim >= 16 && dim % 16 == 0, SHX_MISUSE);
+    cluster_training training = {.count = count, .dim = dim, .leaf_points = leaf_points, .seed = seed, .pool = pool};
+    shx_clusters *clusters = shx_alloc_zero(1, sizeof *clusters);
+    SHX_CHECK(clusters, SHX_NOMEM);
+    shx_status status = cluster_train(&training, points, clusters);
+    cluster_free_training(&training);
+    if (status == SHX_OK)
+        *ret_clusters = clusters;
+    else
+        shx_clusters_destroy(clusters);
+    return status;
+}
+
+void shx_clusters_destroy(shx_clusters *clusters) {
+    if (!clusters) return;
+    shx_free_aligned(clusters->parents);
+    shx_free_aligned(clusters->leaves);
+    shx_free(clusters->first_leaf);
+    shx_free_aligned(clusters->parent_panels);
+    shx_free_aligned(clusters->leaf_panels);
+    shx_free_aligned(clusters->parent_norms);
+    shx_free_aligned(clusters->leaf_norms);
+    shx_free(clusters);
+}

@@ -1,0 +1,222 @@
+#include "cluster_split.h"
+
+#include "cluster.h"
+#include "kernels.h"
+#include "kmeans.h"
+#include "memory.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#define CLUSTER_SPLIT_ITERATIONS 8
+
+/* Halving the range of projections so often leaves the median alone between the two ends, or as good as alone. */
+#define CLUSTER_SPLIT_HALVINGS 60
+
+/* Scratch for splitting up to as many rows as it was made for. */
+typedef struct divide_work {
+    const shx_kernels *kernels;
+    size_t dim;
+    float *centroid[2]; /* both in one block */
+    double *sums;       /* 2 × dim */
+    double *projection; /* of each row on the line through the centroids */
+    uint8_t *side;      /* of each row: 0 or 1 */
+    const float **sorted;
+} divide_work;
+
+static void divide_free(divide_work *work) {
+    shx_free_aligned(work->centroid[0]);
+    shx_free(work->sums);
+    shx_free(work->projection);
+    shx_free(work->side);
+    shx_free(work->sorted);
+}
+
+static shx_status divide_alloc(divide_work *work, uint64_t count, size_t dim) {
+    *work = (divide_work){.kernels = shx_kernels_get(), .dim = dim};
+    work->centroid[0] = shx_alloc_aligned(2 * dim, sizeof *work->centroid[0]);
+    work->centroid[1] = work->centroid[0] ? work->centroid[0] + dim : NULL;
+    work->sums = shx_alloc(2 * dim * sizeof *work->sums);
+    work->projection = shx_alloc(count * sizeof *work->projection);
+    work->side = shx_alloc(count);
+    work->sorted = shx_alloc(count * sizeof *work->sorted);
+    if (work->centroid[0] && work->sums && work->projection && work->side && work->sorted) return SHX_OK;
+    divide_free(work);
+    return SHX_NOMEM;
+}
+
+/* Starts from a random row and the first different one after another random place; false when there is none. */
+static bool divide_start(divide_work *work, const float *const *rows, uint64_t count, uint64_t seed) {
+    const float *one = rows[shx_random_below(&seed, count)];
+    uint64_t at = shx_random_below(&seed, count);
+    for (uint64_t tried = 0; tried < count; tried++, at = at + 1 < count ? at + 1 : 0) {
+        if (!(work->kernels->code_l2_squared(one, rows[at], work->dim) > 0)) continue;
+        memcpy(work->centroid[0], one, work->dim * sizeof *one);
+        memcpy(work->centroid[1], rows[at], work->dim * sizeof *one);
+        return true;
+    }
+    return false;
+}
+
+/* Gives each row to the nearer centroid. Returns how many went to the second; *ret_moved: whether any changed sides. */
+static uint64_t divide_label(divide_work *work, const float *const *rows, uint64_t count, bool *ret_moved) {
+    uint64_t second = 0;
+    bool moved = false;
+    for (uint64_t i = 0; i < count; i++) {
+        float near = work->kernels->code_l2_squared(rows[i], work->centroid[0], work->dim);
+        uint8_t side = work->kernels->code_l2_squared(rows[i], work->centroid[1], work->dim) < near;
+        moved |= side != work->side[i];
+        work->side[i] = side;
+        second += side;
+    }
+    *ret_moved = moved;
+    return second;
+}
+
+static void divide_move_centroids(divide_work *work, const float *const *rows, uint64_t count, uint64_t second) {
+    memset(work->sums, 0, 2 * work->dim * sizeof *work->sums);
+    for (uint64_t i = 0; i < count; i++) {
+        double *sums = work->sums + work->side[i] * work->dim;
+        for (size_t d = 0; d < work->dim; d++) sums[d] += rows[i][d];
+    }
+    const double scale[2] = {1.0 / (double)(count - second), 1.0 / (double)second};
+    for (size_t side = 0; side < 2; side++) {
+        for (size_t d = 0; d < work->dim; d++) {
+            work->centroid[side][d] = (float)(work->sums[side * work->dim + d] * scale[side]);
+        }
+    }
+}
+
+/* 2-means. Returns how many rows are on the second side; 0 when the rows are identical. */
+static uint64_t divide_two_means(divide_work *work, const float *const *rows, uint64_t count, uint64_t seed) {
+    if (!divide_start(work, rows, count, seed)) return 0;
+    memset(work->side, 0, count);
+    bool moved = true;
+    uint64_t second = divide_label(work, rows, count, &moved);
+    for (int i = 0; i < CLUSTER_SPLIT_ITERATIONS && moved && second > 0 && second < count; i++) {
+        divide_move_centroids(work, rows, count, second);
+        second = divide_label(work, rows, count, &moved);
+    }
+    return second < count ? second : 0;
+}
+
+static uint64_t divide_count_above(const divide_work *work, uint64_t count, double cut) {
+    uint64_t above = 0;
+    for (uint64_t i = 0; i < count; i++) above += work->projection[i] > cut;
+    return above;
+}
+
+/* The share of the smaller side: what balance is measured by. */
+static uint64_t divide_smaller(uint64_t count, uint64_t second) {
+    return second < count - second ? second : count - second;
+}
+
+/* Projects the rows on the main axis, the line through the centroids, and finds by halving the two neighbouring values
+** between which the median lies. Equal projections, so identical rows, never part. Returns how many rows lie above the
+** better cut of the two. */
+static uint64_t divide_median(divide_work *work, const float *const *rows, uint64_t count, double *ret_cut) {
+    float *axis = work->centroid[1];
+    for (size_t d = 0; d < work->dim; d++) axis[d] -= work->centroid[0][d];
+    double low = INFINITY, high = -INFINITY;
+    for (uint64_t i = 0; i < count; i++) {
+        double at = work->projection[i] = work->kernels->dot(rows[i], axis, work->dim);
+        if (at < low) low = at;
+        if (at > high) high = at;
+    }
+    for (int i = 0; i < CLUSTER_SPLIT_HALVINGS; i++) {
+        double middle = low + (high - low) / 2;
+        if (divide_count_above(work, count, middle) * 2 > count)
+            low = middle;
+        else
+            high = middle;
+    }
+    uint64_t above_low = divide_count_above(work, count, low), above_high = divide_count_above(work, count, high);
+    bool use_low = divide_smaller(count, above_low) > divide_smaller(count, above_high);
+    *ret_cut = use_low ? low : high;
+    return use_low ? above_low : above_high;
+}
+
+/* Splits rows in two, those of the second side last; returns how many these are, 0 when the rows are identical. A side
+** of less than a quarter is not accepted if cutting at the median is more even. */
+static uint64_t divide_rows(divide_work *work, const float **rows, uint64_t count, uint64_t seed) {
+    uint64_t second = divide_two_means(work, (const float *const *)rows, count, seed);
+    if (second == 0) return 0;
+    if (divide_smaller(count, second) < count / 4) {
+        double cut;
+        uint64_t above = divide_median(work, (const float *const *)rows, count, &cut);
+        if (divide_smaller(count, above) > divide_smaller(count, second)) {
+            for (uint64_t i = 0; i < count; i++) work->side[i] = work->projection[i] > cut;
+            second = above;
+        }
+    }
+    uint64_t at[2] = {0, count - second};
+    for (uint64_t i = 0; i < count; i++) work->sorted[at[work->side[i]]++] = rows[i];
+    assert(at[0] == count - second && at[1] == count);
+    memcpy(rows, work->sorted, count * sizeof *rows);
+    return second;
+}
+
+/* The largest part that can still be split, or `part_count`. */
+static uint32_t divide_largest(const shx_part *parts, uint32_t part_count) {
+    uint32_t largest = part_count;
+    for (uint32_t i = 0; i < part_count; i++) {
+        if (!parts[i].whole && (largest == part_count || parts[i].count > parts[largest].count)) largest = i;
+    }
+    return largest;
+}
+
+shx_status shx_cluster_divide(const float **rows, uint64_t count, size_t dim, uint64_t size_max, uint32_t parts_max,
+                              uint64_t seed, shx_part *ret_parts, uint32_t *ret_part_count) {
+    assert(count >= 1 && size_max >= 1 && parts_max >= 1);
+    divide_work work = {0};
+    if (count > size_max) SHX_TRY(divide_alloc(&work, count, dim));
+    uint32_t part_count = 1;
+    ret_parts[0] = (shx_part){0, count, false};
+    while (part_count < parts_max) {
+        uint32_t largest = divide_largest(ret_parts, part_count);
+        if (largest == part_count || ret_parts[largest].count <= size_max) break;
+        shx_part *part = &ret_parts[largest];
+        uint64_t second = divide_rows(&work, rows + part->first, part->count, shx_random_next(&seed));
+        part->whole = second == 0;
+        if (part->whole) continue;
+        part->count -= second;
+        ret_parts[part_count++] = (shx_part){part->first + part->count, second, false};
+    }
+    divide_free(&work);
+    *ret_part_count = part_count;
+    return SHX_OK;
+}
+
+/* Writes the centroid of each part, and to each point the number of its part. */
+static shx_status divide_describe(const float *points, const float *const *rows, size_t dim, const shx_part *parts,
+                                  uint32_t part_count, float *ret_centroids, uint32_t *ret_part) {
+    double *sums = shx_alloc(dim * sizeof *sums);
+    SHX_CHECK(sums, SHX_NOMEM);
+    for (uint32_t p = 0; p < part_count; p++) {
+        const float *const *row = rows + parts[p].first;
+        shx_rows_mean(row, parts[p].count, dim, sums, ret_centroids + p * dim);
+        for (uint64_t i = 0; i < parts[p].count; i++) ret_part[(size_t)(row[i] - points) / dim] = p;
+    }
+    shx_free(sums);
+    return SHX_OK;
+}
+
+shx_status shx_cluster_split(const float *points, uint32_t count, size_t dim, uint32_t parts, uint64_t seed,
+                             float *ret_centroids, uint32_t *ret_part, uint32_t *ret_parts) {
+    SHX_CHECK(count >= 1 && parts >= 2 && dim >= 16 && dim % 16 == 0, SHX_MISUSE);
+    uint32_t part_count = 0;
+    const float **rows = shx_alloc(count * sizeof *rows);
+    shx_part *made = shx_alloc(parts * sizeof *made);
+    shx_status status = rows && made ? SHX_OK : SHX_NOMEM;
+    if (status != SHX_OK) goto cleanup;
+    for (uint32_t i = 0; i < count; i++) rows[i] = points + i * dim;
+    status = shx_cluster_divide(rows, count, dim, 1, parts, seed, made, &part_count);
+    if (status != SHX_OK) goto cleanup;
+    status = divide_describe(points, (const float *const *)rows, dim, made, part_count, ret_centroids, ret_part);
+    if (status == SHX_OK) *ret_parts = part_count;
+cleanup:
+    shx_free(made);
+    shx_free(rows);
+    return status;
+}

@@ -1,0 +1,342 @@
+/* The store over a real directory.
+**
+** Nothing is kept open between calls: every operation opens the directory anew, so that a directory that was removed
+** and made again is found, and several threads share a store without a lock.
+*/
+#include "os.h"
+
+#include "bytes.h"
+#include "memory.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct os_posix_store {
+    shx_store base;
+    const char *child; /* the last component of the path, behind the NUL of its parent */
+    char parent[];
+} os_posix_store;
+
+typedef struct os_posix_file {
+    shx_file base;
+    int fd;
+} os_posix_file;
+
+/* Who may use what is created: the database file's own mode and owner decide. */
+typedef struct os_posix_access {
+    mode_t mode;
+    bool chown;
+    uid_t user;
+    gid_t group;
+} os_posix_access;
+
+static const char os_posix_suffix[] = "-shardex";
+
+static const shx_store_ops os_posix_ops;
+
+static shx_status os_posix_error(int error) {
+    switch (error) {
+    case ENOENT: return SHX_NOTFOUND;
+    case ENOSPC:
+    case EDQUOT: return SHX_FULL;
+    case EROFS:
+    case EACCES:
+    case EPERM: return SHX_READONLY;
+    case ENOMEM: return SHX_NOMEM;
+    default: return SHX_IO;
+    }
+}
+
+/* openat that never gives 0, 1 or 2: a library that prints to stderr must not print into a segment. */
+static int os_posix_openat(int directory, const char *name, int flags, mode_t mode) {
+    int fd;
+    do fd = openat(directory, name, flags | O_CLOEXEC | O_NOCTTY, mode);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0 || fd > 2) return fd;
+    int above = fcntl(fd, F_DUPFD_CLOEXEC, 3), error = errno;
+    close(fd);
+    errno = error;
+    return above;
+}
+
+/* --- directories --- */
+
+static bool os_posix_beside_database(const char *parent) {
+    size_t length = strlen(parent), suffix = sizeof os_posix_suffix - 1;
+    return length > suffix && memcmp(parent + length - suffix, os_posix_suffix, suffix + 1) == 0;
+}
+
+/* Anybody who may write beside a database could plant a link under the name of our directory: refused. A directory
+** that the administrator chose may be reached through one. */
+static int os_posix_open_parent(const os_posix_store *store) {
+    int flags = O_RDONLY | O_DIRECTORY | (os_posix_beside_database(store->parent) ? O_NOFOLLOW : 0);
+    return os_posix_openat(AT_FDCWD, store->parent, flags, 0);
+}
+
+static shx_status os_posix_open_directory(const os_posix_store *store, int *ret_fd) {
+    int parent = os_posix_open_parent(store);
+    SHX_CHECK(parent >= 0, os_posix_error(errno));
+    int fd = os_posix_openat(parent, store->child, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0), error = errno;
+    close(parent);
+    SHX_CHECK(fd >= 0, os_posix_error(error));
+    *ret_fd = fd;
+    return SHX_OK;
+}
+
+/* The directory's access follows from the database file's, class by class: readers may list and enter, writers may
+** write. Without a database file beside it the directory is private. */
+static shx_status os_posix_directory_access(const os_posix_store *store, os_posix_access *ret_access) {
+    *ret_access = (os_posix_access){.mode = 0700};
+    if (!os_posix_beside_database(store->parent)) return SHX_OK;
+    size_t end = strlen(store->parent) - (sizeof os_posix_suffix - 1);
+    char *database = shx_alloc(end + 1);
+    SHX_CHECK(database, SHX_NOMEM);
+    memcpy(database, store->parent, end);
+    database[end] = '\0';
+    struct stat info;
+    if (stat(database, &info) == 0 && S_ISREG(info.st_mode)) {
+        mode_t readers = info.st_mode & 0444, writers = info.st_mode & 0222;
+        *ret_access = (os_posix_access){readers | readers >> 2 | writers, geteuid() == 0, info.st_uid, info.st_gid};
+    }
+    shx_free(database);
+    return SHX_OK;
+}
+
+/* The umask may have cut the mode, and root's files must stay usable for the database's owner. Where the file system
+** refuses, the object stays as private as it is. */
+static void os_posix_grant(int fd, const os_posix_access *access) {
+    int refused = fchmod(fd, access->mode);
+    if (access->chown) refused |= fchown(fd, access->user, access->group);
+    (void)refused;
+}
+
+/* Makes one directory unless it is there, and gives it its access. */
+static shx_status os_posix_make(int at, const char *name, const os_posix_access *access) {
+    if (mkdirat(at, name, access->mode) != 0) return errno == EEXIST ? SHX_OK : os_posix_error(errno);
+    int fd = os_posix_openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+    SHX_CHECK(fd >= 0, os_posix_error(errno));
+    os_posix_grant(fd, access);
+    close(fd);
+    return SHX_OK;
+}
+
+static shx_status os_posix_prepare(shx_store *base) {
+    os_posix_store *store = (os_posix_store *)base;
+    int fd = -1;
+    shx_status status = os_posix_open_directory(store, &fd);
+    if (status == SHX_OK) close(fd);
+    if (status != SHX_NOTFOUND) return status;
+    os_posix_access access;
+    SHX_TRY(os_posix_directory_access(store, &access));
+    SHX_TRY(os_posix_make(AT_FDCWD, store->parent, &access));
+    int parent = os_posix_open_parent(store);
+    SHX_CHECK(parent >= 0, os_posix_error(errno));
+    status = os_posix_make(parent, store->child, &access);
+    close(parent);
+    SHX_TRY(status);
+    SHX_TRY(os_posix_open_directory(store, &fd)); /* what was there already may be no directory */
+    close(fd);
+    return SHX_OK;
+}
+
+static bool os_posix_regular(DIR *directory, const struct dirent *entry) {
+    if (entry->d_type != DT_UNKNOWN) return entry->d_type == DT_REG;
+    struct stat info;
+    return fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode);
+}
+
+static shx_status os_posix_list(shx_store *base, shx_store_visit visit, void *context) {
+    int fd = -1;
+    SHX_TRY(os_posix_open_directory((os_posix_store *)base, &fd));
+    DIR *directory = fdopendir(fd);
+    if (!directory) {
+        close(fd);
+        return SHX_NOMEM;
+    }
+    shx_status status = SHX_OK;
+    while (status == SHX_OK) {
+        errno = 0;
+        const struct dirent *entry = readdir(directory);
+        if (!entry && errno != 0) status = SHX_IO;
+        if (!entry) break;
+        if (os_posix_regular(directory, entry)) status = visit(context, entry->d_name);
+    }
+    closedir(directory);
+    return status;
+}
+
+static shx_status os_posix_remove(shx_store *base, const char *name) {
+    int fd = -1;
+    SHX_TRY(os_posix_open_directory((os_posix_store *)base, &fd));
+    shx_status status = unlinkat(fd, name, 0) == 0 ? SHX_OK : os_posix_error(errno);
+    close(fd);
+    return status;
+}
+
+/* After a failure the kernel may have dropped the pages: it is reported and never tried again. */
+static shx_status os_posix_fsync(int fd) {
+    int result;
+    do result = fsync(fd);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? SHX_OK : os_posix_error(errno);
+}
+
+static shx_status os_posix_sync(shx_store *base) {
+    int fd = -1;
+    SHX_TRY(os_posix_open_directory((os_posix_store *)base, &fd));
+    shx_status status = os_posix_fsync(fd);
+    if (status != SHX_OK && errno == EINVAL) status = SHX_OK; /* some file systems sync no directories */
+    close(fd);
+    return status;
+}
+
+/* --- files --- */
+
+/* A file is as open to group and others as its directory. */
+static void os_posix_grant_file(int directory, int fd) {
+    struct stat info;
+    if (fstat(directory, &info) != 0) return;
+    os_posix_access access = {info.st_mode & 0666, geteuid() == 0, info.st_uid, info.st_gid};
+    os_posix_grant(fd, &access);
+}
+
+/* O_NONBLOCK keeps a FIFO under one of our names from hanging the process; regular files ignore it. */
+static shx_status os_posix_open_fd(int directory, const char *name, shx_open_mode mode, int *ret_fd) {
+    int flags = O_NOFOLLOW | O_NONBLOCK | (mode == SHX_OPEN_READ ? O_RDONLY : O_RDWR);
+    if (mode == SHX_OPEN_CREATE) flags |= O_CREAT | O_EXCL;
+    int fd = os_posix_openat(directory, name, flags, 0600);
+    if (fd < 0) return errno == EEXIST ? SHX_BUSY : os_posix_error(errno);
+    struct stat info;
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+        close(fd);
+        return SHX_IO;
+    }
+    if (mode == SHX_OPEN_CREATE) os_posix_grant_file(directory, fd);
+    *ret_fd = fd;
+    return SHX_OK;
+}
+
+static shx_status os_posix_open(shx_store *base, const char *name, shx_open_mode mode, shx_file **ret_file) {
+    int directory = -1;
+    SHX_TRY(os_posix_open_directory((os_posix_store *)base, &directory));
+    os_posix_file *file = shx_alloc(sizeof *file);
+    shx_status status = file ? SHX_OK : SHX_NOMEM;
+    if (status == SHX_OK) status = os_posix_open_fd(directory, name, mode, &file->fd);
+    close(directory);
+    if (status != SHX_OK) {
+        shx_free(file);
+        return status;
+    }
+    file->base.ops = &os_posix_ops;
+    *ret_file = &file->base;
+    return SHX_OK;
+}
+
+static void os_posix_file_close(shx_file *base) {
+    os_posix_file *file = (os_posix_file *)base;
+    close(file->fd);
+    shx_free(file);
+}
+
+static shx_status os_posix_file_size(shx_file *base, uint64_t *ret_size) {
+    struct stat info;
+    SHX_CHECK(fstat(((os_posix_file *)base)->fd, &info) == 0, SHX_IO);
+    *ret_size = (uint64_t)info.st_size;
+    return SHX_OK;
+}
+
+static shx_status os_posix_file_read(shx_file *base, uint64_t offset, void *bytes, uint64_t size) {
+    int fd = ((os_posix_file *)base)->fd;
+    if (!shx_span_fits(offset, size, 1, INT64_MAX)) return shx_corrupt("a read lies past the end of its file");
+    for (uint64_t done = 0; done < size;) {
+        ssize_t got = pread(fd, (uint8_t *)bytes + done, (size_t)(size - done), (off_t)(offset + done));
+        if (got == 0) return shx_corrupt("a file ends within a read");
+        if (got < 0 && errno != EINTR) return os_posix_error(errno);
+        if (got > 0) done += (uint64_t)got;
+    }
+    return SHX_OK;
+}
+
+static shx_status os_posix_file_write(shx_file *base, uint64_t offset, const void *bytes, uint64_t size) {
+    int fd = ((os_posix_file *)base)->fd;
+    SHX_CHECK(shx_span_fits(offset, size, 1, INT64_MAX), SHX_MISUSE);
+    for (uint64_t done = 0; done < size;) {
+        ssize_t put = pwrite(fd, (const uint8_t *)bytes + done, (size_t)(size - done), (off_t)(offset + done));
+        if (put == 0) return SHX_IO;
+        if (put < 0 && errno != EINTR) return os_posix_error(errno);
+        if (put > 0) done += (uint64_t)put;
+    }
+    return SHX_OK;
+}
+
+static shx_status os_posix_file_sync(shx_file *base) { return os_posix_fsync(((os_posix_file *)base)->fd); }
+
+static shx_status os_posix_file_lock(shx_file *base, bool exclusive) {
+    int result;
+    do result = flock(((os_posix_file *)base)->fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB);
+    while (result != 0 && errno == EINTR);
+    if (result == 0) return SHX_OK;
+    return errno == EWOULDBLOCK ? SHX_BUSY : os_posix_error(errno);
+}
+
+static shx_status os_posix_file_map(shx_file *base, uint64_t offset, uint64_t size, shx_map *ret_map) {
+    uint64_t file_size;
+    SHX_TRY(os_posix_file_size(base, &file_size));
+    if (!shx_span_fits(offset, size, 1, file_size)) return shx_corrupt("a mapping lies past the end of its file");
+    uint64_t lead = offset % (uint64_t)sysconf(_SC_PAGESIZE), total = lead + size;
+    SHX_CHECK(total <= SIZE_MAX, SHX_NOMEM);
+    int fd = ((os_posix_file *)base)->fd;
+    void *start = mmap(NULL, (size_t)total, PROT_READ, MAP_SHARED, fd, (off_t)(offset - lead));
+    SHX_CHECK(start != MAP_FAILED, os_posix_error(errno));
+    *ret_map = (shx_map){(const uint8_t *)start + lead, size, start, total, &os_posix_ops};
+    return SHX_OK;
+}
+
+static void os_posix_map_release(shx_map *map) {
+    int result = munmap(map->owner, (size_t)map->owner_size);
+    assert(result == 0);
+    (void)result;
+}
+
+/* --- the store itself --- */
+
+static void os_posix_close(shx_store *base) { shx_free(base); }
+
+static const shx_store_ops os_posix_ops = {
+    .close = os_posix_close,
+    .prepare = os_posix_prepare,
+    .list = os_posix_list,
+    .remove = os_posix_remove,
+    .sync = os_posix_sync,
+    .open = os_posix_open,
+    .file_close = os_posix_file_close,
+    .file_size = os_posix_file_size,
+    .file_read = os_posix_file_read,
+    .file_write = os_posix_file_write,
+    .file_sync = os_posix_file_sync,
+    .file_lock = os_posix_file_lock,
+    .file_map = os_posix_file_map,
+    .map_release = os_posix_map_release,
+};
+
+/* The path is cut at its last slash: one copy holds "parent\0child". */
+shx_status shx_store_open_posix(const char *path, shx_store **ret_store) {
+    const char *slash = strrchr(path, '/');
+    SHX_CHECK(path[0] == '/' && slash != path && slash[1] != '\0', SHX_MISUSE);
+    size_t length = strlen(path);
+    os_posix_store *store = shx_alloc(sizeof *store + length + 1);
+    SHX_CHECK(store, SHX_NOMEM);
+    store->base.ops = &os_posix_ops;
+    memcpy(store->parent, path, length + 1);
+    store->parent[slash - path] = '\0';
+    store->child = store->parent + (slash - path) + 1;
+    *ret_store = &store->base;
+    return SHX_OK;
+}

@@ -1,0 +1,168 @@
+#include "pool.h"
+
+#include "memory.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+/* More threads than any loop of ours can feed; it bounds what a wrong setting can start. */
+#define POOL_THREADS_MAX 256
+
+/* One loop. Chunks are taken in order and a chunk that was taken is always run: so all chunks before a failing one are
+** run, and the error of the lowest failing chunk, the one returned, does not depend on the threads. */
+typedef struct pool_loop {
+    shx_pool_work work;
+    void *context;
+    uint64_t count, chunk, chunks;
+    atomic_uint_fast64_t next;
+    atomic_bool failed;
+    pthread_mutex_t *mutex; /* guards the two below; NULL without other threads */
+    uint64_t error_chunk;
+    shx_status error;
+} pool_loop;
+
+typedef struct pool_worker {
+    shx_pool *pool;
+    pthread_t thread;
+    unsigned number;
+} pool_worker;
+
+struct shx_pool {
+    unsigned threads;        /* started, the caller included */
+    pthread_mutex_t running; /* held by the caller whose loop it is */
+    pthread_mutex_t mutex;   /* guards what follows */
+    pthread_cond_t start, finished;
+    pool_loop *loop; /* the present one */
+    uint64_t turn;   /* counts the loops: a worker takes part once in each */
+    unsigned busy;   /* workers not yet done with the present loop */
+    bool ending;
+    pool_worker workers[];
+};
+
+static void pool_fail(pool_loop *loop, uint64_t chunk, shx_status status) {
+    if (loop->mutex) pthread_mutex_lock(loop->mutex);
+    if (loop->error == SHX_OK || chunk < loop->error_chunk) {
+        loop->error = status;
+        loop->error_chunk = chunk;
+    }
+    if (loop->mutex) pthread_mutex_unlock(loop->mutex);
+    atomic_store(&loop->failed, true);
+}
+
+static void pool_take_part(pool_loop *loop, unsigned thread) {
+    while (!atomic_load(&loop->failed)) {
+        uint64_t chunk = atomic_fetch_add(&loop->next, 1);
+        if (chunk >= loop->chunks) return;
+        uint64_t first = chunk * loop->chunk, left = loop->count - first;
+        uint64_t end = first + (left < loop->chunk ? left : loop->chunk);
+        shx_status status = loop->work(loop->context, first, end, thread);
+        if (status != SHX_OK) pool_fail(loop, chunk, status);
+    }
+}
+
+static void *pool_main(void *argument) {
+    pool_worker *worker = argument;
+    shx_pool *pool = worker->pool;
+    uint64_t turn = 0;
+    pthread_mutex_lock(&pool->mutex);
+    for (;;) {
+        while (!pool->ending && pool->turn == turn) pthread_cond_wait(&pool->start, &pool->mutex);
+        if (pool->ending) break;
+        turn = pool->turn;
+        pool_loop *loop = pool->loop;
+        pthread_mutex_unlock(&pool->mutex);
+        pool_take_part(loop, worker->number);
+        pthread_mutex_lock(&pool->mutex);
+        if (--pool->busy == 0) pthread_cond_signal(&pool->finished);
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return NULL;
+}
+
+static unsigned pool_processors(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return (unsigned)CPU_COUNT(&set);
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (unsigned)online : 1;
+}
+
+/* The host's signals are the host's: our threads block them all, so that its handlers run on its own threads. */
+static void pool_start_workers(shx_pool *pool, unsigned threads) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (unsigned number = 1; number < threads; number++) {
+        pool_worker *worker = &pool->workers[number - 1];
+        worker->pool = pool;
+        worker->number = number;
+        if (pthread_create(&worker->thread, NULL, pool_main, worker) != 0) break;
+        pool->threads++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+shx_status shx_pool_create(unsigned threads, shx_pool **ret_pool) {
+    if (threads == 0) threads = pool_processors();
+    if (threads < 1) threads = 1;
+    if (threads > POOL_THREADS_MAX) threads = POOL_THREADS_MAX;
+    shx_pool *pool = shx_alloc_zero(1, sizeof *pool + (threads - 1) * sizeof pool->workers[0]);
+    SHX_CHECK(pool, SHX_NOMEM);
+    pool->running = pool->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    pool->start = pool->finished = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    pool->threads = 1;
+    pool_start_workers(pool, threads);
+    *ret_pool = pool;
+    return SHX_OK;
+}
+
+void shx_pool_destroy(shx_pool *pool) {
+    if (!pool) return;
+    pthread_mutex_lock(&pool->mutex);
+    assert(pool->busy == 0);
+    pool->ending = true;
+    pthread_cond_broadcast(&pool->start);
+    pthread_mutex_unlock(&pool->mutex);
+    for (unsigned i = 0; i + 1 < pool->threads; i++) pthread_join(pool->workers[i].thread, NULL);
+    pthread_cond_destroy(&pool->finished);
+    pthread_cond_destroy(&pool->start);
+    pthread_mutex_destroy(&pool->mutex);
+    pthread_mutex_destroy(&pool->running);
+    shx_free(pool);
+}
+
+unsigned shx_pool_threads(const shx_pool *pool) { return pool ? pool->threads : 1; }
+
+/* Runs the loop on all threads. The caller holds pool->running. */
+static void pool_run_together(shx_pool *pool, pool_loop *loop) {
+    loop->mutex = &pool->mutex;
+    pthread_mutex_lock(&pool->mutex);
+    pool->loop = loop;
+    pool->busy = pool->threads - 1;
+    pool->turn++;
+    pthread_cond_broadcast(&pool->start);
+    pthread_mutex_unlock(&pool->mutex);
+    pool_take_part(loop, 0);
+    pthread_mutex_lock(&pool->mutex);
+    while (pool->busy > 0) pthread_cond_wait(&pool->finished, &pool->mutex);
+    pool->loop = NULL;
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+shx_status shx_pool_run(shx_pool *pool, uint64_t count, uint64_t chunk, shx_pool_work work, void *context) {
+    assert(chunk > 0 && work);
+    uint64_t chunks = count / chunk + (count % chunk != 0);
+    pool_loop loop = {.work = work, .context = context, .count = count, .chunk = chunk, .chunks = chunks};
+    bool together = pool && pool->threads > 1 && chunks > 1 && pthread_mutex_trylock(&pool->running) == 0;
+    if (!together) {
+        pool_take_part(&loop, 0);
+        return loop.error;
+    }
+    pool_run_together(pool, &loop);
+    pthread_mutex_unlock(&pool->running);
+    return loop.error;
+}

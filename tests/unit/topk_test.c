@@ -1,0 +1,113 @@
+/* The bounded heap against a sort of everything. */
+#include "topk.h"
+
+#include "memory.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static uint64_t test_state;
+
+static uint64_t test_next(void) {
+    test_state = test_state * 6364136223846793005u + 1442695040888963407u;
+    return test_state >> 33;
+}
+
+static int test_compare(const void *a, const void *b) {
+    return shx_hit_before(a, b) ? -1 : shx_hit_before(b, a) ? 1 : 0;
+}
+
+/* Few different distances make many ties; rowids are a permutation. */
+static size_t test_hits(shx_hit *hits, size_t count, uint64_t distances) {
+    static const double odd[] = {INFINITY, -INFINITY, 0.0, -0.0, 1e-320};
+    for (size_t i = 0; i < count; i++) {
+        uint64_t kind = test_next() % 40;
+        hits[i].distance = kind < 5 ? odd[kind] : (double)(test_next() % distances) / 8;
+        hits[i].rowid = (int64_t)(i * 7919 % count) - (int64_t)count / 2;
+    }
+    return count;
+}
+
+static void the_best_k_come_out_in_order(void **state) {
+    (void)state;
+    static shx_hit hits[500];
+    shx_topk topk = {0};
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        test_state = seed;
+        size_t count = test_hits(hits, 1 + test_next() % 500, seed % 3 ? 20 : 1000000);
+        uint64_t k = seed % 5 == 0 ? 1 : 1 + test_next() % 600;
+        shx_topk_reset(&topk, k);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(shx_topk_insert(&topk, hits[i].distance, hits[i].rowid), SHX_OK);
+            assert_int_equal(shx_topk_insert(&topk, (double)NAN, hits[i].rowid), SHX_OK);
+        }
+        qsort(hits, count, sizeof *hits, test_compare);
+        uint64_t expected = k < count ? k : count;
+        if (topk.count != expected) fail_msg("seed %u: wrong count", (unsigned)seed);
+        double worst = k <= count ? hits[k - 1].distance : (double)INFINITY;
+        assert_true(shx_topk_worst(&topk) == worst);
+        shx_topk_sort(&topk);
+        for (uint64_t i = 0; i < expected; i++) {
+            bool same = topk.hits[i].distance == hits[i].distance && topk.hits[i].rowid == hits[i].rowid;
+            if (!same) fail_msg("seed %u: hit %u differs", (unsigned)seed, (unsigned)i);
+        }
+    }
+    shx_topk_free(&topk);
+    assert_null(topk.hits);
+}
+
+static void ties_break_by_rowid(void **state) {
+    (void)state;
+    shx_topk topk = {0};
+    shx_topk_reset(&topk, 3);
+    const int64_t rowids[] = {5, INT64_MAX, -1, INT64_MIN, 4};
+    for (size_t i = 0; i < 5; i++) assert_int_equal(shx_topk_insert(&topk, i % 2 ? 0.0 : -0.0, rowids[i]), SHX_OK);
+    shx_topk_sort(&topk);
+    assert_int_equal(topk.count, 3);
+    assert_true(topk.hits[0].rowid == INT64_MIN && topk.hits[1].rowid == -1 && topk.hits[2].rowid == 4);
+    shx_topk_free(&topk);
+}
+
+static void an_empty_heap_takes_nothing_or_anything(void **state) {
+    (void)state;
+    shx_topk topk = {0};
+    shx_topk_reset(&topk, 0);
+    assert_true(shx_topk_worst(&topk) == -(double)INFINITY);
+    assert_int_equal(shx_topk_insert(&topk, -(double)INFINITY, 1), SHX_OK);
+    assert_int_equal(topk.count, 0);
+    shx_topk_sort(&topk);
+    shx_topk_reset(&topk, UINT64_MAX);
+    assert_true(shx_topk_worst(&topk) == (double)INFINITY);
+    assert_int_equal(shx_topk_insert(&topk, (double)INFINITY, 1), SHX_OK);
+    assert_int_equal(topk.count, 1);
+    assert_true(topk.capacity < 100); /* memory grows with what is there, not with k */
+    shx_topk_free(&topk);
+}
+
+static void *test_no_alloc(uint64_t size) { return (void)size, NULL; }
+static void *test_no_resize(void *block, uint64_t size) { return (void)block, (void)size, NULL; }
+
+static void a_failed_allocation_is_reported(void **state) {
+    (void)state;
+    shx_topk topk = {0};
+    shx_topk_reset(&topk, 3);
+    shx_memory_use(&(shx_allocator){test_no_alloc, test_no_resize, free});
+    assert_int_equal(shx_topk_insert(&topk, 1, 1), SHX_NOMEM);
+    assert_int_equal(topk.count, 0);
+    shx_topk_free(&topk);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_best_k_come_out_in_order), cmocka_unit_test(ties_break_by_rowid),
+        cmocka_unit_test(an_empty_heap_takes_nothing_or_anything),
+        cmocka_unit_test(a_failed_allocation_is_reported), /* last: it replaces the allocator */
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,6 +1,5 @@
-/* Clustering: hierarchical k-means over points of the code space (design 5 of algorithms: two levels, a sample, then
-** one
-** assignment pass over the leaves of the nearest parents).
+/* Clustering: hierarchical k-means over points of the code space (two levels on a sample, then one assignment pass over
+** the leaves of the nearest parents).
 **
 ** Pure computation, deterministic in its arguments (the number of threads does not matter). Points are rows of `dim`
 ** floats, dim a multiple of 16.
@@ -20,32 +19,30 @@ typedef struct shx_clusters {
     uint32_t parent_count, leaf_count;
     float *parents;       /* parent_count × dim */
     float *leaves;        /* leaf_count × dim, grouped by parent */
-    uint32_t *first_leaf; /* parent_count + 1: the leaves of parent p are [first_leaf[p],
-                             first_leaf[p+1]) */
-    float *parent_panels; /* the same centroids interleaved by 16 for kernels.dot_panel, with their
-                             norms */
-    float *leaf_panels;
+    uint32_t *first_leaf; /* parent_count + 1: the leaves of parent p are [first_leaf[p], first_leaf[p+1]) */
+    float *parent_panels; /* the same centroids interleaved by 16 for kernels.dot_panel, with their norms; the last */
+    float *leaf_panels;   /* panel is filled up with zeros of norm +infinity */
     float *parent_norms, *leaf_norms;
 } shx_clusters;
 
-/* Trains on a sample of `count` points (row i at points + i × dim) so that a leaf holds about leaf_points of them (≥
-** 1).
-** Empty leaves are dropped; leaves far over the target are split again. Identical points may share an oversized leaf.
-** */
+/* Trains on a sample of `count` points (row i at points + i × dim) so that a leaf holds about leaf_points of them
+** (≥ 1). Empty leaves are dropped; leaves far over the target are split again, so that there are up to a third more of
+** them than count / leaf_points. Identical points may share an oversized leaf. SHX_MISUSE for a count of 0 or another
+** argument out of range. */
 shx_status shx_cluster_train(const float *points, uint64_t count, size_t dim, uint32_t leaf_points, uint64_t seed,
                              shx_pool *pool, shx_clusters **ret_clusters);
 void shx_clusters_destroy(shx_clusters *clusters);
 
 /* The nearest leaf of each of `count` points among the leaves of its `probes` nearest parents; ret_distance2 may be
-** NULL.
-** Runs in the caller's thread; call it from a pool with a range of points each. `scratch` is
-** shx_cluster_scratch_floats(clusters) floats. */
+** NULL. Runs in the caller's thread; call it from a pool with a range of points each, the larger the faster (up to some
+** thousands). `scratch` is allocated memory of shx_cluster_scratch_floats(clusters) floats. */
 size_t shx_cluster_scratch_floats(const shx_clusters *clusters);
 void shx_cluster_assign(const shx_clusters *clusters, const float *points, uint64_t count, uint32_t probes,
                         float *scratch, uint32_t *ret_leaf, float *ret_distance2);
 
 /* Splits `count` points into `parts` ≥ 2 by k-means: ret_centroids (parts × dim) and ret_part (count). Returns in
-** *ret_parts how many parts are not empty (the centroids are compacted to them): 1 when all points are identical. */
+** *ret_parts how many parts are not empty (the centroids are compacted to them): 1 when all points are identical. Identical points stay
+** together; otherwise the smaller side of each cut in two is at least a quarter, or as much as the median gives. */
 shx_status shx_cluster_split(const float *points, uint32_t count, size_t dim, uint32_t parts, uint64_t seed,
                              float *ret_centroids, uint32_t *ret_part, uint32_t *ret_parts);
 

@@ -18,8 +18,8 @@ uint64_t shx_random_below(uint64_t *state, uint64_t bound);
 /* `count` rounded up to whole panels of 16. */
 size_t shx_panel_lanes(uint32_t count);
 
-/* Interleaves `count` centroids by 16 for kernels.dot_panel: ret_panels is shx_panel_lanes(count) × dim floats, ret_norms
-** shx_panel_lanes(count), +infinity where there is no centroid. */
+/* Interleaves `count` centroids by 16 for kernels.dot_panel: ret_panels is shx_panel_lanes(count) × dim floats,
+** ret_norms shx_panel_lanes(count), +infinity where there is no centroid. */
 void shx_panel_fill(const float *centroids, uint32_t count, size_t dim, float *ret_panels, float *ret_norms);
 
 /* The state of the search for the nearest centroid of up to 6 rows; score = |centroid|² - 2 <centroid, row>. */

@@ -1,7 +1,7 @@
 /* A store for tests: passes everything on to another store, counts the calls, and fails those it is told to.
 **
-** The wrapper does not own the inner store: closing it (as an index does at its end) leaves the inner one as it is, so a
-** test can wrap it again and look at what a crash would have left. Plans are shared by all threads.
+** The wrapper does not own the inner store: closing it (as an index does at its end) leaves the inner one as it is, so
+** a test can wrap it again and look at what a crash would have left. Plans are shared by all threads.
 */
 #ifndef SHX_FAULTY_STORE_H
 #define SHX_FAULTY_STORE_H

@@ -26,8 +26,8 @@ typedef struct shx_clusters {
 } shx_clusters;
 
 /* Trains on a sample of `count` points (row i at points + i × dim) so that a leaf holds about leaf_points of them
-** (≥ 1). Empty leaves are dropped; leaves far over the target are split again, so that there are up to a third more of
-** them than count / leaf_points. Identical points may share an oversized leaf. SHX_MISUSE for a count of 0 or another
+** (≥ 1). Empty leaves are dropped; leaves far over the target are split again, so that there are 10 to
+** 40 % more of them than count / leaf_points (measured). Identical points may share an oversized leaf. SHX_MISUSE for a count of 0 or another
 ** argument out of range. */
 shx_status shx_cluster_train(const float *points, uint64_t count, size_t dim, uint32_t leaf_points, uint64_t seed,
                              shx_pool *pool, shx_clusters **ret_clusters);
@@ -41,8 +41,9 @@ void shx_cluster_assign(const shx_clusters *clusters, const float *points, uint6
                         float *scratch, uint32_t *ret_leaf, float *ret_distance2);
 
 /* Splits `count` points into `parts` ≥ 2 by k-means: ret_centroids (parts × dim) and ret_part (count). Returns in
-** *ret_parts how many parts are not empty (the centroids are compacted to them): 1 when all points are identical. Identical points stay
-** together; otherwise the smaller side of each cut in two is at least a quarter, or as much as the median gives. */
+** *ret_parts how many parts are not empty (the centroids are compacted to them): 1 when all points are identical.
+** Identical points stay together; otherwise the smaller side of each cut in two is at least a quarter, or as much as
+** the median gives. */
 shx_status shx_cluster_split(const float *points, uint32_t count, size_t dim, uint32_t parts, uint64_t seed,
                              float *ret_centroids, uint32_t *ret_part, uint32_t *ret_parts);
 

@@ -255,17 +255,19 @@ static shx_status wal_put_vector(shx_wal_writer *writer, const float *vector) {
     return SHX_OK;
 }
 
-shx_status shx_wal_put(shx_wal_writer *writer, const shx_op *op) {
-    SHX_TRY(shx_grow((void **)&writer->operations, &writer->operation_capacity, writer->operation_count + 1,
-                     SHX_OPERATION_BYTES));
-    uint8_t *bytes = writer->operations + writer->operation_count * SHX_OPERATION_BYTES;
-    if (op->vector) SHX_TRY(wal_put_vector(writer, op->vector));
+void shx_wal_put_operation(const shx_op *op, uint8_t bytes[SHX_OPERATION_BYTES]) {
     memset(bytes, 0, SHX_OPERATION_BYTES);
     bytes[0] = (uint8_t)op->kind;
     shx_put64(bytes + 8, (uint64_t)op->rowid);
     shx_put64(bytes + 16, op->vector_hash);
     shx_put64(bytes + 24, op->column_hash);
-    writer->operation_count++;
+}
+
+shx_status shx_wal_put(shx_wal_writer *writer, const shx_op *op) {
+    SHX_TRY(shx_grow((void **)&writer->operations, &writer->operation_capacity, writer->operation_count + 1,
+                     SHX_OPERATION_BYTES));
+    if (op->vector) SHX_TRY(wal_put_vector(writer, op->vector));
+    shx_wal_put_operation(op, writer->operations + writer->operation_count++ * SHX_OPERATION_BYTES);
     return SHX_OK;
 }
 

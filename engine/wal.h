@@ -83,6 +83,9 @@ void shx_wal_record_close(shx_wal_record *record);
 /* Operation `position` of a loaded record. Vectors are handed out in order, so walk from 0 and keep *vector_position. */
 shx_op shx_wal_operation(const shx_wal_record *record, uint64_t position, uint64_t *vector_position);
 
+/* Encodes one operation, without its vector. */
+void shx_wal_put_operation(const shx_op *op, uint8_t bytes[SHX_OPERATION_BYTES]);
+
 /* A WAL file that this process appends to. */
 typedef struct shx_wal_writer shx_wal_writer;
 

@@ -1,0 +1,113 @@
+/* Walks over a whole view: every posting, and every checksum and invariant behind it (maintain.h). */
+#include "maintain.h"
+
+#include "index_state.h"
+#include "memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One living posting and where it stands: a row of a segment, or of the delta (segment = INSPECT_DELTA). */
+typedef struct inspect_entry {
+    int64_t rowid;
+    uint32_t segment, row;
+} inspect_entry;
+
+#define INSPECT_DELTA UINT32_MAX
+
+static int inspect_compare(const void *a, const void *b) {
+    int64_t x = ((const inspect_entry *)a)->rowid, y = ((const inspect_entry *)b)->rowid;
+    return x < y ? -1 : x > y;
+}
+
+static shx_status inspect_list_segment(const shx_view *view, uint32_t segment, inspect_entry *entries,
+                                       uint64_t *count) {
+    shx_segment *from = view->delta->base->segments[segment];
+    for (uint32_t r = 0; r < from->run_count; r++) {
+        const shx_run *run = &from->runs[r];
+        SHX_TRY(shx_segment_verify_run(from, r));
+        for (uint32_t i = 0; i < run->rows; i++) {
+            uint64_t block = run->first_block + i / SHX_BLOCK_ROWS, row = run->first_row + i;
+            uint32_t dead = shx_delta_dead(view->delta, segment, block, view->mark.operations);
+            if (dead >> (i % SHX_BLOCK_ROWS) & 1) continue;
+            entries[(*count)++] = (inspect_entry){from->rowids[row], segment, (uint32_t)row};
+        }
+    }
+    return SHX_OK;
+}
+
+static shx_status inspect_list(const shx_view *view, inspect_entry **ret_entries, uint64_t *ret_count) {
+    const shx_base *base = view->delta->base;
+    uint64_t most = view->mark.rows, count = 0;
+    for (uint32_t s = 0; s < base->segment_count; s++) most += base->segments[s]->row_count;
+    inspect_entry *entries = shx_alloc_zero(most, sizeof *entries);
+    SHX_CHECK(entries, SHX_NOMEM);
+    shx_status status = SHX_OK;
+    for (uint32_t s = 0; status == SHX_OK && s < base->segment_count; s++) {
+        status = inspect_list_segment(view, s, entries, &count);
+    }
+    for (uint32_t i = 0; status == SHX_OK && i < view->mark.rows; i++) {
+        const shx_delta_row *row = shx_delta_row_at(view->delta, i);
+        if (!shx_delta_row_alive(row, view->mark.operations)) continue;
+        entries[count++] = (inspect_entry){row->rowid, INSPECT_DELTA, i};
+    }
+    if (status != SHX_OK) {
+        shx_free(entries);
+        return status;
+    }
+    qsort(entries, count, sizeof *entries, inspect_compare);
+    *ret_entries = entries;
+    *ret_count = count;
+    return SHX_OK;
+}
+
+shx_status shx_view_each(shx_view *view, shx_row_visit visit, void *context) {
+    inspect_entry *entries;
+    uint64_t count;
+    SHX_TRY(inspect_list(view, &entries, &count));
+    shx_status status = SHX_OK;
+    for (uint64_t i = 0; status == SHX_OK && i < count; i++) {
+        const inspect_entry *entry = &entries[i];
+        if (entry->segment == INSPECT_DELTA) {
+            const shx_delta_row *row = shx_delta_row_at(view->delta, entry->row);
+            status =
+                visit(context, row->rowid, row->fingerprint.vector_hash, row->fingerprint.column_hash, row->vector);
+        } else {
+            const shx_segment *segment = view->delta->base->segments[entry->segment];
+            const shx_fingerprint *fingerprint = &segment->fingerprints[entry->row];
+            status = visit(context, entry->rowid, fingerprint->vector_hash, fingerprint->column_hash,
+                           segment->vectors + (uint64_t)entry->row * segment->dim);
+        }
+    }
+    shx_free(entries);
+    return status;
+}
+
+static void inspect_report(shx_report report, void *context, const char *what, uint64_t number, const char *detail) {
+    char text[200];
+    snprintf(text, sizeof text, "%s %llu: %s", what, (unsigned long long)number, detail);
+    report(context, text);
+}
+
+static shx_status inspect_check_rows(shx_view *view, shx_report report, void *context) {
+    inspect_entry *entries;
+    uint64_t count, twice = 0;
+    shx_status status = inspect_list(view, &entries, &count);
+    if (status != SHX_OK) return status == SHX_CORRUPT ? SHX_OK : status;
+    for (uint64_t i = 1; i < count; i++) twice += entries[i].rowid == entries[i - 1].rowid;
+    if (twice)
+        inspect_report(report, context, "postings that are there twice", twice, "a rowid has two living postings");
+    if (count != view->mark.live_rows) inspect_report(report, context, "row count", view->mark.live_rows, "is wrong");
+    shx_free(entries);
+    return SHX_OK;
+}
+
+shx_status shx_maintain_check(shx_index *index, shx_view *view, shx_report report, void *context) {
+    (void)index;
+    const shx_base *base = view->delta->base;
+    for (uint32_t s = 0; s < base->segment_count; s++) {
+        if (shx_segment_check(base->segments[s]) == SHX_OK) continue;
+        inspect_report(report, context, "segment", base->segments[s]->id, shx_corrupt_last());
+    }
+    return inspect_check_rows(view, report, context);
+}

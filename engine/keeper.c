@@ -1,0 +1,125 @@
+/* The keeper: the registry of open indexes, and the thread of each that does maintenance in the background (index.h).
+**
+** The thread starts with the first commit of this process that calls for maintenance. It never touches SQLite: it knows
+** commit ids, and a base is valid for its commit whatever becomes of it.
+*/
+#include "index.h"
+
+#include "index_state.h"
+#include "limits.h"
+#include "maintain.h"
+
+#include <string.h>
+
+static pthread_mutex_t keeper_registry_mutex = PTHREAD_MUTEX_INITIALIZER;
+static shx_index *keeper_registry;
+
+/* ---- what is due ---- */
+
+/* The first shards are built from SHX_ROUTED_ROWS rows on; after that the delta is flushed when it is large. Call with the
+** mutex held. */
+static bool keeper_flush_due(const shx_index *index, uint64_t factor) {
+    const shx_delta *delta = index->delta;
+    if (!delta || delta->operation_count == 0) return false;
+    if (!delta->base->shards) return delta->live_rows >= SHX_ROUTED_ROWS;
+    return delta->operation_count >= factor * index->config.flush_rows;
+}
+
+static void *keeper_main(void *context) {
+    shx_index *index = context;
+    pthread_mutex_lock(&index->mutex);
+    while (!index->stopping) {
+        if (!index->due) {
+            pthread_cond_wait(&index->wake, &index->mutex);
+            continue;
+        }
+        index->due = false;
+        shx_id commit = index->committed;
+        pthread_mutex_unlock(&index->mutex);
+        (void)shx_maintain_flush(index, &commit, NULL, NULL);
+        pthread_mutex_lock(&index->mutex);
+    }
+    pthread_mutex_unlock(&index->mutex);
+    return NULL;
+}
+
+/* Without a thread (the process may have no more) the last release does the work. Call with the mutex held. */
+static void keeper_wake(shx_index *index) {
+    index->due = true;
+    if (!index->thread_started) index->thread_started = pthread_create(&index->thread, NULL, keeper_main, index) == 0;
+    pthread_cond_signal(&index->wake);
+}
+
+void shx_index_committed(shx_index *index, const shx_id *commit) {
+    shx_view *view;
+    shx_status status = shx_index_view(index, commit, &view);
+    if (status == SHX_OK) shx_view_release(view);
+    pthread_mutex_lock(&index->mutex);
+    index->committed = *commit;
+    index->wrote = true;
+    if (status != SHX_OK) {
+        index->rotate = true; /* the record cannot be read back: its file may be gone */
+    } else if (keeper_flush_due(index, 1)) {
+        keeper_wake(index);
+    }
+    pthread_mutex_unlock(&index->mutex);
+}
+
+/* ---- the registry ---- */
+
+static shx_index *keeper_find(const char *directory) {
+    shx_index *index = keeper_registry;
+    while (index && !(index->directory && strcmp(index->directory, directory) == 0)) index = index->next;
+    return index;
+}
+
+static shx_status keeper_acquire(const shx_index_config *config, shx_index **ret_index) {
+    shx_index *index = config->directory ? keeper_find(config->directory) : NULL;
+    if (index) {
+        bool same = index->config.metric == config->metric && index->config.dim == config->dim;
+        SHX_CHECK(same && shx_id_equal(&index->config.uuid, &config->uuid), SHX_MISUSE);
+    } else {
+        SHX_TRY(shx_index_create(config, &index));
+        index->next = keeper_registry;
+        keeper_registry = index;
+    }
+    index->references++;
+    *ret_index = index;
+    return SHX_OK;
+}
+
+shx_status shx_index_acquire(const shx_index_config *config, shx_index **ret_index) {
+    pthread_mutex_lock(&keeper_registry_mutex);
+    shx_status status = keeper_acquire(config, ret_index);
+    pthread_mutex_unlock(&keeper_registry_mutex);
+    return status;
+}
+
+static void keeper_unlink(const shx_index *index) {
+    shx_index **link = &keeper_registry;
+    while (*link != index) link = &(*link)->next;
+    *link = index->next;
+}
+
+static void keeper_stop_thread(shx_index *index) {
+    if (!index->thread_started) return;
+    pthread_mutex_lock(&index->mutex);
+    index->stopping = true;
+    pthread_cond_signal(&index->wake);
+    pthread_mutex_unlock(&index->mutex);
+    pthread_join(index->thread, NULL);
+}
+
+void shx_index_release(shx_index *index) {
+    if (!index) return;
+    pthread_mutex_lock(&keeper_registry_mutex);
+    bool last = --index->references == 0;
+    if (last) keeper_unlink(index);
+    pthread_mutex_unlock(&keeper_registry_mutex);
+    if (!last) return;
+    keeper_stop_thread(index);
+    if (index->wrote && index->directory && keeper_flush_due(index, 2)) {
+        (void)shx_maintain_flush(index, &index->committed, NULL, NULL);
+    }
+    shx_index_destroy(index);
+}

@@ -1,0 +1,231 @@
+#include "reconcile.h"
+
+#include "index_state.h"
+#include "limits.h"
+#include "maintain.h"
+#include "memory.h"
+
+#include <string.h>
+
+/* What the index has: a posting's rowid and fingerprint, in the order of rowids. */
+typedef struct reconcile_known {
+    int64_t rowid;
+    shx_fingerprint fingerprint;
+} reconcile_known;
+
+struct shx_reconcile {
+    shx_index *index;
+    shx_view *start;        /* what it starts from: a base without a delta */
+    shx_pending *pending;   /* private: the differences */
+    shx_wal_writer *writer; /* durable: where they go */
+    reconcile_known *known;
+    uint64_t known_count, known_capacity, next;
+    uint64_t changes;
+    bool durable, from_nothing;
+    bool wanted; /* a vector is awaited, for: */
+    shx_op op;
+};
+
+static shx_status reconcile_note(void *context, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
+                                 const float *vector) {
+    shx_reconcile *reconcile = context;
+    (void)vector;
+    SHX_TRY(shx_grow((void **)&reconcile->known, &reconcile->known_capacity, reconcile->known_count + 1,
+                     sizeof *reconcile->known));
+    reconcile->known[reconcile->known_count++] = (reconcile_known){rowid, {vector_hash, column_hash}};
+    return SHX_OK;
+}
+
+static shx_status reconcile_empty_view(shx_index *index, shx_view **ret_view) {
+    shx_base *base = NULL;
+    shx_delta *delta = NULL;
+    shx_status status = shx_base_empty(&index->config.genesis, index->config.metric, index->config.dim, &base);
+    if (status == SHX_OK) status = shx_delta_create(base, &delta);
+    if (status == SHX_OK) status = shx_view_create(delta, shx_delta_tip(delta), ret_view);
+    shx_delta_release(delta);
+    shx_base_release(base);
+    return status;
+}
+
+/* The newest base, without what the WAL may know beyond it: the record that is to be made must have a parent that everybody can
+** resolve, and the fewer sources the better when something is wrong already. */
+static shx_status reconcile_newest_view(shx_index *index, shx_view **ret_view) {
+    shx_id commit = index->config.genesis;
+    uint64_t generation = 0;
+    pthread_mutex_lock(&index->mutex);
+    shx_status status = shx_index_refresh(index);
+    for (uint64_t i = 0; i < index->catalog.base_count; i++) {
+        const shx_catalog_base *base = &index->catalog.bases[i];
+        if (base->damaged || base->names.generation < index->floor || base->names.generation <= generation) continue;
+        generation = base->names.generation;
+        commit = base->names.commit;
+    }
+    pthread_mutex_unlock(&index->mutex);
+    if (status == SHX_OK) status = shx_index_view(index, &commit, ret_view);
+    return status;
+}
+
+static shx_status reconcile_start(shx_reconcile *reconcile) {
+    shx_status status = SHX_NOTFOUND;
+    if (!reconcile->from_nothing) status = reconcile_newest_view(reconcile->index, &reconcile->start);
+    if (status == SHX_OK) {
+        status = shx_view_each(reconcile->start, reconcile_note, reconcile);
+        if (status == SHX_OK || status == SHX_NOMEM) return status;
+        shx_view_release(reconcile->start);
+        reconcile->start = NULL;
+        reconcile->known_count = 0;
+    }
+    return status == SHX_NOMEM ? status : reconcile_empty_view(reconcile->index, &reconcile->start);
+}
+
+/* A record of this size is long in the writing, and other connections of the process may commit meanwhile: it gets a WAL file
+** of its own. */
+static shx_status reconcile_start_writer(shx_reconcile *reconcile) {
+    shx_index *index = reconcile->index;
+    pthread_mutex_lock(&index->mutex);
+    shx_status status = shx_store_prepare(index->store);
+    if (status == SHX_OK) status = shx_index_refresh(index);
+    if (status == SHX_OK) status = SHX_BUSY;
+    while (status == SHX_BUSY) {
+        status = shx_wal_create(index->store, &index->config.uuid, shx_index_new_id(index), index->config.dim,
+                                &reconcile->writer);
+    }
+    pthread_mutex_unlock(&index->mutex);
+    return status == SHX_OK ? shx_wal_begin(reconcile->writer) : status;
+}
+
+shx_status shx_reconcile_open(shx_index *index, bool from_nothing, bool durable, shx_reconcile **ret_reconcile) {
+    shx_reconcile *reconcile = shx_alloc_zero(1, sizeof *reconcile);
+    SHX_CHECK(reconcile, SHX_NOMEM);
+    reconcile->index = index;
+    reconcile->durable = durable;
+    reconcile->from_nothing = from_nothing;
+    shx_status status = reconcile_start(reconcile);
+    if (status == SHX_OK && durable) status = reconcile_start_writer(reconcile);
+    if (status == SHX_OK && !durable) status = shx_pending_create(index->config.dim, &reconcile->pending);
+    if (status != SHX_OK) {
+        shx_reconcile_close(reconcile);
+        return status;
+    }
+    *ret_reconcile = reconcile;
+    return SHX_OK;
+}
+
+void shx_reconcile_close(shx_reconcile *reconcile) {
+    if (!reconcile) return;
+    shx_view_release(reconcile->start);
+    shx_pending_destroy(reconcile->pending);
+    shx_wal_writer_close(reconcile->writer);
+    shx_free(reconcile->known);
+    shx_free(reconcile);
+}
+
+static shx_status reconcile_put(shx_reconcile *reconcile, const shx_op *op) {
+    static const shx_id no_digest;
+    reconcile->changes++;
+    return reconcile->durable ? shx_wal_put(reconcile->writer, op)
+                              : shx_pending_append(reconcile->pending, op, &no_digest);
+}
+
+/* Postings that the index has and the database has not, up to a rowid. */
+static shx_status reconcile_delete_before(shx_reconcile *reconcile, bool all, int64_t rowid) {
+    while (reconcile->next < reconcile->known_count) {
+        int64_t known = reconcile->known[reconcile->next].rowid;
+        if (!all && known >= rowid) break;
+        shx_op op = {.kind = SHX_OP_DELETE, .rowid = known};
+        SHX_TRY(reconcile_put(reconcile, &op));
+        reconcile->next++;
+    }
+    return SHX_OK;
+}
+
+shx_status shx_reconcile_row(shx_reconcile *reconcile, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
+                             bool *ret_wanted) {
+    SHX_CHECK(!reconcile->wanted, SHX_MISUSE);
+    SHX_TRY(reconcile_delete_before(reconcile, false, rowid));
+    bool there = reconcile->next < reconcile->known_count && reconcile->known[reconcile->next].rowid == rowid;
+    bool same = false;
+    if (there) {
+        const shx_fingerprint *known = &reconcile->known[reconcile->next++].fingerprint;
+        same = known->vector_hash == vector_hash && known->column_hash == column_hash;
+    }
+    reconcile->op = (shx_op){.kind = there ? SHX_OP_REPLACE : SHX_OP_INSERT,
+                             .rowid = rowid,
+                             .vector_hash = vector_hash,
+                             .column_hash = column_hash};
+    reconcile->wanted = !same;
+    *ret_wanted = !same;
+    return SHX_OK;
+}
+
+/* The hash is taken anew: a vector that does not match what the database says of it must not make the record unreadable. */
+shx_status shx_reconcile_vector(shx_reconcile *reconcile, const float *vector) {
+    SHX_CHECK(reconcile->wanted, SHX_MISUSE);
+    reconcile->wanted = false;
+    reconcile->op.vector = vector;
+    reconcile->op.vector_hash = shx_hash64(vector, reconcile->index->config.dim * sizeof(float), 0);
+    return reconcile_put(reconcile, &reconcile->op);
+}
+
+uint64_t shx_reconcile_changes(const shx_reconcile *reconcile) { return reconcile->changes; }
+
+/* ---- results ---- */
+
+/* The differences in the form of a loaded record. */
+static shx_status reconcile_record(const shx_reconcile *reconcile, shx_wal_record *ret_record) {
+    uint64_t count = shx_pending_count(reconcile->pending), vectors = 0;
+    uint32_t dim = reconcile->index->config.dim;
+    for (uint64_t i = 0; i < count; i++) vectors += shx_pending_op(reconcile->pending, i)->vector != NULL;
+    uint64_t vector_bytes = shx_align(vectors * dim * sizeof(float), 64);
+    uint8_t *bytes = shx_alloc_aligned(vector_bytes + count * SHX_OPERATION_BYTES + 1, 1);
+    SHX_CHECK(bytes, SHX_NOMEM);
+    float *vector = (float *)(void *)bytes;
+    for (uint64_t i = 0; i < count; i++) {
+        const shx_op *op = shx_pending_op(reconcile->pending, i);
+        shx_wal_put_operation(op, bytes + vector_bytes + i * SHX_OPERATION_BYTES);
+        if (!op->vector) continue;
+        memcpy(vector, op->vector, dim * sizeof(float));
+        vector += dim;
+    }
+    *ret_record = (shx_wal_record){.operation_count = count,
+                                   .operations = bytes + vector_bytes,
+                                   .vectors = (const float *)(const void *)bytes,
+                                   .dim = dim,
+                                   .copy = bytes};
+    return SHX_OK;
+}
+
+shx_status shx_reconcile_view(shx_reconcile *reconcile, const shx_id *commit, shx_view **ret_view) {
+    SHX_CHECK(!reconcile->durable && !reconcile->wanted, SHX_MISUSE);
+    shx_delta *delta;
+    shx_wal_record record;
+    SHX_TRY(reconcile_delete_before(reconcile, true, 0));
+    SHX_TRY(shx_delta_create(reconcile->start->delta->base, &delta));
+    shx_status status = reconcile_record(reconcile, &record);
+    if (status == SHX_OK) status = shx_delta_apply(delta, &record, commit);
+    if (status == SHX_OK) status = shx_view_create(delta, shx_delta_tip(delta), ret_view);
+    shx_delta_release(delta);
+    return status;
+}
+
+/* A rebuild must not be outshone by the older bases that it replaces. */
+shx_status shx_reconcile_publish(shx_reconcile *reconcile, const shx_id *commit) {
+    SHX_CHECK(reconcile->durable && !reconcile->wanted, SHX_MISUSE);
+    shx_index *index = reconcile->index;
+    shx_wal_entry entry;
+    SHX_TRY(reconcile_delete_before(reconcile, true, 0));
+    SHX_TRY(shx_wal_finish(reconcile->writer, commit, &reconcile->start->mark.commit, &entry));
+    shx_wal_writer_close(reconcile->writer);
+    reconcile->writer = NULL;
+    if (reconcile->from_nothing) shx_index_distrust(index);
+    pthread_mutex_lock(&index->mutex);
+    shx_status status = shx_index_refresh(index);
+    if (status == SHX_OK && !shx_catalog_find(&index->catalog, commit))
+        status = shx_catalog_add(&index->catalog, &entry);
+    index->rotate = true;
+    pthread_mutex_unlock(&index->mutex);
+    shx_view *view;
+    if (status == SHX_OK) status = shx_index_view(index, commit, &view);
+    if (status == SHX_OK) shx_view_release(view);
+    return status;
+}

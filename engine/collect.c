@@ -107,8 +107,9 @@ static void collect_sweep(shx_index *index, const collect_keep *keep) {
 
 static void collect_run(shx_index *index, const shx_id *commit) {
     if (shx_index_refresh(index) != SHX_OK) return;
-    if (!index->delta || !shx_delta_find(index->delta, commit)) return;
-    uint64_t file = index->delta->base->file;
+    const shx_delta *delta = index->deltas[0];
+    if (!delta || !shx_delta_find(delta, commit)) return;
+    uint64_t file = delta->base->file;
     collect_keep keep = {.newest = collect_base_of(&index->catalog, file), .wal_floor = UINT64_MAX};
     if (!keep.newest) return;
     collect_walk(&index->catalog, commit, &keep);

@@ -8,6 +8,13 @@
 
 /* ---- life ---- */
 
+static void index_drop_deltas(shx_index *index) {
+    for (int i = 0; i < SHX_INDEX_DELTAS; i++) {
+        shx_delta_release(index->deltas[i]);
+        index->deltas[i] = NULL;
+    }
+}
+
 static shx_status index_open_store(shx_index *index) {
     if (!index->config.directory) return shx_store_open_heap(&index->store);
     size_t size = strlen(index->config.directory) + 1;
@@ -38,7 +45,7 @@ shx_status shx_index_create(const shx_index_config *config, shx_index **ret_inde
 
 void shx_index_destroy(shx_index *index) {
     if (!index) return;
-    shx_delta_release(index->delta);
+    index_drop_deltas(index);
     shx_base_release(index->recent);
     shx_wal_writer_close(index->writer);
     shx_catalog_free(&index->catalog);
@@ -73,9 +80,34 @@ shx_id shx_view_commit(const shx_view *view) { return view->mark.commit; }
 
 /* ---- resolving a commit id ---- */
 
-static void index_set_delta(shx_index *index, shx_delta *delta) {
-    shx_delta_release(index->delta);
-    index->delta = delta;
+/* Puts a delta first; the last one goes. */
+static void index_push_delta(shx_index *index, shx_delta *delta) {
+    shx_delta_release(index->deltas[SHX_INDEX_DELTAS - 1]);
+    memmove(index->deltas + 1, index->deltas, (SHX_INDEX_DELTAS - 1) * sizeof *index->deltas);
+    index->deltas[0] = delta;
+}
+
+/* Moves the delta whose last commit is `tip` to the front; false when there is none. */
+static bool index_use_tip(shx_index *index, const shx_id *tip) {
+    for (int i = 0; i < SHX_INDEX_DELTAS && index->deltas[i]; i++) {
+        shx_delta *delta = index->deltas[i];
+        if (!shx_id_equal(&shx_delta_tip(delta)->commit, tip)) continue;
+        memmove(index->deltas + 1, index->deltas, (size_t)i * sizeof *index->deltas);
+        index->deltas[0] = delta;
+        return true;
+    }
+    return false;
+}
+
+/* The delta that holds a commit, and its mark. */
+static const shx_delta_mark *index_find_mark(const shx_index *index, const shx_id *commit, shx_delta **ret_delta) {
+    for (int i = 0; i < SHX_INDEX_DELTAS && index->deltas[i]; i++) {
+        const shx_delta_mark *mark = shx_delta_find(index->deltas[i], commit);
+        if (!mark) continue;
+        *ret_delta = index->deltas[i];
+        return mark;
+    }
+    return NULL;
 }
 
 /* A base that was not there before may be a better start for views than what is in memory. */
@@ -84,7 +116,7 @@ shx_status shx_index_refresh(shx_index *index) {
     SHX_TRY(shx_catalog_refresh(&index->catalog, index->store, &index->config.uuid, index->config.dim));
     if (shx_catalog_generation(&index->catalog) > generation) {
         index->collect_due = true;
-        index_set_delta(index, NULL);
+        index_drop_deltas(index);
     }
     return SHX_OK;
 }
@@ -102,7 +134,7 @@ static shx_status index_start_from(shx_index *index, shx_catalog_base *known) {
     shx_base_release(index->recent);
     index->recent = base;
     SHX_TRY(shx_delta_create(base, &delta));
-    index_set_delta(index, delta);
+    index_push_delta(index, delta);
     return SHX_OK;
 }
 
@@ -112,7 +144,7 @@ static shx_status index_start_empty(shx_index *index) {
     SHX_TRY(shx_base_empty(&index->config.genesis, index->config.metric, index->config.dim, &base));
     shx_status status = shx_delta_create(base, &delta);
     shx_base_release(base);
-    if (status == SHX_OK) index_set_delta(index, delta);
+    if (status == SHX_OK) index_push_delta(index, delta);
     return status;
 }
 
@@ -122,15 +154,14 @@ typedef struct index_path {
     uint64_t count, capacity;
 } index_path;
 
-/* Walks back from a commit to something to start from, collecting the path, and makes index->delta start there. */
+/* Walks back from a commit to something to start from, collecting the path, and puts the delta that starts there first. */
 static shx_status index_walk(shx_index *index, const shx_id *commit, index_path *path) {
     shx_id id = *commit;
     path->count = 0;
     for (;;) {
-        const shx_delta *delta = index->delta;
-        bool at_tip = delta && shx_id_equal(&shx_delta_tip(delta)->commit, &id);
+        bool at_tip = index_use_tip(index, &id);
         shx_catalog_base *base = shx_catalog_best_base(&index->catalog, &id, index->floor);
-        if (base && (!at_tip || base->names.generation > delta->base->info.generation)) {
+        if (base && (!at_tip || base->names.generation > index->deltas[0]->base->info.generation)) {
             shx_status status = index_start_from(index, base);
             if (status == SHX_OK || status == SHX_NOMEM) return status;
             continue;
@@ -149,9 +180,9 @@ static shx_status index_apply(shx_index *index, const index_path *path) {
     for (uint64_t i = path->count; i-- > 0;) {
         shx_wal_record record;
         shx_status status = shx_wal_load(index->store, &path->entries[i], index->config.dim, &record);
-        if (status == SHX_OK) status = shx_delta_apply(index->delta, &record, &path->entries[i].commit);
+        if (status == SHX_OK) status = shx_delta_apply(index->deltas[0], &record, &path->entries[i].commit);
         if (status != SHX_OK) {
-            index_set_delta(index, NULL);
+            index_drop_deltas(index);
             return status;
         }
     }
@@ -168,7 +199,8 @@ static shx_status index_try_resolve(shx_index *index, const shx_id *commit) {
 
 /* What is in memory first; then what is known of the directory; then another look at the directory. */
 static shx_status index_resolve(shx_index *index, const shx_id *commit, shx_view **ret_view) {
-    const shx_delta_mark *mark = index->delta ? shx_delta_find(index->delta, commit) : NULL;
+    shx_delta *delta = NULL;
+    const shx_delta_mark *mark = index_find_mark(index, commit, &delta);
     if (!mark) {
         shx_status status = index_try_resolve(index, commit);
         if (status != SHX_OK && status != SHX_NOMEM) {
@@ -176,10 +208,10 @@ static shx_status index_resolve(shx_index *index, const shx_id *commit, shx_view
             status = index_try_resolve(index, commit);
         }
         SHX_TRY(status);
-        mark = shx_delta_find(index->delta, commit);
+        mark = index_find_mark(index, commit, &delta);
         SHX_CHECK(mark, SHX_NOTFOUND);
     }
-    return shx_view_create(index->delta, mark, ret_view);
+    return shx_view_create(delta, mark, ret_view);
 }
 
 shx_status shx_index_view(shx_index *index, const shx_id *commit, shx_view **ret_view) {
@@ -192,7 +224,7 @@ shx_status shx_index_view(shx_index *index, const shx_id *commit, shx_view **ret
 void shx_index_adopt(shx_index *index) {
     pthread_mutex_lock(&index->mutex);
     (void)shx_index_refresh(index);
-    index_set_delta(index, NULL);
+    index_drop_deltas(index);
     index->rotate = true;
     index->collect_due = true;
     pthread_mutex_unlock(&index->mutex);
@@ -202,7 +234,7 @@ void shx_index_distrust(shx_index *index) {
     pthread_mutex_lock(&index->mutex);
     (void)shx_index_refresh(index);
     index->floor = shx_catalog_generation(&index->catalog) + 1;
-    index_set_delta(index, NULL);
+    index_drop_deltas(index);
     shx_base_release(index->recent);
     index->recent = NULL;
     pthread_mutex_unlock(&index->mutex);

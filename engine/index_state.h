@@ -8,6 +8,8 @@
 
 #include <pthread.h>
 
+#define SHX_INDEX_DELTAS 4
+
 struct shx_view {
     atomic_uint references;
     shx_delta *delta;

@@ -19,10 +19,19 @@ static shx_index *keeper_registry;
 /* The first shards are built from SHX_ROUTED_ROWS rows on; after that the delta is flushed when it is large. Call with the
 ** mutex held. */
 static bool keeper_flush_due(const shx_index *index, uint64_t factor) {
-    const shx_delta *delta = index->delta;
+    const shx_delta *delta = index->deltas[0];
     if (!delta || delta->operation_count == 0) return false;
     if (!delta->base->shards) return delta->live_rows >= SHX_ROUTED_ROWS;
     return delta->operation_count >= factor * index->config.flush_rows;
+}
+
+/* Flushes the newest commit; false when there is no point in going on. Commits may have piled up meanwhile. */
+static bool keeper_flush(shx_index *index, const shx_id *commit) {
+    shx_view *view;
+    if (shx_maintain_flush(index, commit, NULL, NULL) != SHX_OK) return false;
+    if (shx_index_view(index, commit, &view) != SHX_OK) return false;
+    shx_view_release(view);
+    return true;
 }
 
 static void *keeper_main(void *context) {
@@ -36,8 +45,10 @@ static void *keeper_main(void *context) {
         index->due = false;
         shx_id commit = index->committed;
         pthread_mutex_unlock(&index->mutex);
-        (void)shx_maintain_flush(index, &commit, NULL, NULL);
+        bool done = keeper_flush(index, &commit);
         pthread_mutex_lock(&index->mutex);
+        bool later = !shx_id_equal(&commit, &index->committed);
+        if (done && later && keeper_flush_due(index, 1)) index->due = true;
     }
     pthread_mutex_unlock(&index->mutex);
     return NULL;

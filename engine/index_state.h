@@ -25,9 +25,10 @@ struct shx_index {
 
     pthread_mutex_t mutex; /* of everything below; never held while maintenance computes or a callback runs */
     shx_catalog catalog;
-    shx_delta *delta; /* the delta that commits are added to; NULL: to be made */
-    shx_base *recent; /* the base that was opened last: lends its files to the next one */
-    uint64_t floor;   /* bases of lower generations are not used (distrust, rebuild) */
+    shx_delta
+        *deltas[SHX_INDEX_DELTAS]; /* the last ones used, newest first: snapshots of different age may be in use */
+    shx_base *recent;              /* the base that was opened last: lends its files to the next one */
+    uint64_t floor;                /* bases of lower generations are not used (distrust, rebuild) */
     shx_wal_writer *writer;
     bool rotate;      /* the next record starts a new WAL file */
     bool collect_due; /* a base was published or found: files may have become superfluous */

@@ -16,22 +16,21 @@ static shx_index *keeper_registry;
 
 /* ---- what is due ---- */
 
-/* The first shards are built from SHX_ROUTED_ROWS rows on; after that the delta is flushed when it is large. Call with the
-** mutex held. */
-static bool keeper_flush_due(const shx_index *index, uint64_t factor) {
-    const shx_delta *delta = index->deltas[0];
-    if (!delta || delta->operation_count == 0) return false;
-    if (!delta->base->shards) return delta->live_rows >= SHX_ROUTED_ROWS;
-    return delta->operation_count >= factor * index->config.flush_rows;
+/* The first shards are built from SHX_ROUTED_ROWS rows on; after that the delta is flushed when it is large. */
+static bool keeper_flush_due(const shx_index *index, const shx_view *view, uint64_t factor) {
+    const shx_delta_mark *mark = &view->mark;
+    if (mark->operations == 0) return false;
+    if (!view->delta->base->shards) return mark->live_rows >= SHX_ROUTED_ROWS;
+    return mark->operations >= factor * index->config.flush_rows;
 }
 
-/* Flushes the newest commit; false when there is no point in going on. Commits may have piled up meanwhile. */
-static bool keeper_flush(shx_index *index, const shx_id *commit) {
+/* Whether the newest commit of this process calls for a flush. */
+static bool keeper_commit_due(shx_index *index, const shx_id *commit, uint64_t factor) {
     shx_view *view;
-    if (shx_maintain_flush(index, commit, NULL, NULL) != SHX_OK) return false;
     if (shx_index_view(index, commit, &view) != SHX_OK) return false;
+    bool due = keeper_flush_due(index, view, factor);
     shx_view_release(view);
-    return true;
+    return due;
 }
 
 static void *keeper_main(void *context) {
@@ -45,10 +44,13 @@ static void *keeper_main(void *context) {
         index->due = false;
         shx_id commit = index->committed;
         pthread_mutex_unlock(&index->mutex);
-        bool done = keeper_flush(index, &commit);
+        bool flushed = shx_maintain_flush(index, &commit, NULL, NULL) == SHX_OK;
         pthread_mutex_lock(&index->mutex);
-        bool later = !shx_id_equal(&commit, &index->committed);
-        if (done && later && keeper_flush_due(index, 1)) index->due = true;
+        shx_id newest = index->committed; /* commits may have piled up meanwhile */
+        pthread_mutex_unlock(&index->mutex);
+        bool more = flushed && keeper_commit_due(index, &newest, 1);
+        pthread_mutex_lock(&index->mutex);
+        index->due = index->due || more;
     }
     pthread_mutex_unlock(&index->mutex);
     return NULL;
@@ -62,17 +64,15 @@ static void keeper_wake(shx_index *index) {
 }
 
 void shx_index_committed(shx_index *index, const shx_id *commit) {
-    shx_view *view;
+    shx_view *view = NULL;
     shx_status status = shx_index_view(index, commit, &view);
-    if (status == SHX_OK) shx_view_release(view);
+    bool due = status == SHX_OK && keeper_flush_due(index, view, 1);
+    shx_view_release(view);
     pthread_mutex_lock(&index->mutex);
     index->committed = *commit;
     index->wrote = true;
-    if (status != SHX_OK) {
-        index->rotate = true; /* the record cannot be read back: its file may be gone */
-    } else if (keeper_flush_due(index, 1)) {
-        keeper_wake(index);
-    }
+    if (status != SHX_OK) index->rotate = true; /* the record cannot be read back: its file may be gone */
+    if (due) keeper_wake(index);
     pthread_mutex_unlock(&index->mutex);
 }
 
@@ -129,7 +129,7 @@ void shx_index_release(shx_index *index) {
     pthread_mutex_unlock(&keeper_registry_mutex);
     if (!last) return;
     keeper_stop_thread(index);
-    if (index->wrote && index->directory && keeper_flush_due(index, 2)) {
+    if (index->wrote && index->directory && keeper_commit_due(index, &index->committed, 2)) {
         (void)shx_maintain_flush(index, &index->committed, NULL, NULL);
     }
     shx_index_destroy(index);

@@ -5,13 +5,6 @@
 #include <assert.h>
 #include <string.h>
 
-/* Chunk c starts at row FIRST × (2^c - 1). */
-static uint32_t delta_chunk_of(uint32_t position, uint32_t *ret_offset) {
-    uint32_t chunk = 31 - (uint32_t)__builtin_clz(position / SHX_DELTA_FIRST_CHUNK + 1);
-    *ret_offset = position - SHX_DELTA_FIRST_CHUNK * ((UINT32_C(1) << chunk) - 1);
-    return chunk;
-}
-
 static shx_status delta_mark(shx_delta *delta, const shx_id *commit) {
     SHX_TRY(shx_grow((void **)&delta->marks, &delta->mark_capacity, delta->mark_count + 1, sizeof *delta->marks));
     SHX_TRY(shx_rowmap_put(&delta->commits, (int64_t)shx_get64(commit->bytes), (uint32_t)delta->mark_count));
@@ -42,6 +35,7 @@ shx_status shx_delta_create(shx_base *base, shx_delta **ret_delta) {
     delta->base = base;
     shx_base_retain(base);
     delta->live_rows = base->info.live_rows;
+    delta->codes.encoding = &base->encoding;
     shx_status status = delta_copy_tombstones(delta);
     if (status == SHX_OK) status = delta_mark(delta, &base->info.commit);
     if (status != SHX_OK) {
@@ -62,6 +56,7 @@ void shx_delta_release(shx_delta *delta) {
         shx_free((void *)atomic_load(&delta->dead[s].when));
     }
     for (uint64_t i = 0; i < delta->record_count; i++) shx_wal_record_close(&delta->records[i]);
+    shx_delta_codes_free(&delta->codes);
     shx_free(delta->records);
     shx_free(delta->marks);
     shx_rowmap_free(&delta->latest);
@@ -71,12 +66,21 @@ void shx_delta_release(shx_delta *delta) {
 }
 
 const shx_delta_row *shx_delta_row_at(const shx_delta *delta, uint32_t position) {
-    uint32_t offset, chunk = delta_chunk_of(position, &offset);
+    uint32_t offset, chunk = shx_delta_chunk(position, &offset);
     return &delta->chunks[chunk][offset];
 }
 
+/* Codes the last 32 rows. */
+static shx_status delta_code_block(shx_delta *delta) {
+    const float *vectors[SHX_BLOCK_ROWS];
+    for (uint32_t i = 0; i < SHX_BLOCK_ROWS; i++) {
+        vectors[i] = shx_delta_row_at(delta, delta->row_count - SHX_BLOCK_ROWS + i)->vector;
+    }
+    return shx_delta_codes_append(&delta->codes, vectors);
+}
+
 static shx_status delta_append_row(shx_delta *delta, const shx_op *op) {
-    uint32_t offset, chunk = delta_chunk_of(delta->row_count, &offset);
+    uint32_t offset, chunk = shx_delta_chunk(delta->row_count, &offset);
     SHX_CHECK(chunk < SHX_DELTA_CHUNKS, SHX_FULL);
     if (!delta->chunks[chunk]) {
         delta->chunks[chunk] = shx_alloc_zero((uint64_t)SHX_DELTA_FIRST_CHUNK << chunk, sizeof(shx_delta_row));
@@ -89,7 +93,7 @@ static shx_status delta_append_row(shx_delta *delta, const shx_op *op) {
     row->fingerprint = (shx_fingerprint){op->vector_hash, op->column_hash};
     delta->row_count++;
     delta->live_rows++;
-    return SHX_OK;
+    return delta->row_count % SHX_BLOCK_ROWS == 0 && delta->base->shards ? delta_code_block(delta) : SHX_OK;
 }
 
 /* Marks a segment's slot dead from now on. The number goes in before the bit, so that a reader who sees the bit sees it. */

@@ -13,6 +13,7 @@
 #define SHX_DELTA_H
 
 #include "base.h"
+#include "delta_codes.h"
 #include "pending.h"
 #include "rowmap.h"
 #include "wal.h"
@@ -35,9 +36,6 @@ typedef struct shx_delta_mark {
     uint64_t live_rows; /* of base and delta together */
 } shx_delta_mark;
 
-#define SHX_DELTA_CHUNKS 24
-#define SHX_DELTA_FIRST_CHUNK 1024 /* rows; each chunk is twice as large as the one before */
-
 /* The dead postings of one segment of the base. */
 typedef struct shx_dead {
     atomic_uint *mask;           /* one bit a lane, one word a block; NULL: none */
@@ -48,6 +46,7 @@ typedef struct shx_delta {
     atomic_uint references;
     shx_base *base;
     shx_delta_row *chunks[SHX_DELTA_CHUNKS];
+    shx_delta_codes codes;
     uint32_t operation_count, row_count;
     uint64_t live_rows;
     shx_delta_mark *marks; /* ascending; the first one is the base itself */

@@ -12,8 +12,10 @@
 /* A posting that may be among the k nearest, with bounds of its squared distance in code space. */
 typedef struct search_candidate {
     float lower;
-    uint32_t segment, row;
+    uint32_t segment, row; /* of the base, or SEARCH_DELTA and a row of the delta */
 } search_candidate;
+
+#define SEARCH_DELTA UINT32_MAX
 
 struct shx_search_scratch {
     shx_query *query;
@@ -139,14 +141,18 @@ static shx_status search_scan_pending(search_run *run) {
     return SHX_OK;
 }
 
-static shx_status search_scan_delta(search_run *run) {
-    uint32_t limit = run->view->mark.operations;
-    for (uint32_t i = 0; i < run->view->mark.rows; i++) {
-        const shx_delta_row *row = shx_delta_row_at(run->delta, i);
-        if (shx_delta_row_alive(row, limit)) SHX_TRY(search_compare(run, row->rowid, row->vector, true));
+static shx_status search_compare_delta_row(search_run *run, uint32_t position) {
+    const shx_delta_row *row = shx_delta_row_at(run->delta, position);
+    if (!shx_delta_row_alive(row, run->view->mark.operations)) return SHX_OK;
+    return search_compare(run, row->rowid, row->vector, true);
+}
+
+/* Compares the rows of the delta from `first` on. */
+static shx_status search_scan_delta(search_run *run, uint32_t first) {
+    for (uint32_t i = first; i < run->view->mark.rows; i++) {
+        SHX_TRY(search_compare_delta_row(run, i));
         SHX_TRY(search_poll(run, 1));
     }
-    run->scratch->work.rows += run->view->mark.rows;
     return SHX_OK;
 }
 
@@ -187,21 +193,20 @@ static shx_status search_seed_uppers(search_run *run) {
     return SHX_OK;
 }
 
-static shx_status search_refine(search_run *run, shx_place place, uint64_t row, float distance2, float ip) {
-    const shx_segment *segment = run->base->segments[place.segment];
+/* A posting whose refine code says that it may be one of the k nearest. `refine` and `factors` are its codes. */
+static shx_status search_refine(search_run *run, search_candidate candidate, int64_t rowid, const uint8_t *refine,
+                                const float factors[3], float distance2, float ip) {
     shx_search_scratch *scratch = run->scratch;
-    shx_estimate estimate =
-        shx_query_refine(scratch->query, run->kernels, segment->refine + row * segment->refine_bytes,
-                         segment->factors + row * 3, distance2, ip);
-    float lower = estimate.distance2 - run->sigmas * estimate.deviation;
-    scratch->work.refined++;
-    if (lower > run->threshold) return SHX_OK;
+    shx_estimate estimate = shx_query_refine(scratch->query, run->kernels, refine, factors, distance2, ip);
     bool accepted = false;
-    SHX_TRY(search_accept(run, segment->rowids[row], true, &accepted));
+    candidate.lower = estimate.distance2 - run->sigmas * estimate.deviation;
+    scratch->work.refined++;
+    if (candidate.lower > run->threshold) return SHX_OK;
+    SHX_TRY(search_accept(run, rowid, true, &accepted));
     if (!accepted) return SHX_OK;
     SHX_TRY(shx_grow((void **)&scratch->candidates, &scratch->candidate_capacity, scratch->candidate_count + 1,
                      sizeof *scratch->candidates));
-    scratch->candidates[scratch->candidate_count++] = (search_candidate){lower, place.segment, (uint32_t)row};
+    scratch->candidates[scratch->candidate_count++] = candidate;
     return search_add_upper(run, estimate.distance2 + run->sigmas * estimate.deviation);
 }
 
@@ -231,11 +236,56 @@ static shx_status search_scan_codes(search_run *run, shx_place place, float dist
         }
         for (uint32_t rest = mask; rest; rest &= rest - 1) {
             uint32_t lane = (uint32_t)__builtin_ctz(rest);
-            SHX_TRY(search_refine(run, place, first + lane, distance2, ip[lane]));
+            uint64_t row = first + lane;
+            search_candidate candidate = {.segment = place.segment, .row = (uint32_t)row};
+            SHX_TRY(search_refine(run, candidate, segment->rowids[row], segment->refine + row * segment->refine_bytes,
+                                  segment->factors + row * 3, distance2, ip[lane]));
         }
     }
     run->scratch->work.rows += rows->rows;
     return search_poll(run, rows->rows);
+}
+
+/* One block of the delta's codes, which starts at row `first`. */
+static shx_status search_scan_delta_block(search_run *run, uint32_t first, float origin2) {
+    const shx_query *query = run->scratch->query;
+    const shx_delta_block *block = shx_delta_codes_block(&run->delta->codes, first);
+    size_t refine_bytes = shx_refine_bytes(query->code_dim);
+    uint32_t left = run->view->mark.rows - first;
+    uint32_t lanes = left >= SHX_BLOCK_ROWS ? UINT32_MAX : (UINT32_C(1) << left) - 1;
+    shx_bound bound;
+    float ip[SHX_BLOCK_ROWS];
+    shx_query_bound(query, &block->scale, origin2, run->plan.epsilon, run->threshold, &bound);
+    uint32_t mask =
+        run->kernels->scan_block(block->codes, query->lut, query->code_dim, &block->scale, &bound, ip) & lanes;
+    for (uint32_t rest = mask & ~block->pointless; rest; rest &= rest - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(rest);
+        const shx_delta_row *row = shx_delta_row_at(run->delta, first + lane);
+        if (!shx_delta_row_alive(row, run->view->mark.operations)) continue;
+        search_candidate candidate = {.segment = SEARCH_DELTA, .row = first + lane};
+        SHX_TRY(search_refine(run, candidate, row->rowid, block->refine + lane * refine_bytes, block->factors[lane],
+                              origin2, ip[lane]));
+    }
+    for (uint32_t rest = lanes & block->pointless; rest; rest &= rest - 1) {
+        SHX_TRY(search_compare_delta_row(run, first + (uint32_t)__builtin_ctz(rest)));
+    }
+    return search_poll(run, SHX_BLOCK_ROWS);
+}
+
+/* The rows of the delta that are coded, as of this search. */
+static uint32_t search_coded_rows(const search_run *run) {
+    return atomic_load_explicit(&run->delta->codes.coded_rows, memory_order_acquire);
+}
+
+static shx_status search_scan_delta_codes(search_run *run, uint32_t coded) {
+    const shx_query *query = run->scratch->query;
+    float origin2 = 0;
+    for (uint32_t i = 0; i < query->code_dim; i++) origin2 += query->point[i] * query->point[i];
+    for (uint32_t first = 0; first < coded && first < run->view->mark.rows; first += SHX_BLOCK_ROWS) {
+        SHX_TRY(search_scan_delta_block(run, first, origin2));
+    }
+    run->scratch->work.rows += run->view->mark.rows;
+    return SHX_OK;
 }
 
 /* ---- choosing shards ---- */
@@ -286,6 +336,12 @@ static int search_compare_candidates(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+static const float *search_vector_of(const search_run *run, const search_candidate *candidate) {
+    if (candidate->segment == SEARCH_DELTA) return shx_delta_row_at(run->delta, candidate->row)->vector;
+    const shx_segment *segment = run->base->segments[candidate->segment];
+    return segment->vectors + (uint64_t)candidate->row * segment->dim;
+}
+
 /* Only candidates whose lower bound is within the final threshold can be answers. */
 static void search_prune(search_run *run) {
     shx_search_scratch *scratch = run->scratch;
@@ -295,40 +351,55 @@ static void search_prune(search_run *run) {
     }
     scratch->candidate_count = kept;
     qsort(scratch->candidates, kept, sizeof *scratch->candidates, search_compare_candidates);
-    for (uint64_t i = 0; i < kept && i < 32; i++) {
-        const search_candidate *candidate = &scratch->candidates[i];
+    for (uint64_t i = 0; i < kept && i < 32; i++) __builtin_prefetch(search_vector_of(run, &scratch->candidates[i]));
+}
+
+static shx_status search_verify_one(search_run *run, const search_candidate *candidate) {
+    const shx_encoding *encoding = &run->base->encoding;
+    const float *vector = search_vector_of(run, candidate);
+    int64_t rowid;
+    if (candidate->segment == SEARCH_DELTA) {
+        rowid = shx_delta_row_at(run->delta, candidate->row)->rowid;
+    } else {
         const shx_segment *segment = run->base->segments[candidate->segment];
-        __builtin_prefetch(segment->vectors + (uint64_t)candidate->row * segment->dim);
+        SHX_TRY(shx_segment_vector(segment, candidate->row, &vector));
+        rowid = segment->rowids[candidate->row];
     }
+    run->scratch->work.verified++;
+    return shx_topk_insert(run->hits, shx_distance(encoding->metric, run->params->query, vector, encoding->dim), rowid);
 }
 
 /* Compares candidates exactly, nearest lower bound first, until no further one can be among the k nearest. */
 static shx_status search_verify(search_run *run) {
     shx_search_scratch *scratch = run->scratch;
-    const shx_encoding *encoding = &run->base->encoding;
     search_prune(run);
     for (uint64_t i = 0; i < scratch->candidate_count; i++) {
-        const search_candidate *candidate = &scratch->candidates[i];
-        const shx_segment *segment = run->base->segments[candidate->segment];
-        double worst = shx_distance_to_code(encoding, scratch->query->norm, shx_topk_worst(run->hits));
-        if (candidate->lower > worst * (1 + 1e-5)) break;
-        const float *vector;
-        SHX_TRY(shx_segment_vector(segment, candidate->row, &vector));
-        double distance = shx_distance(encoding->metric, run->params->query, vector, encoding->dim);
-        scratch->work.verified++;
-        SHX_TRY(shx_topk_insert(run->hits, distance, segment->rowids[candidate->row]));
+        double worst = shx_topk_worst(run->hits);
+        double worst2 = shx_distance_to_code(&run->base->encoding, scratch->query->norm, worst);
+        if (scratch->candidates[i].lower > worst2 * (1 + 1e-5)) break;
+        SHX_TRY(search_verify_one(run, &scratch->candidates[i]));
     }
     return SHX_OK;
 }
 
+/* What must be compared comes first, and gives a threshold to start with; the delta's codes come last, when the threshold is
+** near its final value. */
 static shx_status search_by_codes(search_run *run) {
+    uint32_t coded = search_coded_rows(run);
     shx_stop_plan_make(&run->base->calibration, run->params->k, run->params->recall, &run->plan);
     if (run->view->mark.live_rows < SHX_ROUTED_ROWS) run->plan.exhaustive = true;
     run->sigmas = run->plan.epsilon >= 3 ? 4 : 3;
+    SHX_TRY(search_scan_delta(run, coded));
     SHX_TRY(search_scan_overflow(run));
     SHX_TRY(search_seed_uppers(run));
     SHX_TRY(search_scan_shards(run));
+    SHX_TRY(search_scan_delta_codes(run, coded));
     return search_verify(run);
+}
+
+static shx_status search_by_vectors(search_run *run) {
+    SHX_TRY(search_scan_delta(run, 0));
+    return search_scan_all_vectors(run);
 }
 
 /* Whether codes can serve: the query must have a point in code space, and the scratch the right size. */
@@ -364,8 +435,7 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
     if (params->k == 0) return SHX_OK;
     SHX_TRY(search_prepare_query(&run, &usable));
     SHX_TRY(search_scan_pending(&run));
-    SHX_TRY(search_scan_delta(&run));
-    SHX_TRY(usable ? search_by_codes(&run) : search_scan_all_vectors(&run));
+    SHX_TRY(usable ? search_by_codes(&run) : search_by_vectors(&run));
     shx_topk_sort(ret_hits);
     return SHX_OK;
 }

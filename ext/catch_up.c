@@ -1,0 +1,180 @@
+#include "catch_up.h"
+
+#include "../engine/memory.h"
+#include "../engine/reconcile.h"
+
+#include <string.h>
+
+#define CATCH_UP_READER_MIN 1000    /* a reader takes this many changes into memory … */
+#define CATCH_UP_READER_SHARE 10    /* … or one row in ten, when that is more … */
+#define CATCH_UP_READER_MAX 20000   /* … but no more than this */
+#define CATCH_UP_WRITER_ROWS 50000  /* larger tables are not compared under SQLite's write lock */
+#define CATCH_UP_WAIT_MAX 1024      /* write transactions between attempts that keep failing */
+#define CATCH_UP_INTERRUPT_ROWS 1024 /* a power of two */
+
+/* One comparison. `limit`: changes after which it is given up. */
+typedef struct catch_up_walk {
+    shx_table *table;
+    shx_reconcile *reconcile;
+    sqlite3_stmt *rows;
+    float *vector;
+    uint64_t limit, seen;
+} catch_up_walk;
+
+static int catch_up_count(shx_table *table, int64_t limit, int64_t *ret_count) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(table, SHX_STATEMENT_COUNT_ROWS, &statement);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_bind_int64(statement, 1, limit);
+    if (sqlite3_step(statement) == SQLITE_ROW) *ret_count = sqlite3_column_int64(statement, 0);
+    return sqlite3_reset(statement);
+}
+
+/* Hands the vector of a row to the comparison. */
+static int catch_up_vector(catch_up_walk *walk, int64_t rowid, shx_status *ret_status) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(walk->table, SHX_STATEMENT_READ_VECTOR, &statement);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_bind_int64(statement, 1, rowid);
+    size_t size = (size_t)walk->table->declaration->dim * sizeof(float);
+    int step = sqlite3_step(statement);
+    if (step == SQLITE_ROW && (size_t)sqlite3_column_bytes(statement, 0) == size) {
+        memcpy(walk->vector, sqlite3_column_blob(statement, 0), size);
+        *ret_status = shx_reconcile_vector(walk->reconcile, walk->vector);
+    } else if (step == SQLITE_ROW || step == SQLITE_DONE) {
+        rc = shx_table_error(walk->table, SQLITE_CORRUPT_VTAB, "shardex: table \"%s\" has no valid vector for row %lld",
+                             walk->table->name, rowid);
+    }
+    int reset = sqlite3_reset(statement);
+    return rc == SQLITE_OK ? reset : rc;
+}
+
+/* The row on which walk->rows stands. */
+static int catch_up_row(catch_up_walk *walk, shx_status *ret_status) {
+    if ((walk->seen++ & (CATCH_UP_INTERRUPT_ROWS - 1)) == 0 && shx_connection_interrupted(walk->table->connection)) {
+        return SQLITE_INTERRUPT;
+    }
+    int64_t rowid = sqlite3_column_int64(walk->rows, 0);
+    bool wanted = false;
+    *ret_status = shx_reconcile_row(walk->reconcile, rowid, (uint64_t)sqlite3_column_int64(walk->rows, 1),
+                                    (uint64_t)sqlite3_column_int64(walk->rows, 2), &wanted);
+    if (*ret_status != SHX_OK || !wanted) return SQLITE_OK;
+    int rc = catch_up_vector(walk, rowid, ret_status);
+    if (rc == SQLITE_OK && *ret_status == SHX_OK && shx_reconcile_changes(walk->reconcile) > walk->limit) {
+        *ret_status = SHX_NOTFOUND;
+    }
+    return rc;
+}
+
+/* Goes through all rows. The result code is the database's, *ret_status the index's. */
+static int catch_up_run(catch_up_walk *walk, shx_status *ret_status) {
+    walk->vector = shx_alloc_aligned(walk->table->declaration->dim, sizeof(float));
+    if (!walk->vector) return SQLITE_NOMEM;
+    int rc = shx_statement_lend(walk->table, SHX_STATEMENT_WALK_ROWS, &walk->rows);
+    bool more = rc == SQLITE_OK;
+    while (more && rc == SQLITE_OK && *ret_status == SHX_OK) {
+        more = sqlite3_step(walk->rows) == SQLITE_ROW;
+        if (more) rc = catch_up_row(walk, ret_status);
+    }
+    if (rc == SQLITE_OK && walk->rows) rc = sqlite3_reset(walk->rows);
+    shx_statement_give_back(walk->table, walk->rows);
+    shx_free_aligned(walk->vector);
+    return rc;
+}
+
+int shx_catch_up_private(shx_table *table, const shx_id *commit, shx_view **ret_view) {
+    int64_t rows = 0;
+    int rc = catch_up_count(table, (int64_t)CATCH_UP_READER_MAX * CATCH_UP_READER_SHARE, &rows);
+    if (rc != SQLITE_OK) return shx_table_failed(table, rc);
+    uint64_t limit = (uint64_t)rows / CATCH_UP_READER_SHARE;
+    if (limit < CATCH_UP_READER_MIN) limit = CATCH_UP_READER_MIN;
+    catch_up_walk walk = {.table = table, .limit = limit};
+    shx_view *view = NULL;
+    shx_status status = shx_reconcile_open(table->state->index, false, false, &walk.reconcile);
+    if (status == SHX_OK) rc = catch_up_run(&walk, &status);
+    if (rc == SQLITE_OK && status == SHX_OK && shx_reconcile_changes(walk.reconcile) > limit) status = SHX_NOTFOUND;
+    if (rc == SQLITE_OK && status == SHX_OK) status = shx_reconcile_view(walk.reconcile, commit, &view);
+    shx_reconcile_close(walk.reconcile);
+    if (rc != SQLITE_OK) return shx_table_failed(table, rc);
+    if (status == SHX_NOMEM) return SQLITE_NOMEM;
+    if (status != SHX_OK) return SQLITE_NOTFOUND;
+    *ret_view = view;
+    return SQLITE_OK;
+}
+
+int shx_catch_up_durable(shx_table *table, const shx_id *commit, bool from_nothing, shx_status *ret_status) {
+    catch_up_walk walk = {.table = table, .limit = UINT64_MAX};
+    int rc = SQLITE_OK;
+    shx_status status = shx_reconcile_open(table->state->index, from_nothing, true, &walk.reconcile);
+    if (status == SHX_OK) rc = catch_up_run(&walk, &status);
+    if (rc == SQLITE_OK && status == SHX_OK) status = shx_reconcile_publish(walk.reconcile, commit);
+    shx_reconcile_close(walk.reconcile);
+    *ret_status = status;
+    return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
+}
+
+int shx_catch_up_memory(shx_table *table, const shx_id *commit) {
+    int64_t rows = 0;
+    int rc = catch_up_count(table, CATCH_UP_WRITER_ROWS + 1, &rows);
+    if (rc != SQLITE_OK) return shx_table_failed(table, rc);
+    shx_status status;
+    return rows <= CATCH_UP_WRITER_ROWS ? shx_catch_up_durable(table, commit, false, &status) : SQLITE_OK;
+}
+
+/* Compares the database with the index for the parent of a write transaction, unless that keeps failing. */
+static int catch_up_attempt(shx_table *table) {
+    shx_state *state = table->state;
+    if (state->catch_up_skip > 0) {
+        state->catch_up_skip--;
+        return SQLITE_OK;
+    }
+    int64_t rows = 0;
+    int rc = catch_up_count(table, CATCH_UP_WRITER_ROWS + 1, &rows);
+    if (rc != SQLITE_OK) return shx_table_failed(table, rc);
+    shx_status status = SHX_BUSY;
+    if (rows <= CATCH_UP_WRITER_ROWS) {
+        rc = shx_catch_up_durable(table, &state->parent, false, &status);
+        if (rc != SQLITE_OK) return rc;
+        if (status != SHX_OK) shx_state_log(state, status, "could not be brought up to date");
+    }
+    if (status == SHX_OK) {
+        state->catch_up_wait = 0;
+        state->logged = SHX_OK;
+    } else {
+        state->catch_up_wait = state->catch_up_wait ? 2 * state->catch_up_wait : 1;
+        if (state->catch_up_wait > CATCH_UP_WAIT_MAX) state->catch_up_wait = CATCH_UP_WAIT_MAX;
+        state->catch_up_skip = state->catch_up_wait;
+    }
+    return SQLITE_OK;
+}
+
+int shx_catch_up_writer(shx_table *table) {
+    shx_state *state = table->state;
+    shx_index_confirm(state->index, &state->parent);
+    shx_view *view = NULL;
+    shx_status status = shx_index_view(state->index, &state->parent, &view);
+    if (status == SHX_OK) {
+        shx_view_release(view);
+        return SQLITE_OK;
+    }
+    return status == SHX_NOMEM ? SQLITE_NOMEM : catch_up_attempt(table);
+}
+
+int shx_catch_up_identify(shx_table *table, const shx_id *former, shx_id *ret_commit) {
+    sqlite3_stmt *rows;
+    int rc = shx_statement_lend(table, SHX_STATEMENT_WALK_ROWS, &rows);
+    if (rc != SQLITE_OK) return rc;
+    shx_id commit = *former;
+    while (sqlite3_step(rows) == SQLITE_ROW) {
+        uint8_t link[sizeof commit.bytes + 24];
+        memcpy(link, commit.bytes, sizeof commit.bytes);
+        for (int i = 0; i < 3; i++) {
+            shx_put64(link + sizeof commit.bytes + 8 * i, (uint64_t)sqlite3_column_int64(rows, i));
+        }
+        commit = shx_hash128(link, sizeof link);
+    }
+    rc = sqlite3_reset(rows);
+    shx_statement_give_back(table, rows);
+    if (rc == SQLITE_OK) *ret_commit = commit;
+    return rc;
+}

@@ -1,0 +1,109 @@
+#include "command.h"
+
+#include "../engine/maintain.h"
+#include "catch_up.h"
+#include "integrity.h"
+
+#include <string.h>
+
+#define COMMAND_WAIT_MS 10
+#define COMMAND_WAITS 3000 /* half a minute for somebody else's maintenance to end */
+
+/* One kind of maintenance. */
+typedef shx_status (*command_work)(shx_index *index, const shx_id *commit, shx_interrupted interrupted, void *context);
+
+static int command_report(shx_table *table, const char *command, shx_status status) {
+    if (status == SHX_OK) return SQLITE_OK;
+    return shx_table_error(table, shx_result_code(status), "shardex: '%s' of table \"%s\" failed: %s", command,
+                           table->name, shx_status_text(status));
+}
+
+/* Waits while another maintainer is at work. */
+static shx_status command_maintain(shx_table *table, command_work work) {
+    shx_state *state = table->state;
+    shx_status status = SHX_BUSY;
+    for (int i = 0; i < COMMAND_WAITS && status == SHX_BUSY; i++) {
+        if (i > 0) sqlite3_sleep(COMMAND_WAIT_MS);
+        if (shx_connection_interrupted(table->connection)) return SHX_INTERRUPT;
+        status = work(state->index, &state->parent, shx_connection_interrupted, table->connection);
+    }
+    return status;
+}
+
+static int command_need_committed(shx_table *table, const char *command) {
+    if (shx_pending_count(table->state->pending) == 0) return SQLITE_OK;
+    return shx_table_error(table, SQLITE_ERROR,
+                           "shardex: '%s' works on what is committed: commit the changes of \"%s\" first", command,
+                           table->name);
+}
+
+int shx_command_catch_up(shx_table *table, const shx_id *commit, shx_status *ret_status) {
+    shx_view *view = NULL;
+    *ret_status = shx_index_view(table->state->index, commit, &view);
+    shx_view_release(view);
+    if (*ret_status == SHX_OK) return SQLITE_OK;
+    int rc = shx_catch_up_durable(table, commit, false, ret_status);
+    shx_state_forget_comparison(table->state);
+    return rc;
+}
+
+/* Brings the index to the committed state, then does the work. */
+static int command_do(shx_table *table, const char *command, command_work work) {
+    shx_view *view = NULL;
+    shx_status status = shx_index_view(table->state->index, &table->state->parent, &view);
+    shx_view_release(view);
+    int rc = SQLITE_OK;
+    if (status != SHX_OK) {
+        rc = command_need_committed(table, command);
+        if (rc == SQLITE_OK) rc = shx_command_catch_up(table, &table->state->parent, &status);
+    }
+    if (rc == SQLITE_OK && status == SHX_OK) status = command_maintain(table, work);
+    return rc == SQLITE_OK ? command_report(table, command, status) : rc;
+}
+
+static int command_flush(shx_table *table) { return command_do(table, "flush", shx_maintain_flush); }
+
+static int command_optimize(shx_table *table) {
+    int rc = command_need_committed(table, "optimize");
+    return rc == SQLITE_OK ? command_do(table, "optimize", shx_maintain_optimize) : rc;
+}
+
+static int command_compare(shx_table *table, const char *command, bool from_nothing) {
+    int rc = command_need_committed(table, command);
+    if (rc != SQLITE_OK) return rc;
+    shx_status status;
+    rc = shx_catch_up_durable(table, &table->state->parent, from_nothing, &status);
+    shx_state_forget_comparison(table->state);
+    return rc == SQLITE_OK ? command_report(table, command, status) : rc;
+}
+
+static int command_rebuild(shx_table *table) {
+    int rc = command_compare(table, "rebuild", true);
+    return rc == SQLITE_OK ? command_do(table, "rebuild", shx_maintain_optimize) : rc;
+}
+
+static int command_reconcile(shx_table *table) { return command_compare(table, "reconcile", false); }
+
+typedef struct command_entry {
+    const char *name;
+    int (*run)(shx_table *table);
+} command_entry;
+
+static const command_entry COMMANDS[] = {
+    {"flush", command_flush},         {"optimize", command_optimize},         {"rebuild", command_rebuild},
+    {"reconcile", command_reconcile}, {"integrity-check", shx_integrity_check},
+};
+
+int shx_command_run(shx_table *table, sqlite3_value *command) {
+    const char *name = (const char *)sqlite3_value_text(command);
+    for (size_t i = 0; name && i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
+        if (sqlite3_stricmp(name, COMMANDS[i].name) != 0) continue;
+        shx_index_confirm(table->state->index, &table->state->parent);
+        int rc = COMMANDS[i].run(table);
+        return rc == SQLITE_OK ? rc : shx_table_failed(table, shx_internal_code(rc));
+    }
+    return shx_table_error(table, SQLITE_ERROR,
+                           "unknown shardex command: '%s', expected 'flush', 'optimize', 'rebuild', 'reconcile' or "
+                           "'integrity-check'",
+                           name ? name : "");
+}

@@ -1,0 +1,187 @@
+#include "connection.h"
+
+#include "../engine/memory.h"
+#include "statements.h"
+
+#include <assert.h>
+#include <string.h>
+
+shx_connection *shx_connection_create(sqlite3 *db) {
+    shx_connection *connection = sqlite3_malloc64(sizeof *connection);
+    if (!connection) return NULL;
+    memset(connection, 0, sizeof *connection);
+    connection->db = db;
+    return connection;
+}
+
+static void connection_free_state(shx_state *state) {
+    if (!state) return;
+    shx_state_forget_comparison(state);
+    shx_pending_destroy(state->pending);
+    shx_index_release(state->index);
+    shx_free(state->savepoints);
+    sqlite3_free(state->schema);
+    sqlite3_free(state->file);
+    sqlite3_free(state);
+}
+
+void shx_connection_destroy(void *context) {
+    shx_connection *connection = context;
+    if (!connection) return;
+    assert(!connection->tables);
+    while (connection->states) {
+        shx_state *state = connection->states;
+        connection->states = state->next;
+        connection_free_state(state);
+    }
+    sqlite3_finalize(connection->probe);
+    sqlite3_free(connection);
+}
+
+/* The database file of a schema, "" when it has none that other processes could open: no absolute path, or no file of
+** the operating system's behind it (`:memory:`, temp, memdb, deserialized, an encrypting or remote VFS), or one that is
+** opened without locks. */
+static const char *connection_file(sqlite3 *db, const char *schema) {
+    const char *file = sqlite3_db_filename(db, schema);
+    if (!file || file[0] != '/' || sqlite3_uri_boolean(file, "nolock", 0)) return "";
+    char *vfs = NULL;
+    bool local = sqlite3_file_control(db, schema, SQLITE_FCNTL_VFSNAME, &vfs) == SQLITE_OK && vfs &&
+                 strncmp(vfs, "unix", 4) == 0;
+    sqlite3_free(vfs);
+    return local ? file : "";
+}
+
+/* `<database file>-shardex/<uuid in hex>` */
+static char *connection_directory(const char *file, const shx_id *uuid) {
+    char hex[2 * sizeof uuid->bytes + 1];
+    for (size_t i = 0; i < sizeof uuid->bytes; i++) sqlite3_snprintf(3, hex + 2 * i, "%02x", uuid->bytes[i]);
+    return sqlite3_mprintf("%s-shardex/%s", file, hex);
+}
+
+static int connection_acquire(shx_state *state, const shx_declaration *declaration) {
+    shx_index_config config = {
+        .directory = NULL,
+        .uuid = state->uuid,
+        .metric = declaration->metric,
+        .dim = declaration->dim,
+        .shard_size = declaration->shard_size,
+        .flush_rows = declaration->flush_rows,
+        .threads = declaration->threads,
+    };
+    char *directory = NULL;
+    if (state->file[0] && !declaration->memory_only) {
+        directory = connection_directory(state->file, &state->uuid);
+        if (!directory) return SQLITE_NOMEM;
+        config.directory = directory;
+    }
+    shx_status status = shx_index_acquire(&config, &state->index);
+    if (status == SHX_MISUSE && directory) { /* the same uuid with another shape: a foreign directory */
+        shx_state_log(state, status, "is open for a table of another shape");
+        config.directory = NULL;
+        status = shx_index_acquire(&config, &state->index);
+    }
+    state->in_memory = !config.directory;
+    sqlite3_free(directory);
+    return shx_result_code(status);
+}
+
+static int connection_make_state(shx_connection *connection, const char *schema, const shx_id *uuid,
+                                 const shx_declaration *declaration, shx_state **ret_state) {
+    shx_state *state = sqlite3_malloc64(sizeof *state);
+    if (!state) return SQLITE_NOMEM;
+    memset(state, 0, sizeof *state);
+    state->uuid = *uuid;
+    state->metric = declaration->metric;
+    state->dim = declaration->dim;
+    state->schema = sqlite3_mprintf("%s", schema);
+    state->file = sqlite3_mprintf("%s", connection_file(connection->db, schema));
+    int rc = state->schema && state->file ? SQLITE_OK : SQLITE_NOMEM;
+    if (rc == SQLITE_OK) rc = shx_result_code(shx_pending_create(declaration->dim, &state->pending));
+    if (rc == SQLITE_OK) rc = connection_acquire(state, declaration);
+    if (rc != SQLITE_OK) {
+        connection_free_state(state);
+        return rc;
+    }
+    state->next = connection->states;
+    connection->states = state;
+    *ret_state = state;
+    return SQLITE_OK;
+}
+
+/* Does this state describe such a table, in the file that the schema means now? */
+static bool connection_state_fits(shx_connection *connection, const shx_state *state,
+                                  const shx_declaration *declaration) {
+    return state->dim == declaration->dim && state->metric == declaration->metric &&
+           strcmp(state->file, connection_file(connection->db, state->schema)) == 0;
+}
+
+int shx_connection_state(shx_connection *connection, const char *schema, const shx_id *uuid,
+                         const shx_declaration *declaration, shx_state **ret_state) {
+    for (shx_state *state = connection->states; state; state = state->next) {
+        if (!shx_id_equal(&state->uuid, uuid) || sqlite3_stricmp(state->schema, schema) != 0) continue;
+        if (!connection_state_fits(connection, state, declaration)) continue;
+        state->dropped = false;
+        *ret_state = state;
+        return SQLITE_OK;
+    }
+    return connection_make_state(connection, schema, uuid, declaration, ret_state);
+}
+
+void shx_connection_reap(shx_connection *connection) {
+    for (shx_state **link = &connection->states; *link;) {
+        shx_state *state = *link;
+        bool detached = strcmp(state->file, connection_file(connection->db, state->schema)) != 0;
+        bool dropped = state->dropped && sqlite3_get_autocommit(connection->db);
+        if (state->tables == 0 && state->joined == 0 && (detached || dropped)) {
+            *link = state->next;
+            connection_free_state(state);
+        } else {
+            link = &state->next;
+        }
+    }
+}
+
+void shx_state_forget_comparison(shx_state *state) {
+    shx_view_release(state->comparison.view);
+    memset(&state->comparison, 0, sizeof state->comparison);
+}
+
+void shx_state_log(shx_state *state, shx_status status, const char *what) {
+    if (state->logged == status) return;
+    state->logged = status;
+    sqlite3_log(SQLITE_NOTICE, "shardex: the index of %s %s: %s; answers come from the database until it catches up",
+                state->file[0] ? state->file : "a database in memory", what, shx_status_text(status));
+}
+
+bool shx_connection_interrupted(void *context) {
+    shx_connection *connection = context;
+#if SQLITE_VERSION_NUMBER >= 3041000
+    if (sqlite3_libversion_number() >= 3041000) return sqlite3_is_interrupted(connection->db);
+#endif
+    if (!connection->probe &&
+        sqlite3_prepare_v3(connection->db, SHX_SQL_PROBE, -1, SQLITE_PREPARE_PERSISTENT, &connection->probe, NULL)) {
+        return false;
+    }
+    int rc = sqlite3_step(connection->probe);
+    sqlite3_reset(connection->probe);
+    return rc == SQLITE_INTERRUPT;
+}
+
+int shx_result_code(shx_status status) {
+    switch (status) {
+    case SHX_OK: return SQLITE_OK;
+    case SHX_NOMEM: return SQLITE_NOMEM;
+    case SHX_IO: return SQLITE_IOERR;
+    case SHX_FULL: return SQLITE_FULL;
+    case SHX_CORRUPT: return SQLITE_CORRUPT_VTAB;
+    case SHX_MISUSE: return SQLITE_ERROR;
+    case SHX_NOTFOUND: return SQLITE_ERROR;
+    case SHX_BUSY: return SQLITE_BUSY;
+    case SHX_INTERRUPT: return SQLITE_INTERRUPT;
+    case SHX_READONLY: return SQLITE_READONLY;
+    case SHX_ABORT: return SQLITE_ABORT;
+    }
+    return SQLITE_ERROR;
+}
+
+int shx_internal_code(int rc) { return (rc & 0xff) == SQLITE_CONSTRAINT ? SQLITE_CORRUPT_VTAB : rc; }

@@ -1,0 +1,96 @@
+/* What one database connection knows: its shardex tables, and for each index the write transaction that is under way.
+**
+** A state belongs to (connection, schema, uuid of the index), not to the sqlite3_vtab object: a schema change, VACUUM and
+** ALTER TABLE RENAME swap that object, even in the middle of a transaction. It lives until the connection closes (or its
+** database is detached, or its table is gone), so that a schema change does not close and reopen the index.
+** Used in the connection's thread only.
+*/
+#ifndef SHX_CONNECTION_H
+#define SHX_CONNECTION_H
+
+#include "sqlite_api.h"
+
+#include "../engine/index.h"
+#include "../engine/pending.h"
+#include "declare.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct shx_table;
+
+/* How many operations there were when savepoint `number` was announced. */
+typedef struct shx_savepoint {
+    int number;
+    size_t length;
+} shx_savepoint;
+
+/* What a comparison of the index with the database came to, for one commit id. */
+typedef struct shx_comparison {
+    bool known;
+    shx_id commit;
+    shx_view *view; /* private to this connection; NULL: too different, answer from the database */
+} shx_comparison;
+
+typedef struct shx_state {
+    struct shx_state *next;
+    char *schema, *file; /* file "" when the database has none */
+    shx_id uuid;
+    shx_metric metric;
+    uint32_t dim;
+    bool in_memory;
+    shx_index *index;
+    uint32_t tables; /* sqlite3_vtab objects that use it */
+    bool dropped;
+
+    bool writing;        /* a write transaction has begun: what follows is about it */
+    bool prepared;       /* its first row operation has come */
+    bool broken;         /* a failed row operation could not be undone: the transaction must not commit */
+    bool busy;           /* own statements are running: savepoints that they cause are theirs */
+    uint32_t joined;     /* sqlite3_vtab objects that take part in it */
+    shx_id parent;       /* the commit that it started from */
+    bool synced;         /* the last xSync came to … */
+    shx_id synced_commit;
+    shx_pending *pending;
+    shx_savepoint *savepoints;
+    uint64_t savepoint_count, savepoint_capacity;
+    int empty_until; /* savepoints up to this number were opened before the first operation */
+
+    shx_comparison comparison;
+    uint32_t catch_up_skip, catch_up_wait; /* write transactions to go without an attempt; doubled by each failure */
+    shx_status logged;                     /* the failure of the directory that was logged last */
+} shx_state;
+
+typedef struct shx_connection {
+    sqlite3 *db;
+    shx_state *states;
+    struct shx_table *tables;
+    sqlite3_stmt *probe; /* see shx_interrupted */
+} shx_connection;
+
+shx_connection *shx_connection_create(sqlite3 *db);
+void shx_connection_destroy(void *connection);
+
+/* The state of an index, made when there is none yet. Returns an SQLite result code. */
+int shx_connection_state(shx_connection *connection, const char *schema, const shx_id *uuid,
+                         const shx_declaration *declaration, shx_state **ret_state);
+
+/* Drops states that nobody can need any more. */
+void shx_connection_reap(shx_connection *connection);
+
+void shx_state_forget_comparison(shx_state *state);
+
+/* Logs a failure of the index's directory, once until another kind of failure comes. */
+void shx_state_log(shx_state *state, shx_status status, const char *what);
+
+/* True when sqlite3_interrupt was called; a callback for the engine. */
+bool shx_connection_interrupted(void *connection);
+
+/* The SQLite result code of an engine status. */
+int shx_result_code(shx_status status);
+
+/* A result code that is not a constraint failure: inside a row operation those would be taken for the user's. */
+int shx_internal_code(int rc);
+
+#endif

@@ -1,0 +1,326 @@
+#include "filter.h"
+
+#include "../engine/memory.h"
+#include "affinity.h"
+#include "statements.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILTER_LIST_FEW 16   /* values of an IN list that a test by row goes through gladly */
+#define FILTER_FIRST_VALUE 2 /* ?1 is the row */
+
+void shx_filter_init(shx_filter *filter, shx_table *table, bool nearest) {
+    memset(filter, 0, sizeof *filter);
+    filter->table = table;
+    filter->nearest = nearest;
+    filter->above = -(double)INFINITY;
+    filter->below = (double)INFINITY;
+    filter->above_equal = filter->below_equal = true;
+    filter->text = sqlite3_str_new(NULL);
+}
+
+/* Forgets the values from `from` on. */
+static void filter_drop_values(shx_filter *filter, uint64_t from) {
+    while (filter->value_count > from) sqlite3_value_free(filter->values[--filter->value_count]);
+}
+
+void shx_filter_clear(shx_filter *filter) {
+    if (!filter->table) return;
+    shx_statement_give_back(filter->table, filter->check);
+    if (filter->text) sqlite3_free(sqlite3_str_finish(filter->text));
+    filter_drop_values(filter, 0);
+    shx_free(filter->values);
+    shx_free(filter->rowids);
+    sqlite3_free(filter->where);
+    memset(filter, 0, sizeof *filter);
+}
+
+/* ------------------------------------------------------------------------------------------------ rowid sets */
+
+static int filter_compare_rowids(const void *a, const void *b) {
+    int64_t left, right;
+    memcpy(&left, a, sizeof left);
+    memcpy(&right, b, sizeof right);
+    return left < right ? -1 : left > right;
+}
+
+static bool filter_has_rowid(const shx_filter *filter, int64_t rowid) {
+    return filter->rowid_count > 0 &&
+           bsearch(&rowid, filter->rowids, filter->rowid_count, sizeof rowid, filter_compare_rowids);
+}
+
+/* Takes over an array of rowids in any order as a further restriction. */
+static void filter_restrict(shx_filter *filter, int64_t *rowids, uint64_t count) {
+    if (count > 0) qsort(rowids, count, sizeof *rowids, filter_compare_rowids);
+    uint64_t kept = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        bool twice = kept > 0 && rowids[kept - 1] == rowids[i];
+        if (!twice && (!filter->restricted || filter_has_rowid(filter, rowids[i]))) rowids[kept++] = rowids[i];
+    }
+    shx_free(filter->rowids);
+    filter->rowids = rowids;
+    filter->rowid_count = kept;
+    filter->restricted = true;
+}
+
+/* A growing array of rowids. */
+typedef struct filter_rowids {
+    int64_t *rowids;
+    uint64_t count, capacity;
+} filter_rowids;
+
+static int filter_append_rowid(filter_rowids *list, int64_t rowid) {
+    void *block = list->rowids;
+    if (shx_grow(&block, &list->capacity, list->count + 1, sizeof rowid) != SHX_OK) return SQLITE_NOMEM;
+    list->rowids = block;
+    list->rowids[list->count++] = rowid;
+    return SQLITE_OK;
+}
+
+/* Appends a value, unless no rowid can be equal to it. */
+static int filter_append_value(filter_rowids *list, sqlite3_value *value) {
+    int type = sqlite3_value_numeric_type(value);
+    if (type == SQLITE_FLOAT) {
+        double real = sqlite3_value_double(value);
+        if (!(real >= -9223372036854775808.0 && real < 9223372036854775808.0)) return SQLITE_OK;
+        if ((double)(int64_t)real != real) return SQLITE_OK;
+    } else if (type != SQLITE_INTEGER) {
+        return SQLITE_OK;
+    }
+    return filter_append_rowid(list, sqlite3_value_int64(value));
+}
+
+static int filter_add_rowids(shx_filter *filter, const shx_term *term, sqlite3_value *argument) {
+    filter_rowids list = {0};
+    int rc = SQLITE_OK;
+    if (term->compare == SHX_COMPARE_EQ) {
+        rc = filter_append_value(&list, argument);
+    } else {
+        sqlite3_value *value;
+        for (rc = sqlite3_vtab_in_first(argument, &value); rc == SQLITE_OK && value;
+             rc = sqlite3_vtab_in_next(argument, &value)) {
+            int appended = filter_append_value(&list, value);
+            if (appended != SQLITE_OK) {
+                rc = appended;
+                break;
+            }
+        }
+    }
+    if (rc == SQLITE_OK || rc == SQLITE_DONE) {
+        filter_restrict(filter, list.rowids, list.count);
+        return SQLITE_OK;
+    }
+    shx_free(list.rowids);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------------------------ conditions in SQL */
+
+static int filter_keep_value(shx_filter *filter, sqlite3_value *value) {
+    void *block = filter->values;
+    if (shx_grow(&block, &filter->value_capacity, filter->value_count + 1, sizeof value) != SHX_OK) return SQLITE_NOMEM;
+    filter->values = block;
+    sqlite3_value *copy = sqlite3_value_dup(value);
+    if (!copy) return SQLITE_NOMEM;
+    filter->values[filter->value_count++] = copy;
+    return SQLITE_OK;
+}
+
+static char *filter_subject(const shx_filter *filter, const shx_term *term) {
+    const shx_table *table = filter->table;
+    switch (term->subject) {
+    case SHX_SUBJECT_ROWID: return sqlite3_mprintf(SHX_SQL_SUBJECT_ROWID);
+    case SHX_SUBJECT_PLAIN: return sqlite3_mprintf(SHX_SQL_SUBJECT_PLAIN, (int)term->slot);
+    default: return sqlite3_mprintf(SHX_SQL_SUBJECT_AUXILIARY, (int)term->slot, table->schema, table->name);
+    }
+}
+
+static shx_affinity filter_affinity(const shx_filter *filter, const shx_term *term) {
+    const shx_declaration *declaration = filter->table->declaration;
+    shx_column_role role = term->subject == SHX_SUBJECT_PLAIN ? SHX_COLUMN_PLAIN : SHX_COLUMN_AUXILIARY;
+    for (uint32_t i = 0; i < declaration->column_count; i++) {
+        const shx_column *column = &declaration->columns[i];
+        if (column->role == role && filter->table->slots[i] == term->slot) return shx_affinity_of(column->type);
+    }
+    return SHX_AFFINITY_INTEGER;
+}
+
+/* The condition's form. A value does not tell which affinity the expression had that it came from; where that could
+** change the comparison, both readings are accepted (SQLite checks again). */
+static const char *filter_form(const shx_filter *filter, const shx_term *term, sqlite3_value *value) {
+    if (term->subject == SHX_SUBJECT_ROWID || term->compare > SHX_COMPARE_IS_NOT) return SHX_SQL_CONDITION;
+    shx_affinity affinity = filter_affinity(filter, term);
+    int type = sqlite3_value_type(value);
+    bool number = type == SQLITE_INTEGER || type == SQLITE_FLOAT;
+    if (number && (affinity == SHX_AFFINITY_TEXT || affinity == SHX_AFFINITY_BLOB)) {
+        return SHX_SQL_CONDITION_OR_NUMERIC;
+    }
+    return type == SQLITE_TEXT && affinity == SHX_AFFINITY_BLOB ? SHX_SQL_CONDITION_OR_TEXT : SHX_SQL_CONDITION;
+}
+
+static int filter_add_comparison(shx_filter *filter, const shx_term *term, const char *subject,
+                                 sqlite3_value *argument) {
+    const char *operator = shx_compare_sql(term->compare);
+    if (term->compare == SHX_COMPARE_IS_NULL || term->compare == SHX_COMPARE_NOT_NULL) {
+        sqlite3_str_appendf(filter->text, SHX_SQL_CONDITION_NULL, subject, operator);
+        return SQLITE_OK;
+    }
+    int slot = FILTER_FIRST_VALUE + (int)filter->value_count;
+    const char *form = filter_form(filter, term, argument);
+    sqlite3_str_appendf(filter->text, form, subject, operator, slot, subject, operator, slot);
+    return filter_keep_value(filter, argument);
+}
+
+/* Turns the text so far into filter->where. */
+static int filter_end_text(shx_filter *filter) {
+    int rc = sqlite3_str_errcode(filter->text);
+    sqlite3_free(filter->where);
+    filter->where = sqlite3_str_finish(filter->text);
+    filter->text = NULL;
+    if (rc == SQLITE_OK && !filter->where) filter->where = sqlite3_mprintf("");
+    return rc == SQLITE_OK && !filter->where ? SQLITE_NOMEM : rc;
+}
+
+/* Appends to `list` the rows that satisfy the filter's conditions on columns. */
+static int filter_collect(const shx_filter *filter, filter_rowids *list) {
+    shx_table *table = filter->table;
+    char *text = sqlite3_mprintf(SHX_SQL_SCAN_ROWS, "", table->schema, table->name, filter->where, SHX_SQL_ORDER_UP);
+    sqlite3_stmt *statement = NULL;
+    int rc = shx_statement_lend_text(table, text, &statement);
+    if (rc == SQLITE_OK) rc = shx_filter_bind(filter, statement);
+    while (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+        rc = filter_append_rowid(list, sqlite3_column_int64(statement, 0));
+    }
+    if (rc == SQLITE_OK) rc = sqlite3_reset(statement);
+    shx_statement_give_back(table, statement);
+    return rc;
+}
+
+/* One IN condition of `count` of the filter's values, from `from` on. */
+static int filter_write_in(sqlite3_str *text, const char *subject, int from, uint64_t count) {
+    char *slots = shx_statement_list(SHX_SQL_VALUE_SLOT, from, (uint32_t)count);
+    if (!slots) return SQLITE_NOMEM;
+    sqlite3_str_appendf(text, SHX_SQL_CONDITION_IN, subject, slots + (count > 0 ? 1 : 0));
+    sqlite3_free(slots);
+    return SQLITE_OK;
+}
+
+/* An IN list with more values than a statement has parameters: the rows are looked up in portions. */
+static int filter_add_long_list(shx_filter *filter, const char *subject, uint64_t from, uint64_t portion) {
+    filter_rowids list = {0};
+    int rc = SQLITE_OK;
+    for (uint64_t at = from; at < filter->value_count && rc == SQLITE_OK; at += portion) {
+        shx_filter part;
+        shx_filter_init(&part, filter->table, true);
+        uint64_t count = filter->value_count - at < portion ? filter->value_count - at : portion;
+        rc = filter_write_in(part.text, subject, FILTER_FIRST_VALUE, count);
+        for (uint64_t i = 0; i < count && rc == SQLITE_OK; i++) rc = filter_keep_value(&part, filter->values[at + i]);
+        if (rc == SQLITE_OK) rc = filter_end_text(&part);
+        if (rc == SQLITE_OK) rc = filter_collect(&part, &list);
+        shx_filter_clear(&part);
+    }
+    filter_drop_values(filter, from);
+    if (rc == SQLITE_OK) {
+        filter_restrict(filter, list.rowids, list.count);
+    } else {
+        shx_free(list.rowids);
+    }
+    return rc;
+}
+
+static int filter_add_list(shx_filter *filter, const char *subject, sqlite3_value *argument) {
+    uint64_t from = filter->value_count;
+    sqlite3_value *value;
+    int rc = sqlite3_vtab_in_first(argument, &value);
+    while (rc == SQLITE_OK && value) {
+        int kept = filter_keep_value(filter, value);
+        rc = kept == SQLITE_OK ? sqlite3_vtab_in_next(argument, &value) : kept;
+    }
+    if (rc != SQLITE_OK && rc != SQLITE_DONE) return rc;
+    uint64_t count = filter->value_count - from;
+    filter->listed |= count > FILTER_LIST_FEW;
+    sqlite3 *db = filter->table->connection->db;
+    uint64_t room = (uint64_t)sqlite3_limit(db, SQLITE_LIMIT_VARIABLE_NUMBER, -1) / 2;
+    if (filter->value_count > room) return filter_add_long_list(filter, subject, from, room);
+    return filter_write_in(filter->text, subject, FILTER_FIRST_VALUE + (int)from, count);
+}
+
+/* ------------------------------------------------------------------------------------------------ distances */
+
+static void filter_add_distance(shx_filter *filter, const shx_term *term, sqlite3_value *argument) {
+    int type = sqlite3_value_type(argument);
+    if (type == SQLITE_NULL) filter->nothing = true;
+    if (type != SQLITE_INTEGER && type != SQLITE_FLOAT) return; /* left to SQLite */
+    double bound = sqlite3_value_double(argument);
+    bool equal = term->compare == SHX_COMPARE_LE || term->compare == SHX_COMPARE_GE;
+    if (term->compare == SHX_COMPARE_LT || term->compare == SHX_COMPARE_LE) {
+        if (bound > filter->below) return;
+        filter->below_equal = bound < filter->below ? equal : filter->below_equal && equal;
+        filter->below = bound;
+    } else {
+        if (bound < filter->above) return;
+        filter->above_equal = bound > filter->above ? equal : filter->above_equal && equal;
+        filter->above = bound;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ use */
+
+int shx_filter_add(shx_filter *filter, const shx_term *term, sqlite3_value *argument) {
+    if (!filter->text) return SQLITE_NOMEM;
+    if (term->subject == SHX_SUBJECT_DISTANCE) {
+        filter_add_distance(filter, term, argument);
+        return SQLITE_OK;
+    }
+    bool set = term->compare == SHX_COMPARE_EQ || term->compare == SHX_COMPARE_IN;
+    if (term->subject == SHX_SUBJECT_ROWID && filter->nearest && set) {
+        return filter_add_rowids(filter, term, argument);
+    }
+    char *subject = filter_subject(filter, term);
+    if (!subject) return SQLITE_NOMEM;
+    int rc = term->compare == SHX_COMPARE_IN ? filter_add_list(filter, subject, argument)
+                                             : filter_add_comparison(filter, term, subject, argument);
+    sqlite3_free(subject);
+    return rc;
+}
+
+int shx_filter_finish(shx_filter *filter) { return filter->text ? filter_end_text(filter) : SQLITE_NOMEM; }
+
+int shx_filter_bind(const shx_filter *filter, sqlite3_stmt *statement) {
+    int rc = SQLITE_OK;
+    for (uint64_t i = 0; i < filter->value_count && rc == SQLITE_OK; i++) {
+        rc = sqlite3_bind_value(statement, FILTER_FIRST_VALUE + (int)i, filter->values[i]);
+    }
+    return rc;
+}
+
+int shx_filter_test(shx_filter *filter, int64_t rowid, bool *ret_accepted) {
+    *ret_accepted = !filter->restricted || filter_has_rowid(filter, rowid);
+    if (!*ret_accepted || filter->where[0] == '\0') return SQLITE_OK;
+    if (!filter->check) {
+        shx_table *table = filter->table;
+        char *text = sqlite3_mprintf(SHX_SQL_CHECK_ROW, table->schema, table->name, filter->where);
+        int rc = shx_statement_lend_text(table, text, &filter->check);
+        if (rc == SQLITE_OK) rc = shx_filter_bind(filter, filter->check);
+        if (rc != SQLITE_OK) return rc;
+    }
+    sqlite3_bind_int64(filter->check, 1, rowid);
+    *ret_accepted = sqlite3_step(filter->check) == SQLITE_ROW;
+    return sqlite3_reset(filter->check);
+}
+
+int shx_filter_select(shx_filter *filter) {
+    filter_rowids list = {0};
+    int rc = filter_collect(filter, &list);
+    if (rc != SQLITE_OK) {
+        shx_free(list.rowids);
+        return rc;
+    }
+    filter_restrict(filter, list.rowids, list.count);
+    filter->where[0] = '\0';
+    filter_drop_values(filter, 0);
+    return SQLITE_OK;
+}

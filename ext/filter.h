@@ -1,0 +1,43 @@
+/* The conditions of one query that its cursor evaluates: on columns, by SQL on the shadow tables, so that they mean
+** exactly what they mean to SQLite; on rowids, by a set; on distances, by numbers.
+*/
+#ifndef SHX_FILTER_H
+#define SHX_FILTER_H
+
+#include "plan.h"
+#include "table.h"
+
+typedef struct shx_filter {
+    shx_table *table;
+    bool nearest;         /* for a search; otherwise for a scan of the rows, all of it in SQL */
+    sqlite3_str *text;    /* conditions being assembled */
+    char *where;          /* " AND …", "" for none; parameters from ?2 on */
+    sqlite3_value **values; /* what they are bound to */
+    uint64_t value_count, value_capacity;
+    bool listed;      /* an IN list of more than a few values: testing row by row is dear */
+    bool restricted;  /* only these rowids: ascending, each once */
+    int64_t *rowids;
+    uint64_t rowid_count;
+    double above, below; /* distances, and whether equal ones belong */
+    bool above_equal, below_equal;
+    bool nothing; /* no row can satisfy it */
+    sqlite3_stmt *check;
+} shx_filter;
+
+void shx_filter_init(shx_filter *filter, shx_table *table, bool nearest);
+void shx_filter_clear(shx_filter *filter);
+
+/* Adds a condition with its argument, then ends. Codes of SQLite. */
+int shx_filter_add(shx_filter *filter, const shx_term *term, sqlite3_value *argument);
+int shx_filter_finish(shx_filter *filter);
+
+/* Binds the values to a statement that holds `where`. */
+int shx_filter_bind(const shx_filter *filter, sqlite3_stmt *statement);
+
+/* Does the row satisfy the conditions on rowid and columns? *ret_accepted. */
+int shx_filter_test(shx_filter *filter, int64_t rowid, bool *ret_accepted);
+
+/* Turns the conditions on columns into a set of rowids, by one scan of the rows. */
+int shx_filter_select(shx_filter *filter);
+
+#endif

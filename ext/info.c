@@ -1,0 +1,325 @@
+/* shardex_version()                      version and SIMD level
+** shardex_info(table [, schema])         JSON
+** shardex_recall(table [, k [, n]])      the share of the true k nearest that default searches find, over n rows of the
+**                                        table taken at even distances; the row itself is excluded from both
+** shardex_catch_up(table [, schema])     brings the index to the present state; 'current' or 'caught up'
+**
+** A table is named as `t` or `schema.t`.
+*/
+#include "info.h"
+
+#include "../engine/kernels.h"
+#include "../engine/shardex.h"
+#include "command.h"
+#include "knn.h"
+#include "row.h"
+#include "snapshot.h"
+#include "state_row.h"
+#include "statements.h"
+#include "table.h"
+
+#include <string.h>
+
+#define INFO_RECALL_K 10
+#define INFO_RECALL_SAMPLES 100
+
+/* ------------------------------------------------------------------------------------------------ finding a table */
+
+/* The connected table of this name; the newest when ALTER TABLE RENAME has left an older one. */
+static shx_table *info_connected(shx_connection *connection, const char *schema, const char *name) {
+    char *text = sqlite3_mprintf(SHX_SQL_TOUCH_TABLE, schema, name);
+    sqlite3_stmt *touch = NULL;
+    int rc = text ? sqlite3_prepare_v2(connection->db, text, -1, &touch, NULL) : SQLITE_NOMEM;
+    sqlite3_finalize(touch);
+    sqlite3_free(text);
+    if (rc != SQLITE_OK) return NULL;
+    for (shx_table *table = connection->tables; table; table = table->next) {
+        if (sqlite3_stricmp(table->schema, schema) == 0 && sqlite3_stricmp(table->name, name) == 0) return table;
+    }
+    return NULL;
+}
+
+/* Without a schema: temp, then main, then the attached ones, as SQLite does. */
+static shx_table *info_search(shx_connection *connection, const char *name) {
+    shx_table *table = info_connected(connection, "temp", name);
+    sqlite3_stmt *databases = NULL;
+    if (table || sqlite3_prepare_v2(connection->db, SHX_SQL_LIST_DATABASES, -1, &databases, NULL)) return table;
+    while (!table && sqlite3_step(databases) == SQLITE_ROW) {
+        const char *schema = (const char *)sqlite3_column_text(databases, 1);
+        if (schema) table = info_connected(connection, schema, name);
+    }
+    sqlite3_finalize(databases);
+    return table;
+}
+
+/* The table that the arguments of a function name; reports an error when there is none. */
+static shx_table *info_table(sqlite3_context *context, sqlite3_value *name_value, sqlite3_value *schema_value) {
+    shx_connection *connection = sqlite3_user_data(context);
+    const char *name = (const char *)sqlite3_value_text(name_value);
+    const char *schema = schema_value ? (const char *)sqlite3_value_text(schema_value) : NULL;
+    shx_table *table = NULL;
+    if (name && schema) table = info_connected(connection, schema, name);
+    if (name && !schema_value) {
+        const char *point = strchr(name, '.');
+        table = info_search(connection, name);
+        char *prefix = !table && point ? sqlite3_mprintf("%.*s", (int)(point - name), name) : NULL;
+        if (prefix) table = info_connected(connection, prefix, point + 1);
+        sqlite3_free(prefix);
+    }
+    if (table) return table;
+    char *message = sqlite3_mprintf("shardex: there is no shardex table \"%s\"", name ? name : "");
+    sqlite3_result_error(context, message ? message : "out of memory", -1);
+    sqlite3_free(message);
+    return NULL;
+}
+
+/* Reports a failure with the table's message. */
+static void info_fail(sqlite3_context *context, shx_table *table, int rc) {
+    if (table->base.zErrMsg) sqlite3_result_error(context, table->base.zErrMsg, -1);
+    sqlite3_free(table->base.zErrMsg);
+    table->base.zErrMsg = NULL;
+    sqlite3_result_error_code(context, rc);
+}
+
+/* Opens a read that stays open, so that everything until info_release sees one state of the database. */
+static int info_hold(shx_table *table, sqlite3_stmt **ret_held) {
+    int rc = shx_statement_lend(table, SHX_STATEMENT_READ_STATE, ret_held);
+    if (rc == SQLITE_OK && sqlite3_step(*ret_held) != SQLITE_ROW) rc = SQLITE_CORRUPT_VTAB;
+    return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
+}
+
+/* ------------------------------------------------------------------------------------------------ functions */
+
+static void info_version(sqlite3_context *context, int count, sqlite3_value **arguments) {
+    (void)count, (void)arguments;
+    char *text = sqlite3_mprintf("%s (%s)", SHARDEX_VERSION, shx_kernels_get()->name);
+    sqlite3_result_text(context, text, -1, sqlite3_free);
+}
+
+static void info_write_text(sqlite3_str *json, const char *name, const char *text) {
+    sqlite3_str_appendf(json, ",\"%s\":\"", name);
+    for (; *text; text++) {
+        unsigned char byte = (unsigned char)*text;
+        if (byte == '"' || byte == '\\') sqlite3_str_appendchar(json, 1, '\\');
+        if (byte < 0x20) sqlite3_str_appendf(json, "\\u%04x", byte);
+        if (byte >= 0x20) sqlite3_str_appendchar(json, 1, *text);
+    }
+    sqlite3_str_appendall(json, "\"");
+}
+
+static void info_write_hex(sqlite3_str *json, const char *name, const shx_id *id) {
+    sqlite3_str_appendf(json, ",\"%s\":\"", name);
+    for (size_t i = 0; i < sizeof id->bytes; i++) sqlite3_str_appendf(json, "%02x", id->bytes[i]);
+    sqlite3_str_appendall(json, "\"");
+}
+
+static void info_write_stats(sqlite3_str *json, const shx_snapshot *snapshot) {
+    shx_index_stats stats;
+    shx_index_stats_get(snapshot->state->index, snapshot->view, &stats);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } figures[] = {
+        {"indexed_rows", stats.rows},         {"delta_rows", stats.delta_rows},
+        {"delta_operations", stats.delta_operations}, {"segments", stats.segments},
+        {"segment_rows", stats.segment_rows}, {"tombstones", stats.tombstones},
+        {"shards", stats.shards},             {"closed_shards", stats.closed_shards},
+        {"wal_files", stats.wal_files},       {"wal_bytes", stats.wal_bytes},
+        {"segment_bytes", stats.segment_bytes}, {"base_bytes", stats.base_bytes},
+        {"generation", stats.generation},     {"flushes", stats.flushes},
+        {"merges", stats.merges},             {"splits", stats.splits},
+        {"builds", stats.builds},             {"code_dimension", stats.code_dim},
+    };
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        sqlite3_str_appendf(json, ",\"%s\":%lld", figures[i].name, (sqlite3_int64)figures[i].value);
+    }
+    sqlite3_str_appendf(json, ",\"calibrated\":%s", stats.calibrated ? "true" : "false");
+}
+
+static int info_count(shx_table *table, int64_t *ret_rows) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(table, SHX_STATEMENT_COUNT_ALL, &statement);
+    if (rc != SQLITE_OK) return rc;
+    if (sqlite3_step(statement) == SQLITE_ROW) *ret_rows = sqlite3_column_int64(statement, 0);
+    return sqlite3_reset(statement);
+}
+
+static void info_write(sqlite3_str *json, const shx_table *table, const shx_snapshot *snapshot, int64_t rows) {
+    static const char *const metrics[] = {[SHX_L2] = "l2", [SHX_COSINE] = "cosine", [SHX_IP] = "ip"};
+    const shx_state *state = snapshot->state;
+    sqlite3_str_appendf(json, "{\"dimension\":%u,\"rows\":%lld,\"uncommitted\":%lld", table->declaration->dim, rows,
+                        (sqlite3_int64)(snapshot->pending ? shx_pending_count(snapshot->pending) : 0));
+    info_write_text(json, "metric", metrics[table->declaration->metric]);
+    sqlite3_str_appendf(json, ",\"recall\":%.4g", table->declaration->recall);
+    info_write_hex(json, "commit", &snapshot->commit);
+    info_write_text(json, "state", !snapshot->view ? "behind" : snapshot->reconciled ? "reconciled" : "current");
+    if (state->in_memory) {
+        info_write_text(json, "directory", "memory");
+    } else {
+        sqlite3_str *path = sqlite3_str_new(NULL);
+        sqlite3_str_appendf(path, "%s-shardex/", state->file);
+        for (size_t i = 0; i < sizeof state->uuid.bytes; i++) sqlite3_str_appendf(path, "%02x", state->uuid.bytes[i]);
+        info_write_text(json, "directory", sqlite3_str_value(path) ? sqlite3_str_value(path) : "");
+        sqlite3_free(sqlite3_str_finish(path));
+    }
+    if (snapshot->view) info_write_stats(json, snapshot);
+    info_write_text(json, "sqlite", sqlite3_libversion());
+    info_write_text(json, "simd", shx_kernels_get()->name);
+    sqlite3_str_appendall(json, "}");
+}
+
+static void info_info(sqlite3_context *context, int count, sqlite3_value **arguments) {
+    shx_table *table = info_table(context, arguments[0], count > 1 ? arguments[1] : NULL);
+    if (!table) return;
+    sqlite3_stmt *held = NULL;
+    shx_snapshot snapshot = {0};
+    int64_t rows = 0;
+    int rc = info_hold(table, &held);
+    if (rc == SQLITE_OK) rc = shx_snapshot_open(table, &snapshot);
+    if (rc == SQLITE_OK) rc = info_count(table, &rows);
+    if (rc == SQLITE_OK) {
+        sqlite3_str *json = sqlite3_str_new(NULL);
+        info_write(json, table, &snapshot, rows);
+        rc = sqlite3_str_errcode(json);
+        sqlite3_result_text(context, sqlite3_str_finish(json), -1, sqlite3_free);
+        sqlite3_result_subtype(context, SHX_SUBTYPE_JSON);
+    }
+    shx_snapshot_close(&snapshot);
+    shx_statement_give_back(table, held);
+    if (rc != SQLITE_OK) info_fail(context, table, rc);
+}
+
+/* ------------------------------------------------------------------------------------------------ recall */
+
+/* Copies the first k hits but the row itself. */
+static uint64_t info_others(const shx_topk *hits, uint64_t k, int64_t self, shx_hit *ret_hits) {
+    uint64_t count = 0;
+    for (uint64_t i = 0; i < hits->count && count < k; i++) {
+        if (hits->hits[i].rowid != self) ret_hits[count++] = hits->hits[i];
+    }
+    return count;
+}
+
+/* Searches once for a row's vector, and once exactly; adds up how many were wanted and how many of them were found. */
+static int info_probe(shx_knn *knn, int64_t rowid, uint64_t k, shx_hit *truth, uint64_t *found, uint64_t *wanted) {
+    shx_vector_clear(&knn->query);
+    int rc = shx_row_read_vector(knn->table, rowid, &knn->query);
+    if (rc != SQLITE_OK) return rc;
+    knn->wish.exact = true;
+    rc = shx_knn_search(knn, k + 1, false);
+    if (rc != SQLITE_OK) return rc;
+    uint64_t true_count = info_others(&knn->hits, k, rowid, truth);
+    if (true_count == 0) return SQLITE_OK;
+    double farthest = truth[true_count - 1].distance;
+    knn->wish.exact = false;
+    rc = shx_knn_search(knn, k + 1, false);
+    if (rc != SQLITE_OK) return rc;
+    uint64_t got = info_others(&knn->hits, k, rowid, truth);
+    *wanted += true_count;
+    for (uint64_t i = 0; i < got; i++) *found += truth[i].distance <= farthest;
+    return SQLITE_OK;
+}
+
+/* Every `step`-th row is a query. */
+static int info_measure(shx_knn *knn, uint64_t k, int64_t step, shx_hit *truth, double *ret_recall) {
+    shx_table *table = knn->table;
+    sqlite3_stmt *rows = NULL;
+    int rc = shx_statement_lend(table, SHX_STATEMENT_WALK_ROWS, &rows);
+    uint64_t found = 0, wanted = 0;
+    for (int64_t i = 0; rc == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW; i++) {
+        if (i % step != 0) continue;
+        rc = shx_connection_interrupted(table->connection)
+                 ? SQLITE_INTERRUPT
+                 : info_probe(knn, sqlite3_column_int64(rows, 0), k, truth, &found, &wanted);
+    }
+    if (rc == SQLITE_OK) rc = sqlite3_reset(rows);
+    shx_statement_give_back(table, rows);
+    *ret_recall = wanted > 0 ? (double)found / (double)wanted : 1.0;
+    return rc;
+}
+
+static void info_recall(sqlite3_context *context, int count, sqlite3_value **arguments) {
+    shx_table *table = info_table(context, arguments[0], NULL);
+    if (!table) return;
+    int64_t k = count > 1 ? sqlite3_value_int64(arguments[1]) : INFO_RECALL_K;
+    int64_t samples = count > 2 ? sqlite3_value_int64(arguments[2]) : INFO_RECALL_SAMPLES;
+    if (k < 1 || k > 1000000 || samples < 1) {
+        sqlite3_result_error(context, "shardex_recall: k must be 1 to 1000000 and samples at least 1", -1);
+        return;
+    }
+    shx_knn knn = {.table = table, .wish = {.count = SHX_KNN_ALL}};
+    shx_hit *truth = sqlite3_malloc64((uint64_t)k * sizeof *truth);
+    sqlite3_stmt *held = NULL;
+    int64_t rows = 0;
+    double recall = 1;
+    shx_filter_init(&knn.filter, table, true);
+    int rc = truth ? shx_filter_finish(&knn.filter) : SQLITE_NOMEM;
+    if (rc == SQLITE_OK) rc = info_hold(table, &held);
+    if (rc == SQLITE_OK) rc = info_count(table, &rows);
+    int64_t step = rows / samples + (rows % samples != 0);
+    if (rc == SQLITE_OK && step > 0) rc = info_measure(&knn, (uint64_t)k, step, truth, &recall);
+    shx_statement_give_back(table, held);
+    shx_knn_free(&knn);
+    sqlite3_free(truth);
+    if (rc != SQLITE_OK) {
+        info_fail(context, table, rc);
+    } else if (rows > 1) {
+        sqlite3_result_double(context, recall);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ catching up */
+
+static int info_bring_up(shx_table *table, const char **ret_text) {
+    shx_snapshot snapshot;
+    int rc = shx_snapshot_open(table, &snapshot);
+    if (rc != SQLITE_OK) return rc;
+    bool current = snapshot.view && !snapshot.reconciled, uncommitted = snapshot.pending;
+    shx_id commit = snapshot.commit;
+    shx_snapshot_close(&snapshot);
+    *ret_text = "current";
+    if (current) return SQLITE_OK;
+    if (uncommitted) return shx_table_error(table, SQLITE_ERROR, "shardex: commit first");
+    *ret_text = "caught up";
+    shx_status status;
+    rc = shx_command_catch_up(table, &commit, &status);
+    if (rc != SQLITE_OK || status == SHX_OK) return rc;
+    return shx_table_error(table, shx_result_code(status), "shardex: the index of \"%s\" could not be brought up to "
+                           "date: %s", table->name, shx_status_text(status));
+}
+
+static void info_catch_up(sqlite3_context *context, int count, sqlite3_value **arguments) {
+    shx_table *table = info_table(context, arguments[0], count > 1 ? arguments[1] : NULL);
+    if (!table) return;
+    sqlite3_stmt *held = NULL;
+    const char *text = "";
+    int rc = info_hold(table, &held);
+    if (rc == SQLITE_OK) rc = info_bring_up(table, &text);
+    shx_statement_give_back(table, held);
+    if (rc != SQLITE_OK) {
+        info_fail(context, table, rc);
+    } else {
+        sqlite3_result_text(context, text, -1, SQLITE_STATIC);
+    }
+}
+
+int shx_info_register(shx_connection *connection) {
+    const struct {
+        const char *name;
+        int least, most, flags;
+        void (*function)(sqlite3_context *, int, sqlite3_value **);
+    } functions[] = {
+        {"shardex_version", 0, 0, SQLITE_INNOCUOUS | SQLITE_DETERMINISTIC, info_version},
+        {"shardex_info", 1, 2, SQLITE_DIRECTONLY, info_info},
+        {"shardex_recall", 1, 3, SQLITE_DIRECTONLY, info_recall},
+        {"shardex_catch_up", 1, 2, SQLITE_DIRECTONLY, info_catch_up},
+    };
+    int rc = SQLITE_OK;
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        for (int count = functions[i].least; count <= functions[i].most && rc == SQLITE_OK; count++) {
+            rc = sqlite3_create_function_v2(connection->db, functions[i].name, count, SQLITE_UTF8 | functions[i].flags,
+                                            connection, functions[i].function, NULL, NULL, NULL);
+        }
+    }
+    return rc;
+}

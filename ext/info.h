@@ -1,0 +1,10 @@
+/* Functions about tables: shardex_version, shardex_info, shardex_recall, shardex_catch_up.
+*/
+#ifndef SHX_INFO_H
+#define SHX_INFO_H
+
+#include "connection.h"
+
+int shx_info_register(shx_connection *connection);
+
+#endif

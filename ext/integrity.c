@@ -1,0 +1,144 @@
+#include "integrity.h"
+
+#include "../engine/maintain.h"
+#include "snapshot.h"
+
+#include <string.h>
+
+#define INTEGRITY_NAMED 5 /* problems that the message names */
+
+typedef struct integrity_walk {
+    shx_table *table;
+    sqlite3_str *text;
+    uint64_t problems;
+    sqlite3_stmt *rows, *others;
+    bool on_row, on_other; /* the statements stand on a row */
+} integrity_walk;
+
+static void integrity_note(integrity_walk *walk, const char *format, ...) {
+    va_list arguments;
+    if (++walk->problems > INTEGRITY_NAMED) return;
+    sqlite3_str_appendall(walk->text, walk->problems > 1 ? "; " : "");
+    va_start(arguments, format);
+    sqlite3_str_vappendf(walk->text, format, arguments);
+    va_end(arguments);
+}
+
+static void integrity_step_row(integrity_walk *walk) { walk->on_row = sqlite3_step(walk->rows) == SQLITE_ROW; }
+static void integrity_step_other(integrity_walk *walk) { walk->on_other = sqlite3_step(walk->others) == SQLITE_ROW; }
+
+static void integrity_compare_vector(integrity_walk *walk, int64_t rowid) {
+    size_t size = (size_t)walk->table->declaration->dim * sizeof(float);
+    const void *vector = sqlite3_column_blob(walk->others, 1);
+    if (!vector || (size_t)sqlite3_column_bytes(walk->others, 1) != size) {
+        integrity_note(walk, "the vector of row %lld has %d bytes, expected %d", rowid,
+                       sqlite3_column_bytes(walk->others, 1), (int)size);
+    } else if (shx_hash64(vector, size, 0) != (uint64_t)sqlite3_column_int64(walk->rows, 1)) {
+        integrity_note(walk, "the vector of row %lld does not fit its hash", rowid);
+    }
+}
+
+/* Both statements go up by rowid: reports what one of them lacks. */
+static void integrity_merge(integrity_walk *walk, const char *what, bool vectors) {
+    integrity_step_row(walk);
+    integrity_step_other(walk);
+    while (walk->on_row || walk->on_other) {
+        int64_t row = walk->on_row ? sqlite3_column_int64(walk->rows, 0) : INT64_MAX;
+        int64_t other = walk->on_other ? sqlite3_column_int64(walk->others, 0) : INT64_MAX;
+        bool both = walk->on_row && walk->on_other && row == other;
+        bool row_first = both || !walk->on_other || (walk->on_row && row < other);
+        if (both && vectors) integrity_compare_vector(walk, row);
+        if (!both && row_first) integrity_note(walk, "row %lld has no %s", row, what);
+        if (!both && !row_first) integrity_note(walk, "%s %lld have no row", what, other);
+        if (row_first) integrity_step_row(walk);
+        if (both || !row_first) integrity_step_other(walk);
+    }
+}
+
+static int integrity_tables(integrity_walk *walk, shx_statement_kind kind, const char *what) {
+    shx_table *table = walk->table;
+    int rc = shx_statement_lend(table, SHX_STATEMENT_WALK_ROWS, &walk->rows);
+    if (rc == SQLITE_OK) rc = shx_statement_lend(table, kind, &walk->others);
+    if (rc == SQLITE_OK) {
+        integrity_merge(walk, what, kind == SHX_STATEMENT_WALK_VECTORS);
+        rc = sqlite3_reset(walk->rows);
+        int other = sqlite3_reset(walk->others);
+        if (rc == SQLITE_OK) rc = other;
+    }
+    shx_statement_give_back(table, walk->rows);
+    shx_statement_give_back(table, walk->others);
+    walk->rows = walk->others = NULL;
+    return rc;
+}
+
+/* A posting of the index, in ascending rowid order, against walk->rows. */
+static shx_status integrity_visit(void *context, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
+                                  const float *vector) {
+    integrity_walk *walk = context;
+    (void)vector;
+    while (walk->on_row && sqlite3_column_int64(walk->rows, 0) < rowid) {
+        integrity_note(walk, "the index lacks row %lld", sqlite3_column_int64(walk->rows, 0));
+        integrity_step_row(walk);
+    }
+    if (!walk->on_row || sqlite3_column_int64(walk->rows, 0) != rowid) {
+        integrity_note(walk, "the index has row %lld, the table has not", rowid);
+        return SHX_OK;
+    }
+    if ((uint64_t)sqlite3_column_int64(walk->rows, 1) != vector_hash ||
+        (uint64_t)sqlite3_column_int64(walk->rows, 2) != column_hash) {
+        integrity_note(walk, "row %lld differs between index and table", rowid);
+    }
+    integrity_step_row(walk);
+    return SHX_OK;
+}
+
+static void integrity_report(void *context, const char *problem) { integrity_note(context, "%s", problem); }
+
+static int integrity_view(integrity_walk *walk, shx_snapshot *snapshot) {
+    shx_table *table = walk->table;
+    int rc = shx_statement_lend(table, SHX_STATEMENT_WALK_ROWS, &walk->rows);
+    if (rc != SQLITE_OK) return rc;
+    integrity_step_row(walk);
+    shx_status status = shx_view_each(snapshot->view, integrity_visit, walk);
+    while (status == SHX_OK && walk->on_row) {
+        integrity_note(walk, "the index lacks row %lld", sqlite3_column_int64(walk->rows, 0));
+        integrity_step_row(walk);
+    }
+    rc = sqlite3_reset(walk->rows);
+    shx_statement_give_back(table, walk->rows);
+    walk->rows = NULL;
+    if (status == SHX_OK) {
+        status = shx_maintain_check(snapshot->state->index, snapshot->view, integrity_report, walk);
+    }
+    if (status == SHX_CORRUPT || status == SHX_IO) {
+        integrity_note(walk, "the index cannot be read: %s", shx_status_text(status));
+        status = SHX_OK;
+    }
+    return rc == SQLITE_OK ? shx_result_code(status) : rc;
+}
+
+static int integrity_index(integrity_walk *walk) {
+    shx_snapshot snapshot;
+    int rc = shx_snapshot_open(walk->table, &snapshot);
+    if (rc != SQLITE_OK) return rc;
+    if (snapshot.view && !snapshot.pending && !snapshot.reconciled) rc = integrity_view(walk, &snapshot);
+    shx_snapshot_close(&snapshot);
+    return rc;
+}
+
+int shx_integrity_check(shx_table *table) {
+    integrity_walk walk = {.table = table, .text = sqlite3_str_new(NULL)};
+    int rc = integrity_tables(&walk, SHX_STATEMENT_WALK_VECTORS, "vector");
+    if (rc == SQLITE_OK && table->declaration->auxiliary_count > 0) {
+        rc = integrity_tables(&walk, SHX_STATEMENT_WALK_AUX, "auxiliary columns");
+    }
+    if (rc == SQLITE_OK) rc = integrity_index(&walk);
+    char *text = sqlite3_str_finish(walk.text);
+    if (rc == SQLITE_OK && walk.problems > 0) {
+        rc = shx_table_error(table, SQLITE_CORRUPT_VTAB, "shardex: table \"%s\" has %lld problem%s: %s%s", table->name,
+                             (sqlite3_int64)walk.problems, walk.problems == 1 ? "" : "s", text ? text : "",
+                             walk.problems > INTEGRITY_NAMED ? "; …" : "");
+    }
+    sqlite3_free(text);
+    return rc;
+}

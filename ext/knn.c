@@ -1,0 +1,172 @@
+#include "knn.h"
+
+#include "database_search.h"
+#include "snapshot.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#define KNN_ROUND_FIRST 64
+#define KNN_ROUND_GROWTH 8
+#define KNN_SMALL_SET 2000  /* so many rows are compared one by one … */
+#define KNN_SMALL_FACTOR 32 /* … or so many times k */
+#define KNN_CHECKS_MIN 2000 /* tests by row in one search … */
+#define KNN_CHECKS_SHARE 16 /* … or one row in so many; then all rows that satisfy the conditions are listed at once */
+
+/* The conditions of a query as the engine asks for them. */
+typedef struct knn_gate {
+    shx_filter *filter;
+    uint64_t checks, checks_max;
+    bool exhausted;
+    int rc;
+} knn_gate;
+
+static int knn_accept(void *context, int64_t rowid) {
+    knn_gate *gate = context;
+    bool by_row = gate->filter->where[0] != '\0';
+    if (by_row && gate->checks++ >= gate->checks_max) {
+        gate->exhausted = true;
+        return -1;
+    }
+    bool accepted;
+    gate->rc = shx_filter_test(gate->filter, rowid, &accepted);
+    return gate->rc == SQLITE_OK ? accepted : -1;
+}
+
+static bool knn_set_is_small(const shx_knn *knn, uint64_t k) {
+    if (!knn->filter.restricted) return false;
+    uint64_t count = knn->filter.rowid_count;
+    return count <= KNN_SMALL_SET || count / KNN_SMALL_FACTOR <= k;
+}
+
+/* Compares all rows of the filter's set: exact and complete. */
+static int knn_search_set(shx_knn *knn, uint64_t k) {
+    knn->complete = true;
+    return shx_database_search_set(&knn->filter, knn->query.floats, k, &knn->hits);
+}
+
+static int knn_search_database(shx_knn *knn, uint64_t k) {
+    knn->complete = true;
+    return shx_database_search(&knn->filter, knn->query.floats, k, &knn->hits);
+}
+
+/* One pass of the engine's search through a view. */
+static shx_status knn_pass(shx_knn *knn, const shx_snapshot *snapshot, uint64_t k, bool exact, knn_gate *gate) {
+    bool filtered = knn->filter.restricted || knn->filter.where[0] != '\0';
+    shx_search_params params = {
+        .query = knn->query.floats,
+        .k = k,
+        .recall = knn->wish.recall > 0 ? knn->wish.recall : knn->table->declaration->recall,
+        .exact = exact,
+        .accept = filtered ? knn_accept : NULL,
+        .accept_context = gate,
+        .interrupted = shx_connection_interrupted,
+        .interrupted_context = knn->table->connection,
+        .pending = snapshot->pending,
+    };
+    return shx_search(snapshot->view, &params, knn->scratch, &knn->hits);
+}
+
+/* Searches the view; with too many tests by row, lists the rows that satisfy the conditions and starts again. */
+static int knn_search_view(shx_knn *knn, shx_snapshot *snapshot, uint64_t k, uint64_t keep, shx_status *ret_status) {
+    bool exact = knn->wish.exact || k != keep;
+    uint64_t rows = shx_view_rows(snapshot->view);
+    knn_gate gate = {.filter = &knn->filter, .checks_max = rows / KNN_CHECKS_SHARE};
+    if (gate.checks_max < KNN_CHECKS_MIN) gate.checks_max = KNN_CHECKS_MIN;
+    if (knn->filter.listed) gate.checks_max = 0;
+    shx_status status = knn_pass(knn, snapshot, k, exact, &gate);
+    if (status == SHX_ABORT && gate.exhausted) {
+        int rc = shx_filter_select(&knn->filter);
+        if (rc != SQLITE_OK) return rc;
+        if (knn_set_is_small(knn, k)) {
+            *ret_status = SHX_OK;
+            return knn_search_set(knn, keep);
+        }
+        status = knn_pass(knn, snapshot, k, exact, &gate);
+    }
+    *ret_status = status;
+    return gate.rc;
+}
+
+int shx_knn_search(shx_knn *knn, uint64_t k, bool streaming) {
+    uint64_t keep = streaming ? SHX_KNN_ALL : k;
+    knn->complete = false;
+    if (knn_set_is_small(knn, k)) return knn_search_set(knn, keep);
+    if (!knn->scratch && shx_search_scratch_create(&knn->scratch) != SHX_OK) return SQLITE_NOMEM;
+    shx_snapshot snapshot;
+    int rc = shx_snapshot_open(knn->table, &snapshot);
+    if (rc != SQLITE_OK) return rc;
+    shx_status status = SHX_NOTFOUND;
+    if (snapshot.view) rc = knn_search_view(knn, &snapshot, k, keep, &status);
+    if (status == SHX_CORRUPT || status == SHX_IO) shx_snapshot_distrust(&snapshot, status);
+    shx_snapshot_close(&snapshot);
+    if (rc != SQLITE_OK) return shx_table_failed(knn->table, rc);
+    bool useless = status == SHX_NOTFOUND || status == SHX_CORRUPT || status == SHX_IO;
+    if (useless) return knn_search_database(knn, keep);
+    if (status != SHX_OK) return shx_table_failed(knn->table, shx_result_code(status));
+    if (knn->hits.count < k) knn->complete = true;
+    return SQLITE_OK;
+}
+
+/* Makes sure that there is a hit at knn->position, if there is another one at all. */
+static int knn_refill(shx_knn *knn) {
+    bool counted = knn->wish.count != SHX_KNN_ALL && !(knn->filter.above > -(double)INFINITY);
+    while (knn->position >= knn->hits.count && !knn->complete) {
+        if (counted) {
+            knn->round = knn->wish.count;
+        } else {
+            bool huge = knn->round > SHX_KNN_ALL / KNN_ROUND_GROWTH;
+            knn->round = knn->round == 0 ? KNN_ROUND_FIRST : huge ? SHX_KNN_ALL - 1 : knn->round * KNN_ROUND_GROWTH;
+        }
+        int rc = shx_knn_search(knn, knn->round, !counted);
+        if (rc != SQLITE_OK) return rc;
+        knn->complete |= counted;
+        knn->position = 0;
+        while (knn->any && knn->position < knn->hits.count &&
+               !shx_hit_before(&knn->passed, &knn->hits.hits[knn->position])) {
+            knn->position++;
+        }
+    }
+    return SQLITE_OK;
+}
+
+/* Where a distance lies: before, within or behind the range that the query asks for. */
+static int knn_side(const shx_filter *filter, double distance) {
+    if (distance < filter->above || (distance == filter->above && !filter->above_equal)) return -1;
+    return distance > filter->below || (distance == filter->below && !filter->below_equal);
+}
+
+int shx_knn_next(shx_knn *knn, shx_hit *ret_hit, bool *ret_found) {
+    *ret_found = false;
+    if (knn->filter.nothing) return SQLITE_OK;
+    while (knn->counted < knn->wish.count) {
+        int rc = knn_refill(knn);
+        if (rc != SQLITE_OK) return rc;
+        if (knn->position >= knn->hits.count) return SQLITE_OK;
+        knn->passed = knn->hits.hits[knn->position++];
+        knn->any = true;
+        int side = knn_side(&knn->filter, knn->passed.distance);
+        if (side > 0) return SQLITE_OK;
+        if (side < 0 || knn->counted++ < knn->wish.offset) continue;
+        *ret_hit = knn->passed;
+        *ret_found = true;
+        return SQLITE_OK;
+    }
+    return SQLITE_OK;
+}
+
+void shx_knn_end(shx_knn *knn) {
+    shx_vector_clear(&knn->query);
+    shx_filter_clear(&knn->filter);
+    knn->hits.count = 0;
+    knn->position = knn->round = knn->counted = 0;
+    knn->complete = knn->any = false;
+}
+
+void shx_knn_free(shx_knn *knn) {
+    shx_knn_end(knn);
+    shx_search_scratch_destroy(knn->scratch);
+    shx_topk_free(&knn->hits);
+    memset(knn, 0, sizeof *knn);
+}

@@ -1,0 +1,46 @@
+/* The nearest rows of one query, one by one: with a known number of them, or nearest first until nobody asks any more.
+*/
+#ifndef SHX_KNN_H
+#define SHX_KNN_H
+
+#include "../engine/search.h"
+#include "filter.h"
+#include "vector_value.h"
+
+#define SHX_KNN_ALL UINT64_MAX
+
+/* What a query asks for. */
+typedef struct shx_knn_wish {
+    uint64_t count;  /* rows, counting those that `offset` skips; SHX_KNN_ALL: until nobody asks any more */
+    uint64_t offset; /* rows to skip at the start */
+    double recall;   /* 0: the table's default */
+    bool exact;
+} shx_knn_wish;
+
+typedef struct shx_knn {
+    shx_table *table;
+    shx_vector query;
+    shx_filter filter;
+    shx_knn_wish wish;
+    shx_search_scratch *scratch;
+    shx_topk hits;
+    uint64_t position;  /* of the next hit */
+    uint64_t round;     /* how many rows the last round asked for; 0 before the first */
+    bool complete;      /* there are no rows beyond the hits */
+    uint64_t counted;   /* rows that satisfied everything so far */
+    bool any;           /* a hit was passed: the next round goes on behind it */
+    shx_hit passed;
+} shx_knn;
+
+/* The next row; *ret_found false at the end. The filter must be finished, query and wish set, the rest zero. */
+int shx_knn_next(shx_knn *knn, shx_hit *ret_hit, bool *ret_found);
+
+/* Ends the query; scratch and memory of the hits are kept for the next one. */
+void shx_knn_end(shx_knn *knn);
+void shx_knn_free(shx_knn *knn);
+
+/* One search: fills knn->hits with the k nearest that satisfy the filter. `streaming`: the caller may want more of them
+** later, so they are the true ones, and where all rows have to be compared anyway, all are kept. */
+int shx_knn_search(shx_knn *knn, uint64_t k, bool streaming);
+
+#endif

@@ -1,0 +1,231 @@
+/* What is hashed, for commit ids and fingerprints alike: each value as
+**
+**     type tag (SQLITE_INTEGER … SQLITE_NULL)   1 byte
+**     length                                     8 bytes
+**     bytes                                      integer and real: 8, little-endian; text: UTF-8; blob; null: none
+**
+** An operation: kind, 1 byte; rowid, 8 bytes; plain columns; auxiliary columns; the vector's bytes. The fingerprint's
+** column hash: the plain columns alone.
+*/
+#include "row.h"
+
+#include <assert.h>
+#include <string.h>
+
+static uint32_t row_value_count(const shx_table *table) {
+    return table->declaration->plain_count + table->declaration->auxiliary_count;
+}
+
+int shx_row_init(shx_table *table, shx_row *ret_row) {
+    size_t size = (row_value_count(table) + 1) * sizeof(sqlite3_value *);
+    memset(ret_row, 0, sizeof *ret_row);
+    ret_row->values = sqlite3_malloc64(size);
+    if (!ret_row->values) return SQLITE_NOMEM;
+    memset(ret_row->values, 0, size);
+    return SQLITE_OK;
+}
+
+void shx_row_clear(const shx_table *table, shx_row *row) {
+    if (row->owns_values && row->values) {
+        for (uint32_t i = 0; i < row_value_count(table); i++) sqlite3_value_free(row->values[i]);
+    }
+    sqlite3_free(row->values);
+    shx_vector_clear(&row->vector);
+    memset(row, 0, sizeof *row);
+}
+
+/* Copies `count` columns of a statement, from `column` on, into the row's values from `at` on. */
+static int row_copy_values(sqlite3_stmt *statement, int column, uint32_t count, shx_row *row, uint32_t at) {
+    for (uint32_t i = 0; i < count; i++) {
+        row->values[at + i] = sqlite3_value_dup(sqlite3_column_value(statement, column + (int)i));
+        if (!row->values[at + i]) return SQLITE_NOMEM;
+    }
+    return SQLITE_OK;
+}
+
+static int row_read_narrow(shx_table *table, shx_row *row) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(table, SHX_STATEMENT_READ_ROW, &statement);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_bind_int64(statement, 1, row->rowid);
+    int step = sqlite3_step(statement);
+    if (step == SQLITE_ROW) {
+        row->vector_hash = (uint64_t)sqlite3_column_int64(statement, 0);
+        row->column_hash = (uint64_t)sqlite3_column_int64(statement, 1);
+        rc = row_copy_values(statement, 2, table->declaration->plain_count, row, 0);
+    }
+    int reset = sqlite3_reset(statement);
+    if (step == SQLITE_DONE) return SQLITE_NOTFOUND;
+    return rc == SQLITE_OK ? reset : rc;
+}
+
+static int row_read_aux(shx_table *table, shx_row *row) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(table, SHX_STATEMENT_READ_AUX, &statement);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_bind_int64(statement, 1, row->rowid);
+    int step = sqlite3_step(statement);
+    uint32_t plain = table->declaration->plain_count;
+    if (step == SQLITE_ROW) rc = row_copy_values(statement, 1, table->declaration->auxiliary_count, row, plain);
+    int reset = sqlite3_reset(statement);
+    if (step == SQLITE_DONE) return SQLITE_CORRUPT_VTAB;
+    return rc == SQLITE_OK ? reset : rc;
+}
+
+int shx_row_read_vector(shx_table *table, int64_t rowid, shx_vector *ret_vector) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(table, SHX_STATEMENT_READ_VECTOR, &statement);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_bind_int64(statement, 1, rowid);
+    size_t size = (size_t)table->declaration->dim * sizeof(float);
+    int step = sqlite3_step(statement);
+    if (step == SQLITE_ROW && (size_t)sqlite3_column_bytes(statement, 0) == size) {
+        float *floats = sqlite3_malloc64(size);
+        if (floats) {
+            memcpy(floats, sqlite3_column_blob(statement, 0), size);
+            *ret_vector = (shx_vector){floats, table->declaration->dim};
+        } else {
+            rc = SQLITE_NOMEM;
+        }
+    } else if (step == SQLITE_ROW || step == SQLITE_DONE) {
+        rc = SQLITE_CORRUPT_VTAB;
+    }
+    int reset = sqlite3_reset(statement);
+    return rc == SQLITE_OK ? reset : rc;
+}
+
+int shx_row_read(shx_table *table, int64_t rowid, bool with_vector, shx_row *ret_row) {
+    int rc = shx_row_init(table, ret_row);
+    if (rc != SQLITE_OK) return rc;
+    ret_row->rowid = rowid;
+    ret_row->owns_values = true;
+    rc = row_read_narrow(table, ret_row);
+    if (rc == SQLITE_OK && table->declaration->auxiliary_count > 0) rc = row_read_aux(table, ret_row);
+    if (rc == SQLITE_OK && with_vector) rc = shx_row_read_vector(table, rowid, &ret_row->vector);
+    return rc;
+}
+
+static int row_bind_values(sqlite3_stmt *statement, int slot, sqlite3_value **values, uint32_t count) {
+    int rc = SQLITE_OK;
+    for (uint32_t i = 0; i < count && rc == SQLITE_OK; i++) {
+        rc = values[i] ? sqlite3_bind_value(statement, slot + (int)i, values[i])
+                       : sqlite3_bind_null(statement, slot + (int)i);
+    }
+    return rc;
+}
+
+static int row_put_narrow(shx_table *table, shx_row *row, bool choose_rowid) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(table, SHX_STATEMENT_PUT_ROW, &statement);
+    if (rc != SQLITE_OK) return rc;
+    rc = choose_rowid ? sqlite3_bind_null(statement, 1) : sqlite3_bind_int64(statement, 1, row->rowid);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 2, (int64_t)row->vector_hash);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 3, (int64_t)row->column_hash);
+    if (rc == SQLITE_OK) rc = row_bind_values(statement, 4, row->values, table->declaration->plain_count);
+    if (rc == SQLITE_OK) rc = shx_statement_run(statement);
+    if (rc == SQLITE_OK && choose_rowid) row->rowid = sqlite3_last_insert_rowid(table->connection->db);
+    return rc;
+}
+
+static int row_put_aux(shx_table *table, const shx_row *row) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(table, SHX_STATEMENT_PUT_AUX, &statement);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 1, row->rowid);
+    if (rc == SQLITE_OK) {
+        rc = row_bind_values(statement, 2, row->values + table->declaration->plain_count,
+                             table->declaration->auxiliary_count);
+    }
+    return rc == SQLITE_OK ? shx_statement_run(statement) : rc;
+}
+
+static int row_put_vector(shx_table *table, const shx_row *row) {
+    sqlite3_stmt *statement;
+    assert(row->vector.floats);
+    int rc = shx_statement_get(table, SHX_STATEMENT_PUT_VECTOR, &statement);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 1, row->rowid);
+    uint64_t size = (uint64_t)row->vector.dim * sizeof(float);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_blob64(statement, 2, row->vector.floats, size, SQLITE_STATIC);
+    if (rc != SQLITE_OK) return rc;
+    rc = shx_statement_run(statement);
+    sqlite3_bind_null(statement, 2); /* the vector is not ours for longer */
+    return rc;
+}
+
+int shx_row_put(shx_table *table, shx_row *row, unsigned parts, bool choose_rowid) {
+    int rc = SQLITE_OK;
+    if (parts & SHX_ROW_NARROW) rc = row_put_narrow(table, row, choose_rowid);
+    if (rc == SQLITE_OK && (parts & SHX_ROW_AUXILIARY) && table->declaration->auxiliary_count > 0) {
+        rc = row_put_aux(table, row);
+    }
+    if (rc == SQLITE_OK && (parts & SHX_ROW_VECTOR)) rc = row_put_vector(table, row);
+    return rc;
+}
+
+int shx_row_delete(shx_table *table, int64_t rowid, unsigned parts) {
+    static const shx_statement_kind kinds[] = {SHX_STATEMENT_DELETE_ROW, SHX_STATEMENT_DELETE_AUX,
+                                               SHX_STATEMENT_DELETE_VECTOR};
+    int rc = SQLITE_OK;
+    for (unsigned i = 0; i < 3 && rc == SQLITE_OK; i++) {
+        if (!(parts & (1u << i))) continue;
+        if (kinds[i] == SHX_STATEMENT_DELETE_AUX && table->declaration->auxiliary_count == 0) continue;
+        sqlite3_stmt *statement;
+        rc = shx_statement_get(table, kinds[i], &statement);
+        if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 1, rowid);
+        if (rc == SQLITE_OK) rc = shx_statement_run(statement);
+    }
+    return rc;
+}
+
+static void row_write_bytes(sqlite3_str *bytes, const void *from, size_t size) {
+    if (size > 0) sqlite3_str_append(bytes, from, (int)size);
+}
+
+static void row_write_value(sqlite3_str *bytes, sqlite3_value *value) {
+    int type = value ? sqlite3_value_type(value) : SQLITE_NULL;
+    uint8_t head[9] = {(uint8_t)type}, number[8];
+    const void *from = number;
+    size_t size = 0;
+    if (type == SQLITE_INTEGER) {
+        shx_put64(number, (uint64_t)sqlite3_value_int64(value));
+        size = sizeof number;
+    } else if (type == SQLITE_FLOAT) {
+        double real = sqlite3_value_double(value);
+        memcpy(number, &real, sizeof real);
+        size = sizeof number;
+    } else if (type != SQLITE_NULL) {
+        from = type == SQLITE_TEXT ? (const void *)sqlite3_value_text(value) : sqlite3_value_blob(value);
+        size = (size_t)sqlite3_value_bytes(value);
+    }
+    shx_put64(head + 1, size);
+    row_write_bytes(bytes, head, sizeof head);
+    row_write_bytes(bytes, from, size);
+}
+
+static void row_write_values(sqlite3_str *bytes, sqlite3_value **values, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) row_write_value(bytes, values[i]);
+}
+
+int shx_row_fingerprint(const shx_table *table, shx_row *row) {
+    row->vector_hash = shx_hash64(row->vector.floats, (uint64_t)row->vector.dim * sizeof(float), 0);
+    sqlite3_str *bytes = sqlite3_str_new(NULL);
+    row_write_values(bytes, row->values, table->declaration->plain_count);
+    int rc = sqlite3_str_errcode(bytes);
+    if (rc == SQLITE_OK) row->column_hash = shx_hash64(sqlite3_str_value(bytes), (uint64_t)sqlite3_str_length(bytes), 0);
+    sqlite3_free(sqlite3_str_finish(bytes));
+    return rc;
+}
+
+int shx_row_digest(const shx_table *table, shx_op_kind kind, const shx_row *row, shx_id *ret_digest) {
+    sqlite3_str *bytes = sqlite3_str_new(NULL);
+    uint8_t head[9] = {(uint8_t)kind};
+    shx_put64(head + 1, (uint64_t)row->rowid);
+    row_write_bytes(bytes, head, sizeof head);
+    if (kind != SHX_OP_DELETE) {
+        row_write_values(bytes, row->values, row_value_count(table));
+        if (row->vector.floats) row_write_bytes(bytes, row->vector.floats, row->vector.dim * sizeof(float));
+    }
+    int rc = sqlite3_str_errcode(bytes);
+    if (rc == SQLITE_OK) *ret_digest = shx_hash128(sqlite3_str_value(bytes), (uint64_t)sqlite3_str_length(bytes));
+    sqlite3_free(sqlite3_str_finish(bytes));
+    return rc;
+}

@@ -1,0 +1,88 @@
+#include "snapshot.h"
+
+#include "catch_up.h"
+#include "state_row.h"
+#include "transaction.h"
+
+#include <string.h>
+
+/* Notes what a comparison for the snapshot's commit came to; `view` is taken over. */
+static void snapshot_remember(shx_snapshot *snapshot, shx_view *view) {
+    shx_state *state = snapshot->state;
+    shx_state_forget_comparison(state);
+    state->comparison = (shx_comparison){true, snapshot->commit, view};
+    if (view) return;
+    sqlite3_log(SQLITE_NOTICE, "shardex: the index in %s-shardex does not hold the present state of a table; queries "
+                "search the database until a writer, 'rebuild' or shardex_catch_up has caught up",
+                state->file[0] ? state->file : ":memory:");
+}
+
+/* The index does not have the commit: compares it with the database, once per commit. */
+static int snapshot_compare(shx_table *table, shx_snapshot *snapshot) {
+    shx_view *view = NULL;
+    int rc;
+    if (snapshot->state->in_memory) { /* nobody else can bring it up to date, and no file is touched */
+        rc = shx_catch_up_memory(table, &snapshot->commit);
+        if (rc == SQLITE_OK && shx_index_view(snapshot->state->index, &snapshot->commit, &view) == SHX_OK) {
+            snapshot->view = view;
+            return SQLITE_OK;
+        }
+        if (rc == SQLITE_OK) rc = SQLITE_NOTFOUND;
+    } else {
+        rc = shx_catch_up_private(table, &snapshot->commit, &view);
+    }
+    if (rc != SQLITE_OK && rc != SQLITE_NOTFOUND) return rc;
+    snapshot_remember(snapshot, view);
+    return SQLITE_OK;
+}
+
+static int snapshot_resolve(shx_table *table, shx_snapshot *snapshot) {
+    shx_state *state = snapshot->state;
+    shx_status status = shx_index_view(state->index, &snapshot->commit, &snapshot->view);
+    if (status == SHX_NOMEM) return SQLITE_NOMEM;
+    if (status == SHX_OK) return SQLITE_OK;
+    if (!state->comparison.known || !shx_id_equal(&state->comparison.commit, &snapshot->commit)) {
+        if (snapshot->pending) return SQLITE_OK; /* the database already shows more than this commit */
+        int rc = snapshot_compare(table, snapshot);
+        if (rc != SQLITE_OK || snapshot->view) return rc;
+    }
+    snapshot->view = state->comparison.view;
+    snapshot->lent = snapshot->reconciled = snapshot->view != NULL;
+    return SQLITE_OK;
+}
+
+int shx_snapshot_open(shx_table *table, shx_snapshot *ret_snapshot) {
+    shx_snapshot snapshot = {.state = table->state};
+    bool overlaid = snapshot.state && snapshot.state->writing && snapshot.state->joined > 0;
+    bool nameless = false;
+    if (!overlaid) {
+        shx_state_row row;
+        int rc = shx_state_row_open(table, &row);
+        if (rc != SQLITE_OK) return rc;
+        snapshot.state = table->state;
+        overlaid = shx_transaction_overlays(table, &row);
+        snapshot.commit = row.commit;
+        nameless = row.operations != 0; /* commit_id is not the name of what is there */
+    }
+    if (overlaid) {
+        snapshot.commit = snapshot.state->parent;
+        if (shx_pending_count(snapshot.state->pending) > 0) snapshot.pending = snapshot.state->pending;
+        nameless = false;
+    }
+    int rc = nameless ? SQLITE_OK : snapshot_resolve(table, &snapshot);
+    if (rc == SQLITE_OK) *ret_snapshot = snapshot;
+    return rc;
+}
+
+void shx_snapshot_close(shx_snapshot *snapshot) {
+    if (!snapshot->lent) shx_view_release(snapshot->view);
+    memset(snapshot, 0, sizeof *snapshot);
+}
+
+void shx_snapshot_distrust(shx_snapshot *snapshot, shx_status status) {
+    shx_state *state = snapshot->state;
+    shx_state_log(state, status, "is damaged");
+    shx_index_distrust(state->index);
+    shx_snapshot_close(snapshot);
+    shx_state_forget_comparison(state);
+}

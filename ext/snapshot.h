@@ -1,0 +1,23 @@
+/* What a query sees: the commit that the state row names, as a view of the index, and own uncommitted changes over it.
+*/
+#ifndef SHX_SNAPSHOT_H
+#define SHX_SNAPSHOT_H
+
+#include "table.h"
+
+typedef struct shx_snapshot {
+    shx_state *state;
+    shx_id commit;
+    shx_view *view; /* NULL: the index cannot tell, the database has to be searched */
+    const shx_pending *pending;
+    bool lent;       /* the view is the state's */
+    bool reconciled; /* the view was made by comparing */
+} shx_snapshot;
+
+int shx_snapshot_open(shx_table *table, shx_snapshot *ret_snapshot);
+void shx_snapshot_close(shx_snapshot *snapshot);
+
+/* A file behind the view was found damaged: no more views from it until it is rebuilt. */
+void shx_snapshot_distrust(shx_snapshot *snapshot, shx_status status);
+
+#endif

@@ -1,0 +1,148 @@
+#include "state_row.h"
+
+#include "affinity.h"
+#include "statements.h"
+
+#include <string.h>
+
+static bool state_row_id(sqlite3_stmt *statement, int column, shx_id *ret_id) {
+    if (sqlite3_column_type(statement, column) != SQLITE_BLOB) return false;
+    const void *bytes = sqlite3_column_blob(statement, column);
+    if (!bytes || sqlite3_column_bytes(statement, column) != (int)sizeof ret_id->bytes) return false;
+    memcpy(ret_id->bytes, bytes, sizeof ret_id->bytes);
+    return true;
+}
+
+static int state_row_decode(shx_table *table, sqlite3_stmt *statement, shx_state_row *ret_row) {
+    int64_t format = sqlite3_column_int64(statement, 2);
+    if (format != SHX_STATE_FORMAT) {
+        return shx_table_error(table, SQLITE_ERROR, "shardex: table \"%s\" has format %lld, this version knows %d",
+                               table->name, format, SHX_STATE_FORMAT);
+    }
+    if (!state_row_id(statement, 0, &ret_row->uuid) || !state_row_id(statement, 1, &ret_row->commit)) {
+        return shx_table_error(table, SQLITE_CORRUPT_VTAB, "shardex: the state row of table \"%s\" is damaged",
+                               table->name);
+    }
+    ret_row->operations = sqlite3_column_int64(statement, 3);
+    return SQLITE_OK;
+}
+
+/* Without setting a message when there is no such table. */
+static int state_row_try(shx_table *table, shx_state_row *ret_row) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(table, SHX_STATEMENT_READ_STATE, &statement);
+    if (rc != SQLITE_OK) return rc;
+    int step = sqlite3_step(statement);
+    if (step == SQLITE_ROW) rc = state_row_decode(table, statement, ret_row);
+    int reset = sqlite3_reset(statement);
+    if (step == SQLITE_ROW) return rc;
+    return step == SQLITE_DONE ? SQLITE_CORRUPT_VTAB : reset;
+}
+
+int shx_state_row_read(shx_table *table, shx_state_row *ret_row) {
+    int rc = state_row_try(table, ret_row);
+    if (rc == SQLITE_CORRUPT_VTAB && !table->base.zErrMsg) {
+        return shx_table_error(table, rc, "shardex: table \"%s\" has lost its state row", table->name);
+    }
+    return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
+}
+
+int shx_state_row_open(shx_table *table, shx_state_row *ret_row) {
+    shx_state_row row;
+    int rc = shx_state_row_read(table, &row);
+    if (rc != SQLITE_OK) return rc;
+    if (!table->state || !shx_id_equal(&table->state->uuid, &row.uuid)) {
+        shx_state *state;
+        rc = shx_connection_state(table->connection, table->schema, &row.uuid, table->declaration, &state);
+        if (rc != SQLITE_OK) return shx_table_error(table, rc, "shardex: the index of \"%s\" cannot be opened: %s",
+                                                    table->name, sqlite3_errstr(rc));
+        shx_table_use(table, state);
+    }
+    *ret_row = row;
+    return SQLITE_OK;
+}
+
+/* Gives the table object another name, for its statements only. */
+static int state_row_rename(shx_table *table, const char *name) {
+    char *copy = sqlite3_mprintf("%s", name);
+    if (!copy) return SQLITE_NOMEM;
+    shx_statements_clear(table);
+    sqlite3_free(table->name);
+    table->name = copy;
+    return SQLITE_OK;
+}
+
+/* Goes through every table that could be a state row of this schema. */
+static int state_row_search(shx_table *table, shx_state_row *ret_row) {
+    sqlite3_stmt *names = NULL;
+    int rc = shx_statement_lend_text(table, sqlite3_mprintf(SHX_SQL_FIND_STATES, table->schema), &names);
+    if (rc != SQLITE_OK) return rc;
+    bool found = false;
+    while (rc == SQLITE_OK && !found && sqlite3_step(names) == SQLITE_ROW) {
+        rc = state_row_rename(table, (const char *)sqlite3_column_text(names, 0));
+        shx_state_row row;
+        if (rc == SQLITE_OK && state_row_try(table, &row) == SQLITE_OK &&
+            shx_id_equal(&row.uuid, &table->state->uuid)) {
+            *ret_row = row;
+            found = true;
+        }
+    }
+    sqlite3_finalize(names);
+    if (rc != SQLITE_OK) return rc;
+    return found ? SQLITE_OK : SQLITE_NOTFOUND;
+}
+
+int shx_state_row_locate(shx_table *table, shx_state_row *ret_row) {
+    shx_state_row row;
+    int rc = state_row_try(table, &row);
+    if (rc == SQLITE_OK && shx_id_equal(&row.uuid, &table->state->uuid)) {
+        *ret_row = row;
+        return SQLITE_OK;
+    }
+    if (rc != SQLITE_OK && rc != SQLITE_ERROR) return rc;
+    return state_row_search(table, ret_row);
+}
+
+static int state_row_bind_id(sqlite3_stmt *statement, int slot, const shx_id *id) {
+    return sqlite3_bind_blob(statement, slot, id->bytes, sizeof id->bytes, SQLITE_TRANSIENT);
+}
+
+int shx_state_row_insert(shx_table *table, const shx_id *uuid, const shx_id *commit) {
+    sqlite3_stmt *statement;
+    char *text = sqlite3_mprintf(SHX_SQL_INSERT_STATE, table->schema, table->name);
+    int rc = shx_statement_lend_text(table, text, &statement);
+    if (rc != SQLITE_OK) return rc;
+    rc = state_row_bind_id(statement, 1, uuid);
+    if (rc == SQLITE_OK) rc = state_row_bind_id(statement, 2, commit);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 3, SHX_STATE_FORMAT);
+    if (rc == SQLITE_OK) rc = shx_statement_run(statement);
+    sqlite3_finalize(statement);
+    return rc;
+}
+
+int shx_state_row_write(shx_table *table, const shx_id *commit) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(table, SHX_STATEMENT_WRITE_STATE, &statement);
+    if (rc == SQLITE_OK) rc = state_row_bind_id(statement, 1, commit);
+    return rc == SQLITE_OK ? shx_internal_code(shx_statement_run(statement)) : rc;
+}
+
+int shx_state_row_mark(shx_table *table, size_t operations) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(table, SHX_STATEMENT_MARK_STATE, &statement);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 1, (int64_t)operations);
+    return rc == SQLITE_OK ? shx_internal_code(shx_statement_run(statement)) : rc;
+}
+
+shx_id shx_state_genesis(const shx_declaration *declaration) {
+    sqlite3_str *text = sqlite3_str_new(NULL);
+    sqlite3_str_appendf(text, "shardex %d metric %d dim %u", SHX_STATE_FORMAT, (int)declaration->metric,
+                        declaration->dim);
+    for (uint32_t i = 0; i < declaration->column_count; i++) {
+        const shx_column *column = &declaration->columns[i];
+        sqlite3_str_appendf(text, ", %w %d %s", column->name, (int)column->role, shx_affinity_name(column->type));
+    }
+    shx_id genesis = shx_hash128(sqlite3_str_value(text), (uint64_t)sqlite3_str_length(text));
+    sqlite3_free(sqlite3_str_finish(text));
+    return genesis;
+}

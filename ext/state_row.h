@@ -1,0 +1,32 @@
+/* The state row: which index a table has, and which commit it shows. It is the only judge of what is committed.
+*/
+#ifndef SHX_STATE_ROW_H
+#define SHX_STATE_ROW_H
+
+#include "table.h"
+
+#define SHX_STATE_FORMAT 1
+
+typedef struct shx_state_row {
+    shx_id uuid, commit;
+    int64_t operations; /* of a transaction that is under way; see transaction.c */
+} shx_state_row;
+
+/* Reads the row in the present snapshot. */
+int shx_state_row_read(shx_table *table, shx_state_row *ret_row);
+
+/* Reads it, and makes the state of its index the table's (another one after a backup into this database). */
+int shx_state_row_open(shx_table *table, shx_state_row *ret_row);
+
+/* For callbacks of a transaction: reads the row of the table's own index, also when ALTER TABLE RENAME or its rollback
+** left this object with a name that is not the table's. SQLITE_NOTFOUND: there is no such table. */
+int shx_state_row_locate(shx_table *table, shx_state_row *ret_row);
+
+int shx_state_row_insert(shx_table *table, const shx_id *uuid, const shx_id *commit);
+int shx_state_row_write(shx_table *table, const shx_id *commit);
+int shx_state_row_mark(shx_table *table, size_t operations);
+
+/* The commit id of a table of this shape before its first transaction. */
+shx_id shx_state_genesis(const shx_declaration *declaration);
+
+#endif

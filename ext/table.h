@@ -1,0 +1,44 @@
+/* The virtual table object: one for each table of a connection, made and thrown away by SQLite as it pleases.
+*/
+#ifndef SHX_TABLE_H
+#define SHX_TABLE_H
+
+#include "sqlite_api.h"
+
+#include "connection.h"
+#include "declare.h"
+#include "statement.h"
+
+typedef struct shx_table {
+    sqlite3_vtab base;
+    struct shx_table *next; /* of the connection's tables */
+    shx_connection *connection;
+    char *schema, *name;
+    shx_declaration *declaration;
+    shx_schema_columns columns;
+    uint32_t *slots; /* of declaration->columns[i] within its role: c0, c1, … or a0, a1, … */
+    shx_statements statements;
+    shx_state *state; /* NULL until the table was used */
+    bool joined;      /* takes part in the write transaction of its state */
+} shx_table;
+
+/* Module methods. */
+int shx_table_create(sqlite3 *db, void *connection, int argument_count, const char *const *arguments,
+                     sqlite3_vtab **ret_table, char **ret_message);
+int shx_table_connect(sqlite3 *db, void *connection, int argument_count, const char *const *arguments,
+                      sqlite3_vtab **ret_table, char **ret_message);
+int shx_table_disconnect(sqlite3_vtab *vtab);
+int shx_table_destroy(sqlite3_vtab *vtab);
+int shx_table_rename(sqlite3_vtab *vtab, const char *name);
+int shx_table_is_shadow(const char *suffix);
+
+/* Makes `state` the table's. */
+void shx_table_use(shx_table *table, shx_state *state);
+
+/* Sets the table's error message (a format of sqlite3_mprintf) and returns rc. */
+int shx_table_error(shx_table *table, int rc, const char *format, ...);
+
+/* As above with the connection's present message, for a failure of an own statement. */
+int shx_table_failed(shx_table *table, int rc);
+
+#endif

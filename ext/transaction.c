@@ -1,0 +1,220 @@
+/* The rules of SQLite that this file is made of (each was read in its source and seen in experiments):
+**
+** - xCommit and xRollback prove nothing about what is on disk; the state row does. They only drop caches.
+** - COMMIT may fail with BUSY after xSync; the transaction goes on, more row operations may come, and xSync comes again.
+** - A savepoint opened before the first write is not announced (only the innermost one is, when we join), ROLLBACK TO
+**   the outermost one comes as number -1, a number may be announced twice, and xRollbackTo may come for a savepoint whose
+**   announcement stopped at another table's failure. Hence a stack of (number, length), and `empty_until`: savepoints up
+**   to that number were open when there were no operations yet.
+** - Own statements inside xUpdate or xDestroy may announce savepoints of their own, which come and go within.
+** - ALTER TABLE RENAME leaves the old object in the transaction beside a new one; both get all callbacks. Hence the
+**   transaction belongs to the state, and every callback may come more than once.
+** - After xDestroy nothing arrives any more, and ROLLBACK TO may bring the table back. Hence each announced savepoint
+**   first notes the number of operations in the state row: it goes back together with the rows that it counts, and tells
+**   a state without objects (orphan) how many of its pending operations still stand. Should such a transaction commit
+**   before the table was used again, the row keeps that number, and with it the news that commit_id is not its name:
+**   readers answer from the database, the next writer gives it an id made of all fingerprints.
+*/
+#include "transaction.h"
+
+#include "../engine/memory.h"
+#include "catch_up.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Forgets the transaction. Cannot fail, allocates nothing. */
+static void transaction_end(shx_state *state) {
+    shx_pending_truncate(state->pending, 0);
+    state->savepoint_count = 0;
+    state->empty_until = -1;
+    state->writing = state->prepared = state->synced = state->broken = false;
+}
+
+/* Could the row be one that the state's transaction has left, as opposed to somebody else's later? */
+static bool transaction_matches(const shx_state *state, const shx_state_row *row) {
+    bool ours = shx_id_equal(&row->commit, &state->parent) ||
+                (state->synced && shx_id_equal(&row->commit, &state->synced_commit));
+    return ours && row->operations >= 0 && (uint64_t)row->operations <= shx_pending_count(state->pending);
+}
+
+/* An orphan was used again: is its transaction still under way, and how much of it stands? */
+static void transaction_adopt(shx_table *table, const shx_state_row *row) {
+    shx_state *state = table->state;
+    if (sqlite3_txn_state(table->connection->db, table->schema) != SQLITE_TXN_WRITE ||
+        !transaction_matches(state, row)) {
+        transaction_end(state);
+        return;
+    }
+    if (row->operations > 0 || shx_id_equal(&row->commit, &state->parent)) {
+        shx_pending_truncate(state->pending, (size_t)row->operations);
+    }
+}
+
+bool shx_transaction_overlays(shx_table *table, const shx_state_row *row) {
+    shx_state *state = table->state;
+    if (state->writing && state->joined == 0) transaction_adopt(table, row);
+    return state->writing;
+}
+
+static int transaction_enter(shx_table *table) {
+    shx_state_row row;
+    int rc = shx_state_row_open(table, &row);
+    if (rc != SQLITE_OK) return rc;
+    shx_state *state = table->state;
+    if (!shx_transaction_overlays(table, &row)) {
+        shx_id parent = row.commit;
+        if (row.operations != 0) rc = shx_catch_up_identify(table, &row.commit, &parent);
+        if (rc != SQLITE_OK) return shx_table_failed(table, rc);
+        transaction_end(state);
+        state->parent = parent;
+        state->writing = true;
+    }
+    table->joined = true;
+    state->joined++;
+    return SQLITE_OK;
+}
+
+int shx_transaction_begin(sqlite3_vtab *vtab) {
+    shx_table *table = (shx_table *)vtab;
+    return table->joined ? SQLITE_OK : transaction_enter(table);
+}
+
+int shx_transaction_join(shx_table *table) { return transaction_enter(table); }
+
+void shx_transaction_leave(shx_table *table) {
+    if (!table->joined) return;
+    table->joined = false;
+    shx_state *state = table->state;
+    if (--state->joined == 0 && shx_pending_count(state->pending) == 0) transaction_end(state);
+}
+
+int shx_transaction_prepare(shx_table *table) {
+    shx_state *state = table->state;
+    assert(table->joined && state->writing);
+    if (state->prepared) return SQLITE_OK;
+    int rc = shx_catch_up_writer(table);
+    if (rc != SQLITE_OK) return rc;
+    state->prepared = true;
+    return SQLITE_OK;
+}
+
+/* The name of what the transaction leads to, into WAL and state row. May come several times, with more operations. */
+static int transaction_sync(shx_table *table) {
+    shx_state *state = table->state;
+    if (state->broken) {
+        return shx_table_error(table, SQLITE_ABORT,
+                               "shardex: a failed change of \"%s\" could not be undone: roll the transaction back",
+                               table->name);
+    }
+    shx_id commit = shx_pending_commit_id(state->pending, &state->parent);
+    if (shx_pending_count(state->pending) > 0) {
+        shx_status status = shx_index_append(state->index, &state->parent, &commit, state->pending);
+        if (status != SHX_OK) shx_state_log(state, status, "missed a commit");
+    }
+    state->synced = true;
+    state->synced_commit = commit;
+    shx_state_row row;
+    int rc = shx_state_row_locate(table, &row);
+    if (rc == SQLITE_NOTFOUND) return SQLITE_OK; /* its creation was rolled back */
+    if (rc != SQLITE_OK) return shx_table_failed(table, rc);
+    if (shx_id_equal(&row.commit, &commit) && row.operations == 0) return SQLITE_OK;
+    rc = shx_state_row_write(table, &commit);
+    return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
+}
+
+int shx_transaction_sync(sqlite3_vtab *vtab) {
+    shx_table *table = (shx_table *)vtab;
+    if (!table->joined || !table->state->writing) return SQLITE_OK;
+    table->state->busy = true;
+    int rc = transaction_sync(table);
+    table->state->busy = false;
+    return rc;
+}
+
+static void transaction_finish(shx_table *table, bool committed) {
+    if (!table->joined) return;
+    shx_state *state = table->state;
+    table->joined = false;
+    state->joined--;
+    if (!state->writing) return;
+    if (committed && state->synced && shx_pending_count(state->pending) > 0) {
+        shx_index_committed(state->index, &state->synced_commit);
+    }
+    transaction_end(state);
+}
+
+int shx_transaction_commit(sqlite3_vtab *vtab) {
+    transaction_finish((shx_table *)vtab, true);
+    return SQLITE_OK;
+}
+
+int shx_transaction_rollback(sqlite3_vtab *vtab) {
+    transaction_finish((shx_table *)vtab, false);
+    return SQLITE_OK;
+}
+
+/* Notes in the state row how many operations there are. */
+static int transaction_mark(shx_table *table, size_t operations) {
+    shx_state *state = table->state;
+    state->busy = true;
+    shx_state_row row;
+    int rc = shx_state_row_locate(table, &row);
+    if (rc == SQLITE_OK) rc = shx_state_row_mark(table, operations);
+    state->busy = false;
+    if (rc == SQLITE_NOTFOUND) return SQLITE_OK; /* its creation was rolled back */
+    return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
+}
+
+/* Drops the notes about savepoints from `number` on. */
+static void transaction_drop_savepoints(shx_state *state, int number) {
+    uint64_t kept = 0;
+    for (uint64_t i = 0; i < state->savepoint_count; i++) {
+        if (state->savepoints[i].number < number) state->savepoints[kept++] = state->savepoints[i];
+    }
+    state->savepoint_count = kept;
+    if (state->empty_until >= number) state->empty_until = number - 1;
+}
+
+int shx_transaction_savepoint(sqlite3_vtab *vtab, int number) {
+    shx_table *table = (shx_table *)vtab;
+    shx_state *state = table->state;
+    if (!table->joined || !state->writing) return SQLITE_OK;
+    void *savepoints = state->savepoints;
+    if (shx_grow(&savepoints, &state->savepoint_capacity, state->savepoint_count + 1, sizeof(shx_savepoint))) {
+        return SQLITE_NOMEM;
+    }
+    state->savepoints = savepoints;
+    size_t length = shx_pending_count(state->pending);
+    state->savepoints[state->savepoint_count++] = (shx_savepoint){number, length};
+    if (length == 0 && number > state->empty_until) state->empty_until = number;
+    return length == 0 || state->busy ? SQLITE_OK : transaction_mark(table, length);
+}
+
+int shx_transaction_release(sqlite3_vtab *vtab, int number) {
+    shx_table *table = (shx_table *)vtab;
+    if (table->joined && table->state->writing) transaction_drop_savepoints(table->state, number);
+    return SQLITE_OK;
+}
+
+/* How many operations there were when savepoint `number` was opened. */
+static size_t transaction_length_at(const shx_state *state, int number) {
+    size_t length = shx_pending_count(state->pending);
+    if (number < 0) return 0;
+    bool noted = false;
+    for (uint64_t i = 0; i < state->savepoint_count; i++) {
+        const shx_savepoint *savepoint = &state->savepoints[i];
+        if (savepoint->number >= number && savepoint->length < length) length = savepoint->length;
+        noted |= savepoint->number == number;
+    }
+    return !noted && number <= state->empty_until ? 0 : length;
+}
+
+int shx_transaction_rollback_to(sqlite3_vtab *vtab, int number) {
+    shx_table *table = (shx_table *)vtab;
+    shx_state *state = table->state;
+    if (!table->joined || !state->writing) return SQLITE_OK;
+    shx_pending_truncate(state->pending, transaction_length_at(state, number));
+    transaction_drop_savepoints(state, number + 1); /* savepoint `number` itself stays open */
+    return SQLITE_OK;
+}

@@ -3,6 +3,7 @@
 #include "index_state.h"
 #include "limits.h"
 #include "memory.h"
+#include "router.h"
 #include "search.h"
 
 #include <math.h>
@@ -61,17 +62,6 @@ static shx_status calibrate_find_neighbours(const calibrate_work *work, calibrat
     return SHX_OK;
 }
 
-typedef struct calibrate_route {
-    float distance2;
-    uint32_t shard;
-} calibrate_route;
-
-static int calibrate_compare_routes(const void *a, const void *b) {
-    const calibrate_route *x = a, *y = b;
-    if (x->distance2 != y->distance2) return x->distance2 < y->distance2 ? -1 : 1;
-    return x->shard < y->shard ? -1 : x->shard > y->shard;
-}
-
 /* The shard that holds a posting of the base; SHX_SHARD_NONE for the overflow shard and for postings of the delta. */
 static uint32_t calibrate_shard_of(const shx_base *base, int64_t rowid) {
     for (uint32_t s = 0; s < base->segment_count; s++) {
@@ -84,8 +74,18 @@ static uint32_t calibrate_shard_of(const shx_base *base, int64_t rowid) {
     return SHX_SHARD_NONE;
 }
 
-static shx_status calibrate_keep_order(const calibrate_work *work, calibrate_query *query,
-                                       const calibrate_route *routes, uint32_t depth) {
+/* The memory for one query's measurement, reused. */
+typedef struct calibrate_scratch {
+    shx_search_scratch *search;
+    shx_topk hits;
+    shx_query *query;
+    shx_router router;
+    shx_route *routes;
+    uint32_t *position;
+} calibrate_scratch;
+
+static shx_status calibrate_keep_order(const calibrate_work *work, calibrate_query *query, const shx_route *routes,
+                                       uint32_t depth) {
     query->distance2 = shx_alloc_zero(depth, sizeof(float));
     query->rank = shx_alloc_zero(depth, sizeof(float));
     SHX_CHECK(query->distance2 && query->rank, SHX_NOMEM);
@@ -99,51 +99,50 @@ static shx_status calibrate_keep_order(const calibrate_work *work, calibrate_que
     return SHX_OK;
 }
 
-/* Orders the shards for a query and notes where its neighbours' shards stand. */
-static shx_status calibrate_locate(const calibrate_work *work, calibrate_query *query, float *point,
-                                   calibrate_route *routes, uint32_t *position) {
-    const shx_shards *shards = work->base->shards;
-    const shx_encoding *encoding = &work->base->encoding;
-    uint32_t count = (uint32_t)shards->count, depth = 0;
-    if (!shx_encoding_point(encoding, query->vector, true, point)) {
+/* Orders the shards for a query, as the router does it for searches, and notes where its neighbours' shards stand. */
+static shx_status calibrate_locate(const calibrate_work *work, calibrate_query *query, calibrate_scratch *scratch) {
+    uint32_t count = 0, depth = 0;
+    if (!shx_query_set(scratch->query, &work->base->encoding, query->vector)) {
         query->count = 0;
         return SHX_OK;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        const float *centroid = shards->centroids + (size_t)i * encoding->code_dim;
-        routes[i] = (calibrate_route){shx_kernels_get()->code_l2_squared(point, centroid, encoding->code_dim), i};
-    }
-    qsort(routes, count, sizeof *routes, calibrate_compare_routes);
-    for (uint32_t p = 0; p < count; p++) position[routes[p].shard] = p;
+    SHX_TRY(shx_router_start(&scratch->router, work->base->shards, scratch->query, false));
+    while (shx_router_next(&scratch->router, &scratch->routes[count])) count++;
+    for (uint32_t p = 0; p < count; p++) scratch->position[scratch->routes[p].shard] = p;
     for (uint32_t j = 0; j < query->count; j++) {
         uint32_t shard = calibrate_shard_of(work->base, query->neighbours[j]);
-        query->position[j] = shard == SHX_SHARD_NONE ? 0 : position[shard];
+        query->position[j] = shard == SHX_SHARD_NONE ? 0 : scratch->position[shard];
         if (query->position[j] >= depth) depth = query->position[j] + 1;
     }
     if (depth * 2 < count) depth *= 2;
-    return calibrate_keep_order(work, query, routes, depth);
+    return calibrate_keep_order(work, query, scratch->routes, depth);
+}
+
+static shx_status calibrate_measure_range(const calibrate_work *work, uint64_t first, uint64_t end,
+                                          calibrate_scratch *scratch) {
+    uint64_t shards = work->base->shards->count;
+    SHX_TRY(shx_search_scratch_create(&scratch->search));
+    SHX_TRY(shx_query_create(work->base->encoding.code_dim, &scratch->query));
+    scratch->routes = shx_alloc_zero(shards + 1, sizeof *scratch->routes);
+    scratch->position = shx_alloc_zero(shards, sizeof *scratch->position);
+    SHX_CHECK(scratch->routes && scratch->position, SHX_NOMEM);
+    for (uint64_t i = first; i < end; i++) {
+        SHX_TRY(calibrate_find_neighbours(work, &work->queries[i], scratch->search, &scratch->hits));
+        SHX_TRY(calibrate_locate(work, &work->queries[i], scratch));
+    }
+    return SHX_OK;
 }
 
 static shx_status calibrate_measure(void *context, uint64_t first, uint64_t end, unsigned thread) {
     (void)thread;
-    const calibrate_work *work = context;
-    uint64_t shards = work->base->shards->count;
-    shx_search_scratch *scratch;
-    shx_topk hits = {0};
-    SHX_TRY(shx_search_scratch_create(&scratch));
-    float *point = shx_alloc_aligned(work->base->encoding.code_dim, sizeof *point);
-    calibrate_route *routes = shx_alloc_zero(shards, sizeof *routes);
-    uint32_t *position = shx_alloc_zero(shards, sizeof *position);
-    shx_status status = point && routes && position ? SHX_OK : SHX_NOMEM;
-    for (uint64_t i = first; status == SHX_OK && i < end; i++) {
-        status = calibrate_find_neighbours(work, &work->queries[i], scratch, &hits);
-        if (status == SHX_OK) status = calibrate_locate(work, &work->queries[i], point, routes, position);
-    }
-    shx_search_scratch_destroy(scratch);
-    shx_topk_free(&hits);
-    shx_free_aligned(point);
-    shx_free(routes);
-    shx_free(position);
+    calibrate_scratch scratch = {0};
+    shx_status status = calibrate_measure_range(context, first, end, &scratch);
+    shx_search_scratch_destroy(scratch.search);
+    shx_query_destroy(scratch.query);
+    shx_topk_free(&scratch.hits);
+    shx_router_free(&scratch.router);
+    shx_free(scratch.routes);
+    shx_free(scratch.position);
     return status;
 }
 

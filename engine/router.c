@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define ROUTER_BATCH 128
+#define ROUTER_EPSILON 1.0f /* standard deviations below its estimate at which a shard is expected */
 
 void shx_router_free(shx_router *router) {
     shx_free(router->routes);
@@ -20,10 +21,11 @@ shx_status shx_router_start(shx_router *router, const shx_shards *shards, const 
     router->kernels = shx_kernels_get();
     router->count = router->sorted = router->next = 0;
     router->batch = ROUTER_BATCH;
+    router->limit = -INFINITY;
     shx_bound bound;
     float norm2 = 0, bounds[SHX_BLOCK_ROWS];
     for (uint32_t i = 0; i < shards->code_dim; i++) norm2 += query->point[i] * query->point[i];
-    shx_query_bound(query, &shards->scale, norm2, 0, INFINITY, &bound);
+    shx_query_bound(query, &shards->scale, norm2, ROUTER_EPSILON, INFINITY, &bound);
     size_t block_bytes = shx_block_bytes(shards->code_dim);
     for (uint64_t first = 0; first < shards->count; first += SHX_BLOCK_ROWS) {
         uint64_t end = first + SHX_BLOCK_ROWS < shards->count ? first + SHX_BLOCK_ROWS : shards->count;
@@ -62,7 +64,8 @@ static void router_select(shx_route *routes, uint64_t count, uint64_t wanted) {
     }
 }
 
-/* Measures the next batch exactly. */
+/* Measures the next batch exactly and sorts it into what is waiting. Afterwards the limit is the bound of the nearest shard
+** that is not measured: what lies within it can be handed out. */
 static void router_refill(shx_router *router) {
     uint64_t left = router->count - router->sorted;
     uint64_t batch = router->batch < left ? router->batch : left;
@@ -73,14 +76,18 @@ static void router_refill(shx_router *router) {
         const float *centroid = router->shards->centroids + (uint64_t)routes[i].shard * code_dim;
         routes[i].distance2 = router->kernels->code_l2_squared(router->query->point, centroid, code_dim);
     }
-    qsort(routes, batch, sizeof *routes, router_compare);
     router->sorted += batch;
-    router->batch *= 2;
+    qsort(router->routes + router->next, router->sorted - router->next, sizeof *routes, router_compare);
+    router->limit = batch < left ? router->routes[router->sorted].distance2 : INFINITY;
+    if (router->sorted >= 2 * router->batch) router->batch *= 2;
 }
 
 bool shx_router_next(shx_router *router, shx_route *ret_route) {
     if (router->next == router->count) return false;
-    if (router->next == router->sorted) router_refill(router);
+    while (router->next == router->sorted || router->routes[router->next].distance2 > router->limit) {
+        if (router->sorted == router->count) break;
+        router_refill(router);
+    }
     *ret_route = router->routes[router->next++];
     return true;
 }

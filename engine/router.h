@@ -21,8 +21,9 @@ typedef struct shx_router {
     const shx_shards *shards;
     const shx_query *query;
     const shx_kernels *kernels;
-    shx_route *routes; /* [0, sorted) exact and handed out or ready; [sorted, count) estimates */
+    shx_route *routes; /* [0, next) handed out, [next, sorted) measured and sorted, [sorted, count) lower bounds */
     uint64_t capacity, count, sorted, next, batch;
+    float limit; /* no shard that is not measured is expected nearer than this */
 } shx_router;
 
 void shx_router_free(shx_router *router);

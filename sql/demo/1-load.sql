@@ -17,6 +17,6 @@ SELECT rank, vector, word, rank, length(word) FROM raw;
 -- Without this, the rows would be moved into searchable segments when the connection closes.
 INSERT INTO words(words) VALUES ('flush');
 
-.mode column
+.mode column --wrap 0
 .headers on
 SELECT count(*) AS words, max(length) AS longest, shardex_version() AS shardex FROM words;

@@ -1,5 +1,5 @@
 -- The words nearest to a word: MATCH takes the vector, k says how many.
-.mode column
+.mode column --wrap 0
 .headers on
 .print
 .print '== The words nearest to «coffee» (distance = 1 - cosine) =='

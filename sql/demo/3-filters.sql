@@ -1,5 +1,5 @@
 -- Filters on other columns hold before the nearest are counted: ten rows asked for, ten rows found.
-.mode column
+.mode column --wrap 0
 .headers on
 .print
 .print '== Near to «music», but only rare words of at most six letters that begin with s =='

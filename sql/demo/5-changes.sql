@@ -1,5 +1,5 @@
 -- Changes are SQLite's own transactions: visible to this connection at once, to others with COMMIT, gone with ROLLBACK.
-.mode column
+.mode column --wrap 0
 .headers on
 CREATE TEMP VIEW near_coffee AS
 SELECT word, round(distance, 4) AS distance
@@ -23,7 +23,7 @@ SELECT * FROM near_coffee;
 
 UPDATE words SET word = 'COFFEE' WHERE word = 'coffee';
 .print
-.print '«coffee» renamed for good, found through its neighbour «tea»:'
+.print '«coffee» renamed, and found through its neighbour «tea»; then it gets its old name back:'
 SELECT word, round(distance, 4) AS distance
   FROM words
  WHERE embedding MATCH (SELECT embedding FROM words WHERE word = 'tea') AND k = 3;

@@ -1,5 +1,5 @@
 -- What the index consists of now.
-.mode column
+.mode column --wrap 0
 .headers on
 .print
 .print '== The index, from shardex_info =='

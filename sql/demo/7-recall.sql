@@ -1,5 +1,5 @@
 -- The same 1,000 questions, asked of the index and asked exactly.
-.mode column
+.mode column --wrap 0
 .headers on
 CREATE TEMP TABLE clock(event TEXT PRIMARY KEY, day REAL);
 CREATE TEMP TABLE question AS SELECT rowid AS id, embedding FROM words WHERE rowid % 20 = 0;
@@ -19,11 +19,11 @@ INSERT INTO clock VALUES ('exact ends', julianday('now'));
 .print
 .print '== How far from exact: 1,000 words asked for their 10 nearest, through the index and with exact = 1 =='
 SELECT (SELECT count(*) FROM found JOIN truth USING (question, answer)) * 1.0 / (SELECT count(*) FROM truth) AS recall,
-       (SELECT sum(distance) FROM found) / (SELECT sum(distance) FROM truth) AS distance_ratio,
+       round((SELECT sum(distance) FROM found) / (SELECT sum(distance) FROM truth), 4) AS "distances found / true",
        (SELECT count(*) FROM found JOIN truth USING (question, answer)
-         WHERE abs(found.distance - truth.distance) > 1e-12) AS differing_distances;
+         WHERE abs(found.distance - truth.distance) > 1e-12) AS "wrong distances";
 
-SELECT name, round((ends.day - starts.day) * 86400 * 1000 / 1000, 3) AS ms_per_query
+SELECT name AS way, round((ends.day - starts.day) * 86400 * 1000 / 1000, 3) AS "ms per query"
   FROM (SELECT 'index' AS name UNION ALL SELECT 'exact') AS way
   JOIN clock AS starts ON starts.event = name || ' starts'
   JOIN clock AS ends ON ends.event = name || ' ends';

@@ -2,9 +2,8 @@
 CREATE VIRTUAL TABLE t USING shardex(v float[16], n integer);
 WITH RECURSIVE i(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM i WHERE i < 6000)
 INSERT INTO t(rowid, v, n)
-SELECT i, '[' || i % 71 || ',' || i % 73 || ',' || i % 79 || ',' || i % 83 || ',' || i % 89 || ',' || i % 97 || ',' ||
-          i % 101 || ',' || i % 103 || ',' || i % 107 || ',' || i % 109 || ',' || i % 113 || ',' || i % 127 || ',' ||
-          i % 131 || ',' || i % 137 || ',' || i % 139 || ',' || i % 149 || ']', i % 7 FROM i;
+SELECT i, json_array(i % 71, i % 73, i % 79, i % 83, i % 89, i % 97, i % 101, i % 103, i % 107, i % 109, i % 113,
+                     i % 127, i % 131, i % 137, i % 139, i % 149), i % 7 FROM i;
 CREATE TEMP VIEW answer AS
 SELECT group_concat(rowid) AS nearest
   FROM (SELECT rowid FROM t WHERE v MATCH (SELECT v FROM t WHERE rowid = 1234) AND k = 5 AND exact = 1);
@@ -40,6 +39,11 @@ ROLLBACK;
 SELECT count(*) FROM empty;
 INSERT INTO empty(empty) VALUES ('integrity-check');
 
--- Damage done to the shadow tables by other means is found.
+-- Damage done to the shadow tables by other means is found, and what the database says now is made the truth.
 INSERT INTO empty(rowid, v) VALUES (1, '[1, 2, 3, 4]'), (2, '[5, 6, 7, 8]');
-INSERT INTO empty(empty) VALUES ('nonsense');
+DELETE FROM empty_rows WHERE id = 2;
+DELETE FROM empty_vectors WHERE id = 2;
+INSERT INTO empty(empty) VALUES ('integrity-check');
+INSERT INTO empty(empty) VALUES ('rebuild');
+INSERT INTO empty(empty) VALUES ('integrity-check');
+SELECT rowid, distance FROM empty WHERE v MATCH '[1, 2, 3, 4]' AND k = 3;

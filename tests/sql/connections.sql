@@ -3,8 +3,9 @@ PRAGMA journal_mode = wal;
 CREATE VIRTUAL TABLE t USING shardex(v float[2]);
 INSERT INTO t(rowid, v) VALUES (1, '[1, 0]'), (2, '[2, 0]');
 
+-- (As a URI: given a plain name, the shell reads the file itself to guess its type, and closing it drops all locks.)
 .connection 1
-.open test.db
+.open file:test.db
 .load EXTENSION
 SELECT rowid, distance FROM t WHERE v MATCH '[0, 0]' AND k = 5;
 
@@ -50,5 +51,5 @@ SELECT rowid, distance FROM t WHERE v MATCH '[0, 0]' AND k = 3;
 -- A file system that does not let us write there, or something else in its place.
 .shell rm -rf test.db-shardex && echo occupied > test.db-shardex
 INSERT INTO t(rowid, v) VALUES (7, '[0, 0.25]');
-.shell SECOND_PROCESS test.db "SELECT rowid, distance FROM t WHERE v MATCH '[0, 0]' AND k = 3"
-SELECT rowid, distance FROM t WHERE v MATCH '[0, 0]' AND k = 3;
+.shell SECOND_PROCESS test.db "SELECT rowid, distance FROM t WHERE v MATCH '[0, 0]' AND k = 4"
+SELECT rowid, distance FROM t WHERE v MATCH '[0, 0]' AND k = 4;

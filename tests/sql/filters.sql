@@ -13,7 +13,7 @@ SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND year >= 1990 AND sco
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 4 AND year IN (1901, 1905, 1909);
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 4 AND year <> 1901 AND year != 1902;
 SELECT rowid, title FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND title LIKE 'z%';
-SELECT rowid, title FROM film WHERE v MATCH '[0, 0]' AND k = 2 AND title GLOB 'z*0';
+SELECT rowid, title FROM film WHERE v MATCH '[0, 0]' AND k = 2 AND title GLOB 'z*5';
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 2 AND title = 'z25';
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND plot IS NULL;
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND plot IS NOT NULL AND rowid > 10;

@@ -20,7 +20,7 @@ SELECT p.name, f.text FROM point p JOIN fact f ON f.point_id = p.rowid
 SELECT name FROM point WHERE v MATCH '[1, 0]' AND EXISTS (SELECT 1 FROM fact WHERE point_id = point.rowid)
  ORDER BY distance LIMIT 2;
 
--- A query vector from another table; k from another table; a NULL vector in one row.
+-- A query vector from another table; k from another table.
 CREATE TABLE question(id INTEGER PRIMARY KEY, v BLOB, k INTEGER);
 INSERT INTO question VALUES (1, vec_f32('[2, 0]'), 1), (2, vec_f32('[8, 0]'), 2);
 SELECT q.id, p.name FROM question q JOIN point p ON p.v MATCH q.v AND p.k = q.k ORDER BY q.id, p.distance;

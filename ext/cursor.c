@@ -133,11 +133,11 @@ static void cursor_limit(shx_cursor *cursor, int64_t limit, int64_t offset) {
 
 /* Reads the plan's terms with their arguments into filter and wish. */
 static int cursor_read_terms(shx_cursor *cursor, const char *text, sqlite3_value **arguments, int count,
-                             bool *ret_descending) {
+                             shx_order *ret_order) {
     int64_t limit = -1, offset = 0;
     shx_term term;
     int rc = SQLITE_OK;
-    for (int i = 0; rc == SQLITE_OK && shx_plan_read_term(&text, &term, ret_descending); i++) {
+    for (int i = 0; rc == SQLITE_OK && shx_plan_read_term(&text, &term, ret_order); i++) {
         if (i >= count) return SQLITE_INTERNAL;
         switch (term.subject) {
         case SHX_SUBJECT_MATCH: rc = cursor_match(cursor, arguments[i]); break;
@@ -155,12 +155,12 @@ static int cursor_read_terms(shx_cursor *cursor, const char *text, sqlite3_value
 
 /* ------------------------------------------------------------------------------------------------ going on */
 
-static int cursor_start_scan(shx_cursor *cursor, bool descending) {
+static int cursor_start_scan(shx_cursor *cursor, shx_order order) {
     shx_table *table = cursor_table(cursor);
     char *names = shx_statement_list(SHX_SQL_PLAIN_NAME, 0, table->declaration->plain_count);
     if (!names) return SQLITE_NOMEM;
     char *text = sqlite3_mprintf(SHX_SQL_SCAN_ROWS, names, table->schema, table->name, cursor->knn.filter.where,
-                                 descending ? SHX_SQL_ORDER_DOWN : SHX_SQL_ORDER_UP);
+                                 order == SHX_ORDER_ROWID_DESC ? SHX_SQL_ORDER_DOWN : SHX_SQL_ORDER_UP);
     sqlite3_free(names);
     int rc = shx_statement_lend_text(table, text, &cursor->rows);
     return rc == SQLITE_OK ? shx_filter_bind(&cursor->knn.filter, cursor->rows) : rc;
@@ -200,9 +200,10 @@ int shx_cursor_filter(sqlite3_vtab_cursor *vtab_cursor, int number, const char *
     cursor->nearest = way == SHX_WAY_KNN || way == SHX_WAY_STREAM;
     cursor->knn.table = table;
     shx_filter_init(&cursor->knn.filter, table, cursor->nearest);
-    bool descending = false;
-    int rc = cursor_read_terms(cursor, text, arguments, argument_count, &descending);
-    if (rc == SQLITE_OK && !cursor->nearest) rc = cursor_start_scan(cursor, descending);
+    shx_order order = SHX_ORDER_NONE;
+    int rc = cursor_read_terms(cursor, text, arguments, argument_count, &order);
+    cursor->knn.wish.sorted = order == SHX_ORDER_DISTANCE;
+    if (rc == SQLITE_OK && !cursor->nearest) rc = cursor_start_scan(cursor, order);
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
     return cursor_step(cursor);
 }

@@ -206,13 +206,13 @@ static int info_probe(shx_knn *knn, int64_t rowid, uint64_t k, shx_hit *truth, u
     int rc = shx_row_read_vector(knn->table, rowid, &knn->query);
     if (rc != SQLITE_OK) return rc;
     knn->wish.exact = true;
-    rc = shx_knn_search(knn, k + 1, false);
+    rc = shx_knn_search(knn, k + 1, SHX_KNN_COUNTED);
     if (rc != SQLITE_OK) return rc;
     uint64_t true_count = info_others(&knn->hits, k, rowid, truth);
     if (true_count == 0) return SQLITE_OK;
     double farthest = truth[true_count - 1].distance;
     knn->wish.exact = false;
-    rc = shx_knn_search(knn, k + 1, false);
+    rc = shx_knn_search(knn, k + 1, SHX_KNN_COUNTED);
     if (rc != SQLITE_OK) return rc;
     uint64_t got = info_others(&knn->hits, k, rowid, truth);
     *wanted += true_count;

@@ -1,14 +1,23 @@
+/* Streaming. SQLite before 3.41 does not tell a virtual table about LIMIT when there is a MATCH, and no version tells it about
+** conditions that only SQLite can evaluate; so a search without k gives out rows nearest first, in rounds of growing k. The
+** first rounds are rough (they keep to the wished recall, and mostly they are all that is wanted), the others true. When a
+** true round follows, rows that the rough ones have missed are given out late if nobody relies on the order; otherwise they
+** are left out, which is what a recall below 1 means. With recall 1, exact, or a range of distances all rounds are true.
+*/
 #include "knn.h"
 
+#include "../engine/memory.h"
 #include "database_search.h"
 #include "snapshot.h"
 
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define KNN_ROUND_FIRST 64
+#define KNN_ROUND_FIRST 32
 #define KNN_ROUND_GROWTH 8
+#define KNN_ROUGH_MAX 256 /* rounds of more rows are true */
 #define KNN_SMALL_SET 2000  /* so many rows are compared one by one … */
 #define KNN_SMALL_FACTOR 32 /* … or so many times k */
 #define KNN_CHECKS_MIN 2000 /* tests by row in one search … */
@@ -69,8 +78,9 @@ static shx_status knn_pass(shx_knn *knn, const shx_snapshot *snapshot, uint64_t 
 }
 
 /* Searches the view; with too many tests by row, lists the rows that satisfy the conditions and starts again. */
-static int knn_search_view(shx_knn *knn, shx_snapshot *snapshot, uint64_t k, uint64_t keep, shx_status *ret_status) {
-    bool exact = knn->wish.exact || k != keep;
+static int knn_search_view(shx_knn *knn, shx_snapshot *snapshot, uint64_t k, shx_knn_manner manner,
+                           shx_status *ret_status) {
+    bool exact = knn->wish.exact || manner == SHX_KNN_TRUE;
     uint64_t rows = shx_view_rows(snapshot->view);
     knn_gate gate = {.filter = &knn->filter, .checks_max = rows / KNN_CHECKS_SHARE};
     if (gate.checks_max < KNN_CHECKS_MIN) gate.checks_max = KNN_CHECKS_MIN;
@@ -81,7 +91,7 @@ static int knn_search_view(shx_knn *knn, shx_snapshot *snapshot, uint64_t k, uin
         if (rc != SQLITE_OK) return rc;
         if (knn_set_is_small(knn, k)) {
             *ret_status = SHX_OK;
-            return knn_search_set(knn, keep);
+            return knn_search_set(knn, manner == SHX_KNN_COUNTED ? k : SHX_KNN_ALL);
         }
         status = knn_pass(knn, snapshot, k, exact, &gate);
     }
@@ -89,8 +99,8 @@ static int knn_search_view(shx_knn *knn, shx_snapshot *snapshot, uint64_t k, uin
     return gate.rc;
 }
 
-int shx_knn_search(shx_knn *knn, uint64_t k, bool streaming) {
-    uint64_t keep = streaming ? SHX_KNN_ALL : k;
+int shx_knn_search(shx_knn *knn, uint64_t k, shx_knn_manner manner) {
+    uint64_t keep = manner == SHX_KNN_COUNTED ? k : SHX_KNN_ALL;
     knn->complete = false;
     if (knn_set_is_small(knn, k)) return knn_search_set(knn, keep);
     if (!knn->scratch && shx_search_scratch_create(&knn->scratch) != SHX_OK) return SQLITE_NOMEM;
@@ -98,35 +108,82 @@ int shx_knn_search(shx_knn *knn, uint64_t k, bool streaming) {
     int rc = shx_snapshot_open(knn->table, &snapshot);
     if (rc != SQLITE_OK) return rc;
     shx_status status = SHX_NOTFOUND;
-    if (snapshot.view) rc = knn_search_view(knn, &snapshot, k, keep, &status);
+    if (snapshot.view) rc = knn_search_view(knn, &snapshot, k, manner, &status);
     if (status == SHX_CORRUPT || status == SHX_IO) shx_snapshot_distrust(&snapshot, status);
     shx_snapshot_close(&snapshot);
     if (rc != SQLITE_OK) return shx_table_failed(knn->table, rc);
     bool useless = status == SHX_NOTFOUND || status == SHX_CORRUPT || status == SHX_IO;
     if (useless) return knn_search_database(knn, keep);
     if (status != SHX_OK) return shx_table_failed(knn->table, shx_result_code(status));
-    if (knn->hits.count < k) knn->complete = true;
+    bool all_seen = manner == SHX_KNN_TRUE || shx_search_last_work(knn->scratch).exhaustive;
+    if (knn->hits.count < k && all_seen) knn->complete = true;
     return SQLITE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ rounds */
+
+static int knn_compare_rowids(const void *a, const void *b) {
+    int64_t left, right;
+    memcpy(&left, a, sizeof left);
+    memcpy(&right, b, sizeof right);
+    return left < right ? -1 : left > right;
+}
+
+/* Notes the hits of a rough round, all of which have been given out. */
+static int knn_note_returned(shx_knn *knn) {
+    void *block = knn->returned;
+    uint64_t count = knn->returned_count + knn->hits.count;
+    if (shx_grow(&block, &knn->returned_capacity, count, sizeof *knn->returned) != SHX_OK) return SQLITE_NOMEM;
+    knn->returned = block;
+    for (uint64_t i = 0; i < knn->hits.count; i++) knn->returned[knn->returned_count++] = knn->hits.hits[i].rowid;
+    qsort(knn->returned, knn->returned_count, sizeof *knn->returned, knn_compare_rowids);
+    return SQLITE_OK;
+}
+
+/* Removes the hits that were given out already, or that would break the order. */
+static void knn_drop_returned(shx_knn *knn, bool in_order) {
+    uint64_t kept = 0;
+    for (uint64_t i = 0; i < knn->hits.count; i++) {
+        const shx_hit *hit = &knn->hits.hits[i];
+        if (in_order && knn->any && !shx_hit_before(&knn->passed, hit)) continue;
+        if (knn->returned_count > 0 && bsearch(&hit->rowid, knn->returned, knn->returned_count, sizeof hit->rowid,
+                                               knn_compare_rowids)) {
+            continue;
+        }
+        knn->hits.hits[kept++] = *hit;
+    }
+    knn->hits.count = kept;
+}
+
+/* The manner of the next round, and how many rows it asks for. */
+static shx_knn_manner knn_next_round(shx_knn *knn) {
+    bool range = knn->filter.above > -(double)INFINITY || knn->filter.below < (double)INFINITY;
+    if (knn->wish.count != SHX_KNN_ALL && !(knn->filter.above > -(double)INFINITY)) {
+        knn->round = knn->wish.count;
+        return SHX_KNN_COUNTED;
+    }
+    bool huge = knn->round > SHX_KNN_ALL / KNN_ROUND_GROWTH;
+    knn->round = knn->round == 0 ? KNN_ROUND_FIRST : huge ? SHX_KNN_ALL - 1 : knn->round * KNN_ROUND_GROWTH;
+    double recall = knn->wish.recall > 0 ? knn->wish.recall : knn->table->declaration->recall;
+    bool rough = !range && !knn->wish.exact && recall < 1 && knn->round <= KNN_ROUGH_MAX;
+    return rough ? SHX_KNN_ROUGH : SHX_KNN_TRUE;
 }
 
 /* Makes sure that there is a hit at knn->position, if there is another one at all. */
 static int knn_refill(shx_knn *knn) {
-    bool counted = knn->wish.count != SHX_KNN_ALL && !(knn->filter.above > -(double)INFINITY);
     while (knn->position >= knn->hits.count && !knn->complete) {
-        if (counted) {
-            knn->round = knn->wish.count;
-        } else {
-            bool huge = knn->round > SHX_KNN_ALL / KNN_ROUND_GROWTH;
-            knn->round = knn->round == 0 ? KNN_ROUND_FIRST : huge ? SHX_KNN_ALL - 1 : knn->round * KNN_ROUND_GROWTH;
+        if (knn->was_rough) {
+            int noted = knn_note_returned(knn);
+            if (noted != SQLITE_OK) return noted;
         }
-        int rc = shx_knn_search(knn, knn->round, !counted);
+        bool after_rough = knn->was_rough;
+        shx_knn_manner manner = knn_next_round(knn);
+        int rc = shx_knn_search(knn, knn->round, manner);
         if (rc != SQLITE_OK) return rc;
-        knn->complete |= counted;
+        knn->was_rough = manner == SHX_KNN_ROUGH && !knn->complete;
+        if (manner == SHX_KNN_COUNTED) knn->complete = true;
+        knn_drop_returned(knn, knn->wish.sorted || !after_rough);
         knn->position = 0;
-        while (knn->any && knn->position < knn->hits.count &&
-               !shx_hit_before(&knn->passed, &knn->hits.hits[knn->position])) {
-            knn->position++;
-        }
     }
     return SQLITE_OK;
 }
@@ -160,13 +217,14 @@ void shx_knn_end(shx_knn *knn) {
     shx_vector_clear(&knn->query);
     shx_filter_clear(&knn->filter);
     knn->hits.count = 0;
-    knn->position = knn->round = knn->counted = 0;
-    knn->complete = knn->any = false;
+    knn->position = knn->round = knn->counted = knn->returned_count = 0;
+    knn->complete = knn->any = knn->was_rough = false;
 }
 
 void shx_knn_free(shx_knn *knn) {
     shx_knn_end(knn);
     shx_search_scratch_destroy(knn->scratch);
     shx_topk_free(&knn->hits);
+    shx_free(knn->returned);
     memset(knn, 0, sizeof *knn);
 }

@@ -15,7 +15,15 @@ typedef struct shx_knn_wish {
     uint64_t offset; /* rows to skip at the start */
     double recall;   /* 0: the table's default */
     bool exact;
+    bool sorted; /* the order of distances must hold */
 } shx_knn_wish;
+
+/* How a search goes about it. */
+typedef enum shx_knn_manner {
+    SHX_KNN_COUNTED, /* k rows, as near as the wish says, and no more */
+    SHX_KNN_ROUGH,   /* k rows near the query, of which the caller may want more later */
+    SHX_KNN_TRUE,    /* the true k nearest; the caller may want more later */
+} shx_knn_manner;
 
 typedef struct shx_knn {
     shx_table *table;
@@ -30,6 +38,9 @@ typedef struct shx_knn {
     uint64_t counted;   /* rows that satisfied everything so far */
     bool any;           /* a hit was passed: the next round goes on behind it */
     shx_hit passed;
+    bool was_rough;    /* the last round */
+    int64_t *returned; /* rows that rough rounds gave out, ascending */
+    uint64_t returned_count, returned_capacity;
 } shx_knn;
 
 /* The next row; *ret_found false at the end. The filter must be finished, query and wish set, the rest zero. */
@@ -39,8 +50,8 @@ int shx_knn_next(shx_knn *knn, shx_hit *ret_hit, bool *ret_found);
 void shx_knn_end(shx_knn *knn);
 void shx_knn_free(shx_knn *knn);
 
-/* One search: fills knn->hits with the k nearest that satisfy the filter. `streaming`: the caller may want more of them
-** later, so they are the true ones, and where all rows have to be compared anyway, all are kept. */
-int shx_knn_search(shx_knn *knn, uint64_t k, bool streaming);
+/* One search: fills knn->hits with the k nearest that satisfy the filter, or, where all rows have to be compared anyway
+** and the caller may want more, with all of them (knn->complete). */
+int shx_knn_search(shx_knn *knn, uint64_t k, shx_knn_manner manner);
 
 #endif

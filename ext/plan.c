@@ -8,9 +8,13 @@
 /* Nobody knows the size of the table when a query is planned; what counts is the order of the costs. */
 #define PLAN_ROWS 100000.0
 #define PLAN_ROW_COST 1.0
-#define PLAN_KNN_COST 200.0
+/* Less than any plan without MATCH, such as two lookups for an OR: SQLite has no other way to compute a MATCH. */
+#define PLAN_KNN_COST 4.0
+#define PLAN_STREAM_COST 8.0
 #define PLAN_KNN_DEFAULT 10.0
 
+#define PLAN_DESCENDING "desc"
+#define PLAN_SORTED "sorted"
 #define PLAN_WORD_MAX 24 /* of one term with its space */
 
 static const char *const PLAN_WAYS[] = {"knn", "stream", "point", "range", "filter", "scan"};
@@ -184,8 +188,8 @@ static void plan_nearest(plan_draft *draft) {
     double share = plan_take_conditions(draft);
     double wanted = request->k > 0 ? request->k : PLAN_KNN_DEFAULT;
     plan->rows = knn ? wanted : PLAN_ROWS * share;
-    plan->cost = knn ? PLAN_KNN_COST + wanted : 5 * PLAN_ROWS * PLAN_ROW_COST;
-    plan->ordered = request->order == SHX_ORDER_DISTANCE;
+    plan->cost = knn ? PLAN_KNN_COST : PLAN_STREAM_COST;
+    plan->ordered = request->order == SHX_ORDER_DISTANCE && plan_write(draft, PLAN_SORTED);
 }
 
 static void plan_rows(plan_draft *draft) {
@@ -213,7 +217,7 @@ static void plan_rows(plan_draft *draft) {
         share *= PLAN_OPERATORS[constraint->compare].share;
     }
     bool descending = request->order == SHX_ORDER_ROWID_DESC;
-    plan->ordered = (descending && plan_write(draft, "desc")) || request->order == SHX_ORDER_ROWID;
+    plan->ordered = (descending && plan_write(draft, PLAN_DESCENDING)) || request->order == SHX_ORDER_ROWID;
     plan->unique = way == SHX_WAY_POINT;
     plan->rows = plan->unique ? 1 : PLAN_ROWS * share;
     plan->cost = plan->unique ? 10 : PLAN_ROWS * PLAN_ROW_COST * (way == SHX_WAY_RANGE ? 0.5 : 1) + plan->rows;
@@ -286,18 +290,21 @@ static bool plan_read_column(const char **text, shx_term *ret_term) {
     return true;
 }
 
-bool shx_plan_read_term(const char **text, shx_term *ret_term, bool *ret_descending) {
+/* The word about the order that ends a plan. */
+static bool plan_read_order(const char **text, shx_order *ret_order) {
     const char *rest = *text;
-    while (*rest == ' ') rest++;
+    bool sorted = plan_skip(&rest, PLAN_SORTED), descending = !sorted && plan_skip(&rest, PLAN_DESCENDING);
+    if (!(sorted || descending) || *rest != '\0') return false;
     *text = rest;
-    if (*rest == '\0') return false;
-    if (plan_skip(&rest, "desc") && plan_at_end(rest)) {
-        *text = rest;
-        *ret_descending = true;
-        return false;
-    }
+    *ret_order = sorted ? SHX_ORDER_DISTANCE : SHX_ORDER_ROWID_DESC;
+    return true;
+}
+
+bool shx_plan_read_term(const char **text, shx_term *ret_term, shx_order *ret_order) {
+    while (**text == ' ') (*text)++;
+    if (**text == '\0' || plan_read_order(text, ret_order)) return false;
     for (int i = 0; i < (int)(sizeof PLAN_SUBJECTS / sizeof *PLAN_SUBJECTS); i++) {
-        rest = *text;
+        const char *rest = *text;
         if (!plan_skip(&rest, PLAN_SUBJECTS[i])) continue;
         shx_compare compare = SHX_COMPARE_EQ;
         if (!plan_at_end(rest) && !plan_read_operator(&rest, &compare)) continue;

@@ -11,7 +11,8 @@
 **            filter  rows in rowid order, those that satisfy conditions
 **            scan    all rows in rowid order
 **
-** A last word `desc` says that the rows come in descending rowid order.
+** A last word `desc` says that the rows are to come in descending rowid order, `sorted` that SQLite relies on the order of
+** distances.
 */
 #ifndef SHX_PLAN_H
 #define SHX_PLAN_H
@@ -124,7 +125,7 @@ typedef struct shx_term {
 /* Reads the head of a plan's text; *text is advanced to the terms. False when it is none. */
 bool shx_plan_read_way(const char **text, shx_way *ret_way);
 
-/* Reads the next term; false at the end. `desc` ends the terms and sets *ret_descending. */
-bool shx_plan_read_term(const char **text, shx_term *ret_term, bool *ret_descending);
+/* Reads the next term; false at the end. The words about the order end the terms and set *ret_order. */
+bool shx_plan_read_term(const char **text, shx_term *ret_term, shx_order *ret_order);
 
 #endif

@@ -25,7 +25,13 @@ SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND year % 50 = 7 ORDER BY distanc
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND rowid % 400 = 0 ORDER BY distance LIMIT 5;
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND year = (SELECT max(year) FROM film) ORDER BY distance LIMIT 2;
 
--- Rowids.
+-- Rowids, also where SQLite would rather look them up one by one.
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND (rowid = 900 OR rowid = 7) ORDER BY distance;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND (rowid = 900 OR year = 1999) ORDER BY distance LIMIT 2;
+-- (SQLite does not tell a table about such an OR: it is applied to the k nearest, but before a LIMIT counts them.)
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND (rowid = 900 OR title = 'b1' OR score = 4.5);
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND (rowid = 900 OR title = 'b1' OR score = 4.5)
+ ORDER BY distance LIMIT 3;
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND rowid IN (7, 900, 5, 123456);
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3
    AND rowid IN (SELECT rowid FROM film WHERE score = 4.5 AND year < 1930);

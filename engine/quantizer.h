@@ -68,6 +68,9 @@ typedef struct shx_encoding {
 /* The code dimension of vectors of `dim` dimensions under a metric. */
 uint32_t shx_code_dim(shx_metric metric, uint32_t dim);
 
+/* How many blocks hold `rows` rows. */
+static inline uint32_t shx_blocks_of(uint64_t rows) { return (uint32_t)((rows + SHX_BLOCK_ROWS - 1) / SHX_BLOCK_ROWS); }
+
 /* Bytes of one block, and of one refine code. */
 size_t shx_block_bytes(uint32_t code_dim);
 size_t shx_refine_bytes(uint32_t code_dim);

@@ -3,91 +3,126 @@
 #include "memory.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define ROUTER_BATCH 128
-#define ROUTER_EPSILON 1.0f /* standard deviations below its estimate at which a shard is expected */
+#define ROUTER_EPSILON 1.0f  /* standard deviations below its estimate at which a shard is expected */
+#define ROUTER_FIRST_CUT 192 /* shards that the first cut aims at; later ones aim at twice as many */
+#define ROUTER_SAMPLE 64     /* bounds that a cut is estimated from */
 
 void shx_router_free(shx_router *router) {
-    shx_free(router->routes);
+    shx_free(router->bounds);
+    shx_free(router->heap);
     memset(router, 0, sizeof *router);
 }
 
+static void router_scan(shx_router *router) {
+    const shx_shards *shards = router->shards;
+    size_t block_bytes = shx_block_bytes(shards->code_dim);
+    float norm2 = 0;
+    shx_bound bound;
+    for (uint32_t i = 0; i < shards->code_dim; i++) norm2 += router->query->point[i] * router->query->point[i];
+    shx_query_bound(router->query, &shards->scale, norm2, ROUTER_EPSILON, INFINITY, &bound);
+    for (uint64_t first = 0; first < shards->count; first += SHX_BLOCK_ROWS) {
+        router->kernels->bound_block(shards->blocks + first / SHX_BLOCK_ROWS * block_bytes, router->query->lut,
+                                     shards->code_dim, &shards->scale, &bound, router->bounds + first);
+    }
+}
+
 shx_status shx_router_start(shx_router *router, const shx_shards *shards, const shx_query *query, bool open_only) {
-    SHX_TRY(shx_grow((void **)&router->routes, &router->capacity, shards->count, sizeof *router->routes));
+    uint64_t room = shx_blocks_of(shards->count) * (uint64_t)SHX_BLOCK_ROWS;
+    SHX_TRY(shx_grow((void **)&router->bounds, &router->capacity, room, sizeof *router->bounds));
+    SHX_TRY(shx_grow((void **)&router->heap, &router->heap_capacity, shards->count, sizeof *router->heap));
     router->shards = shards;
     router->query = query;
     router->kernels = shx_kernels_get();
-    router->count = router->sorted = router->next = 0;
-    router->batch = ROUTER_BATCH;
-    router->limit = -INFINITY;
-    shx_bound bound;
-    float norm2 = 0, bounds[SHX_BLOCK_ROWS];
-    for (uint32_t i = 0; i < shards->code_dim; i++) norm2 += query->point[i] * query->point[i];
-    shx_query_bound(query, &shards->scale, norm2, ROUTER_EPSILON, INFINITY, &bound);
-    size_t block_bytes = shx_block_bytes(shards->code_dim);
-    for (uint64_t first = 0; first < shards->count; first += SHX_BLOCK_ROWS) {
-        uint64_t end = first + SHX_BLOCK_ROWS < shards->count ? first + SHX_BLOCK_ROWS : shards->count;
-        router->kernels->bound_block(shards->blocks + first / SHX_BLOCK_ROWS * block_bytes, query->lut,
-                                     shards->code_dim, &shards->scale, &bound, bounds);
-        for (uint64_t i = first; i < end; i++) {
-            if (open_only && !shards->open[i]) continue;
-            router->routes[router->count++] = (shx_route){bounds[i - first], (uint32_t)i};
-        }
+    router->heap_count = 0;
+    router->left = shards->count;
+    router->wanted = ROUTER_FIRST_CUT;
+    router->cut = -INFINITY;
+    router_scan(router);
+    for (uint64_t i = 0; open_only && i < shards->count; i++) {
+        if (shards->open[i]) continue;
+        router->bounds[i] = NAN;
+        router->left--;
     }
     return SHX_OK;
 }
 
-static bool router_before(const shx_route *a, const shx_route *b) {
-    return a->distance2 < b->distance2 || (a->distance2 == b->distance2 && a->shard < b->shard);
+/* ---- the heap ---- */
+
+/* Distances are not negative, so their bits order as they do; equal ones order by position. */
+static uint64_t router_key(float distance2, uint32_t shard) {
+    uint32_t bits;
+    memcpy(&bits, &distance2, sizeof bits);
+    return (uint64_t)bits << 32 | shard;
 }
 
-static int router_compare(const void *a, const void *b) { return router_before(a, b) ? -1 : router_before(b, a); }
-
-/* Moves the `wanted` < count smallest routes to the front (Wirth's variant of quickselect). */
-static void router_select(shx_route *routes, uint64_t count, uint64_t wanted) {
-    int64_t low = 0, high = (int64_t)count - 1, place = (int64_t)wanted;
-    while (low < high) {
-        shx_route pivot = routes[place];
-        int64_t i = low, j = high;
-        while (i <= j) {
-            while (router_before(&routes[i], &pivot)) i++;
-            while (router_before(&pivot, &routes[j])) j--;
-            if (i > j) break;
-            shx_route swap = routes[i];
-            routes[i++] = routes[j];
-            routes[j--] = swap;
-        }
-        if (j < place) low = i;
-        if (place < i) high = j;
-    }
+static void router_push(shx_router *router, uint64_t key) {
+    uint64_t *heap = router->heap, i = router->heap_count++;
+    for (; i > 0 && heap[(i - 1) / 2] > key; i = (i - 1) / 2) heap[i] = heap[(i - 1) / 2];
+    heap[i] = key;
 }
 
-/* Measures the next batch exactly and sorts it into what is waiting. Afterwards the limit is the bound of the nearest shard
-** that is not measured: what lies within it can be handed out. */
-static void router_refill(shx_router *router) {
-    uint64_t left = router->count - router->sorted;
-    uint64_t batch = router->batch < left ? router->batch : left;
-    shx_route *routes = router->routes + router->sorted;
-    uint32_t code_dim = router->shards->code_dim;
-    if (batch < left) router_select(routes, left, batch);
-    for (uint64_t i = 0; i < batch; i++) {
-        const float *centroid = router->shards->centroids + (uint64_t)routes[i].shard * code_dim;
-        routes[i].distance2 = router->kernels->code_l2_squared(router->query->point, centroid, code_dim);
+static uint64_t router_pop(shx_router *router) {
+    uint64_t *heap = router->heap, top = heap[0], key = heap[--router->heap_count], i = 0;
+    for (uint64_t child = 1; child < router->heap_count; child = 2 * i + 1) {
+        if (child + 1 < router->heap_count && heap[child + 1] < heap[child]) child++;
+        if (heap[child] >= key) break;
+        heap[i] = heap[child];
+        i = child;
     }
-    router->sorted += batch;
-    qsort(router->routes + router->next, router->sorted - router->next, sizeof *routes, router_compare);
-    router->limit = batch < left ? router->routes[router->sorted].distance2 : INFINITY;
-    if (router->sorted >= 2 * router->batch) router->batch *= 2;
+    heap[i] = key;
+    return top;
+}
+
+static float router_distance_of(uint64_t key) {
+    uint32_t bits = (uint32_t)(key >> 32);
+    float distance2;
+    memcpy(&distance2, &bits, sizeof distance2);
+    return distance2;
+}
+
+/* ---- cuts ---- */
+
+/* A bound that about `wanted` of the shards that are left are within, from a sample of them. */
+static float router_choose_cut(const shx_router *router) {
+    float sample[ROUTER_SAMPLE];
+    uint64_t count = router->shards->count, taken = 0;
+    if (router->left <= 2 * router->wanted) return INFINITY;
+    for (uint64_t s = 0; s < ROUTER_SAMPLE; s++) {
+        float bound = router->bounds[s * count / ROUTER_SAMPLE];
+        if (!(bound > router->cut)) continue;
+        uint64_t i = taken++;
+        for (; i > 0 && sample[i - 1] > bound; i--) sample[i] = sample[i - 1];
+        sample[i] = bound;
+    }
+    uint64_t rank = router->wanted * taken / router->left;
+    return rank + 1 < taken ? sample[rank] : INFINITY;
+}
+
+/* Raises the cut and measures what it lets in. */
+static void router_raise_cut(shx_router *router) {
+    const shx_shards *shards = router->shards;
+    float low = router->cut, high = router_choose_cut(router);
+    for (uint64_t i = 0; i < shards->count; i++) {
+        bool within = router->bounds[i] > low && router->bounds[i] <= high;
+        if (!within) continue;
+        const float *centroid = shards->centroids + i * shards->code_dim;
+        float distance2 = router->kernels->code_l2_squared(router->query->point, centroid, shards->code_dim);
+        router_push(router, router_key(distance2, (uint32_t)i));
+        router->left--;
+    }
+    router->cut = high;
+    router->wanted *= 2;
 }
 
 bool shx_router_next(shx_router *router, shx_route *ret_route) {
-    if (router->next == router->count) return false;
-    while (router->next == router->sorted || router->routes[router->next].distance2 > router->limit) {
-        if (router->sorted == router->count) break;
-        router_refill(router);
+    while (router->heap_count == 0 || router_distance_of(router->heap[0]) > router->cut) {
+        if (router->cut == INFINITY) break;
+        router_raise_cut(router);
     }
-    *ret_route = router->routes[router->next++];
+    if (router->heap_count == 0) return false;
+    uint64_t key = router_pop(router);
+    *ret_route = (shx_route){router_distance_of(key), (uint32_t)key};
     return true;
 }

@@ -1,8 +1,9 @@
 /* The router: the shards of a base in the order of their centroids' distance to a query, as far as somebody asks.
 **
-** A flat scan of the centroids' scan codes gives an estimate for each shard; the nearest ones by estimate are then
-** measured
-** exactly, in batches that double, and handed out sorted within their batch.
+** A flat scan of the centroids' scan codes gives a lower bound for each shard (one standard deviation below its estimate).
+** Shards whose bound is within a cut are measured exactly and go into a heap; the nearest one is handed out while it is within
+** the cut, since what is not measured is expected to be farther. Then the cut is raised. A query that asks for a small part of
+** the shards costs one pass over the bounds, and exact distances and heap work for little more than that part.
 */
 #ifndef SHX_ROUTER_H
 #define SHX_ROUTER_H
@@ -21,9 +22,12 @@ typedef struct shx_router {
     const shx_shards *shards;
     const shx_query *query;
     const shx_kernels *kernels;
-    shx_route *routes; /* [0, next) handed out, [next, sorted) measured and sorted, [sorted, count) lower bounds */
-    uint64_t capacity, count, sorted, next, batch;
-    float limit; /* no shard that is not measured is expected nearer than this */
+    float *bounds;  /* per shard; infinity: left out */
+    uint64_t *heap; /* measured shards: the distance's bits above the position, nearest on top */
+    uint64_t capacity, heap_capacity, heap_count;
+    uint64_t left;   /* shards that are not measured */
+    uint64_t wanted; /* how many the next cut aims at */
+    float cut;       /* everything with a bound up to here is measured */
 } shx_router;
 
 void shx_router_free(shx_router *router);

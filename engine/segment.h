@@ -62,9 +62,6 @@ typedef enum shx_segment_section {
 #define SHX_SEGMENT_INFO_BYTES 64
 #define SHX_SEGMENT_FACTOR_BYTES 12
 
-/* How many blocks hold `rows` rows. */
-static inline uint32_t shx_blocks_of(uint64_t rows) { return (uint32_t)((rows + SHX_BLOCK_ROWS - 1) / SHX_BLOCK_ROWS); }
-
 /* One run, as it stands in the file. */
 typedef struct shx_run {
     uint64_t shard;

@@ -12,8 +12,6 @@ enum shards_section { SHARDS_INFO = 1, SHARDS_IDS, SHARDS_OPEN, SHARDS_CENTROIDS
 
 #define SHARDS_INFO_BYTES 64
 
-static uint64_t shards_blocks_of(uint64_t count) { return (count + SHX_BLOCK_ROWS - 1) / SHX_BLOCK_ROWS; }
-
 static shx_shards *shards_alloc(uint64_t file, uint32_t code_dim) {
     shx_shards *shards = shx_alloc_zero(1, sizeof *shards);
     if (!shards) return NULL;
@@ -52,7 +50,7 @@ static shx_status shards_encode(shx_shards *shards, uint8_t *blocks) {
 shx_status shx_shards_create(uint32_t code_dim, uint64_t count, const uint64_t *ids, const uint8_t *open,
                              const float *centroids, shx_shards **ret_shards) {
     SHX_CHECK(count < UINT32_MAX, SHX_FULL);
-    uint64_t block_bytes = shards_blocks_of(count) * shx_block_bytes(code_dim);
+    uint64_t block_bytes = (uint64_t)shx_blocks_of(count) * shx_block_bytes(code_dim);
     uint64_t centroid_bytes = shx_align(count * code_dim * sizeof(float), 64), id_bytes = count * sizeof *ids;
     shx_shards *shards = shards_alloc(0, code_dim);
     uint8_t *memory = shx_alloc_aligned(1, block_bytes + centroid_bytes + id_bytes + count);
@@ -78,7 +76,7 @@ shx_status shx_shards_create(uint32_t code_dim, uint64_t count, const uint64_t *
 
 shx_status shx_shards_write(shx_store *store, const shx_id *uuid, uint64_t file, const shx_shards *shards) {
     uint64_t centroid_bytes = shards->count * shards->code_dim * sizeof(float);
-    uint64_t block_bytes = shards_blocks_of(shards->count) * shx_block_bytes(shards->code_dim);
+    uint64_t block_bytes = (uint64_t)shx_blocks_of(shards->count) * shx_block_bytes(shards->code_dim);
     const shx_section sections[] = {
         {.id = SHARDS_INFO, .checked = true, .size = SHARDS_INFO_BYTES},
         {.id = SHARDS_IDS, .checked = true, .size = shards->count * sizeof *shards->ids},
@@ -115,8 +113,8 @@ static shx_status shards_read(shx_shards *shards, uint32_t code_dim) {
     SHX_TRY(shx_container_section(container, SHARDS_IDS, shards->count, sizeof(uint64_t), &ids));
     SHX_TRY(shx_container_section(container, SHARDS_OPEN, shards->count, 1, &open));
     SHX_TRY(shx_container_section(container, SHARDS_CENTROIDS, shards->count, code_dim * sizeof(float), &centroids));
-    SHX_TRY(shx_container_section(container, SHARDS_BLOCKS, shards_blocks_of(shards->count), shx_block_bytes(code_dim),
-                                  &blocks));
+    SHX_TRY(shx_container_section(container, SHARDS_BLOCKS, (uint64_t)shx_blocks_of(shards->count),
+                                  shx_block_bytes(code_dim), &blocks));
     shards->ids = ids;
     shards->open = open;
     shards->centroids = centroids;

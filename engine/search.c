@@ -37,12 +37,15 @@ typedef struct search_run {
     const shx_kernels *kernels;
     shx_topk *hits;
     shx_stop_plan plan;
-    float sigmas;    /* of the refined bounds */
+    bool exact;      /* bounds are certain ones, and everything is refined */
+    float sigmas;    /* of the refined bounds, unless exact */
+    float norm;      /* |query| in code space */
     float threshold; /* squared distance in code space that is surely enough for the k nearest */
     uint64_t asked, accepted, since_poll;
 } search_run;
 
 #define SEARCH_POLL_ROWS 4096
+#define SEARCH_FLOAT_ERROR 1e-5f
 #define SEARCH_FILTER_GAMMA 0.2 /* design 10: how the rank counts under a filter of a selectivity */
 
 shx_status shx_search_scratch_create(shx_search_scratch **ret_scratch) {
@@ -193,13 +196,27 @@ static shx_status search_seed_uppers(search_run *run) {
     return SHX_OK;
 }
 
+/* What float arithmetic may add to the error of a squared distance d²: points are rotated with a relative error far below
+** SEARCH_FLOAT_ERROR, and no longer than |query| + d. */
+static float search_slack(const search_run *run, float distance2) {
+    float distance = sqrtf(distance2 > 0 ? distance2 : 0);
+    return SEARCH_FLOAT_ERROR * distance * (2 * run->norm + distance) + SEARCH_FLOAT_ERROR * SEARCH_FLOAT_ERROR;
+}
+
+/* How far the true squared distance may be from an estimate: certainly, or as many standard deviations as were asked for. */
+static float search_margin(const search_run *run, const shx_estimate *estimate, float distance2) {
+    if (!run->exact) return run->sigmas * estimate->deviation;
+    return estimate->limit + search_slack(run, distance2) + search_slack(run, estimate->distance2 + estimate->limit);
+}
+
 /* A posting whose refine code says that it may be one of the k nearest. `refine` and `factors` are its codes. */
 static shx_status search_refine(search_run *run, search_candidate candidate, int64_t rowid, const uint8_t *refine,
                                 const float factors[3], float distance2, float ip) {
     shx_search_scratch *scratch = run->scratch;
     shx_estimate estimate = shx_query_refine(scratch->query, run->kernels, refine, factors, distance2, ip);
+    float margin = search_margin(run, &estimate, distance2);
     bool accepted = false;
-    candidate.lower = estimate.distance2 - run->sigmas * estimate.deviation;
+    candidate.lower = estimate.distance2 - margin;
     scratch->work.refined++;
     if (candidate.lower > run->threshold) return SHX_OK;
     SHX_TRY(search_accept(run, rowid, true, &accepted));
@@ -207,7 +224,7 @@ static shx_status search_refine(search_run *run, search_candidate candidate, int
     SHX_TRY(shx_grow((void **)&scratch->candidates, &scratch->candidate_capacity, scratch->candidate_count + 1,
                      sizeof *scratch->candidates));
     scratch->candidates[scratch->candidate_count++] = candidate;
-    return search_add_upper(run, estimate.distance2 + run->sigmas * estimate.deviation);
+    return search_add_upper(run, estimate.distance2 + margin);
 }
 
 /* The lanes of block `i` of a run that hold rows. */
@@ -226,7 +243,7 @@ static shx_status search_scan_codes(search_run *run, shx_place place, float dist
     shx_query_bound(query, &rows->scale, distance2, run->plan.epsilon, run->threshold, &bound);
     for (uint32_t i = 0; i < shx_blocks_of(rows->rows); i++) {
         uint64_t block = rows->first_block + i, first = rows->first_row + (uint64_t)i * SHX_BLOCK_ROWS;
-        bound.threshold = run->threshold;
+        bound.threshold = run->exact ? INFINITY : run->threshold;
         uint32_t mask = run->kernels->scan_block(segment->blocks + block * segment->block_bytes, query->lut,
                                                  segment->code_dim, &rows->scale, &bound, ip);
         mask &= search_lanes(rows, i);
@@ -255,7 +272,7 @@ static shx_status search_scan_delta_block(search_run *run, uint32_t first, float
     uint32_t lanes = left >= SHX_BLOCK_ROWS ? UINT32_MAX : (UINT32_C(1) << left) - 1;
     shx_bound bound;
     float ip[SHX_BLOCK_ROWS];
-    shx_query_bound(query, &block->scale, origin2, run->plan.epsilon, run->threshold, &bound);
+    shx_query_bound(query, &block->scale, origin2, run->plan.epsilon, run->exact ? INFINITY : run->threshold, &bound);
     uint32_t mask =
         run->kernels->scan_block(block->codes, query->lut, query->code_dim, &block->scale, &bound, ip) & lanes;
     for (uint32_t rest = mask & ~block->pointless; rest; rest &= rest - 1) {
@@ -272,15 +289,20 @@ static shx_status search_scan_delta_block(search_run *run, uint32_t first, float
     return search_poll(run, SHX_BLOCK_ROWS);
 }
 
+static float search_origin2(const search_run *run) {
+    const shx_query *query = run->scratch->query;
+    float origin2 = 0;
+    for (uint32_t i = 0; i < query->code_dim; i++) origin2 += query->point[i] * query->point[i];
+    return origin2;
+}
+
 /* The rows of the delta that are coded, as of this search. */
 static uint32_t search_coded_rows(const search_run *run) {
     return atomic_load_explicit(&run->delta->codes.coded_rows, memory_order_acquire);
 }
 
 static shx_status search_scan_delta_codes(search_run *run, uint32_t coded) {
-    const shx_query *query = run->scratch->query;
-    float origin2 = 0;
-    for (uint32_t i = 0; i < query->code_dim; i++) origin2 += query->point[i] * query->point[i];
+    float origin2 = search_origin2(run);
     for (uint32_t first = 0; first < coded && first < run->view->mark.rows; first += SHX_BLOCK_ROWS) {
         SHX_TRY(search_scan_delta_block(run, first, origin2));
     }
@@ -376,7 +398,7 @@ static shx_status search_verify(search_run *run) {
     for (uint64_t i = 0; i < scratch->candidate_count; i++) {
         double worst = shx_topk_worst(run->hits);
         double worst2 = shx_distance_to_code(&run->base->encoding, scratch->query->norm, worst);
-        if (scratch->candidates[i].lower > worst2 * (1 + 1e-5)) break;
+        if (scratch->candidates[i].lower > worst2 + (double)search_slack(run, (float)worst2)) break;
         SHX_TRY(search_verify_one(run, &scratch->candidates[i]));
     }
     return SHX_OK;
@@ -387,7 +409,9 @@ static shx_status search_verify(search_run *run) {
 static shx_status search_by_codes(search_run *run) {
     uint32_t coded = search_coded_rows(run);
     shx_stop_plan_make(&run->base->calibration, run->params->k, run->params->recall, &run->plan);
-    if (run->view->mark.live_rows < SHX_ROUTED_ROWS) run->plan.exhaustive = true;
+    run->exact = run->params->exact;
+    if (run->exact || run->view->mark.live_rows < SHX_ROUTED_ROWS) run->plan.exhaustive = true;
+    run->norm = sqrtf(search_origin2(run));
     run->sigmas = run->plan.epsilon >= 3 ? 4 : 3;
     SHX_TRY(search_scan_delta(run, coded));
     SHX_TRY(search_scan_overflow(run));
@@ -407,8 +431,7 @@ static shx_status search_prepare_query(search_run *run, bool *ret_usable) {
     shx_search_scratch *scratch = run->scratch;
     const shx_encoding *encoding = &run->base->encoding;
     *ret_usable = false;
-    bool exact = run->params->exact || !run->base->shards || run->view->mark.live_rows < SHX_EXACT_ROWS;
-    if (exact) return SHX_OK;
+    if (!run->base->shards || run->view->mark.live_rows < SHX_EXACT_ROWS) return SHX_OK;
     if (scratch->query && scratch->query->code_dim != encoding->code_dim) {
         shx_query_destroy(scratch->query);
         scratch->query = NULL;

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define CATALOG_ID_MAX INT64_MAX /* a file with a higher id is not ours: new ids count on from the highest one */
+
 void shx_catalog_free(shx_catalog *catalog) {
     shx_free(catalog->entries);
     shx_rowmap_free(&catalog->by_commit);
@@ -16,15 +18,35 @@ void shx_catalog_free(shx_catalog *catalog) {
 
 static int64_t catalog_key(const shx_id *commit) { return (int64_t)shx_get64(commit->bytes); }
 
-static shx_status catalog_put_entry(shx_catalog *catalog, const shx_wal_entry *entry) {
-    SHX_TRY(shx_grow((void **)&catalog->entries, &catalog->entry_capacity, catalog->entry_count + 1, sizeof *entry));
-    SHX_TRY(shx_rowmap_put(&catalog->by_commit, catalog_key(&entry->commit), (uint32_t)catalog->entry_count));
-    catalog->entries[catalog->entry_count++] = *entry;
+/* Files are listed in no order: what is newer shows in the ids that files got. */
+static bool catalog_is_newer(const shx_wal_entry *a, const shx_wal_entry *b) {
+    return a->file > b->file || (a->file == b->file && a->offset > b->offset);
+}
+
+/* Makes the map name an entry unless it names a newer one of the same commit. */
+static shx_status catalog_map_entry(shx_catalog *catalog, uint64_t position) {
+    const shx_wal_entry *entry = &catalog->entries[position], *known = shx_catalog_find(catalog, &entry->commit);
+    if (known && catalog_is_newer(known, entry)) return SHX_OK;
+    return shx_rowmap_put(&catalog->by_commit, catalog_key(&entry->commit), (uint32_t)position);
+}
+
+static shx_status catalog_map_all(shx_catalog *catalog) {
+    shx_rowmap_clear(&catalog->by_commit);
+    for (uint64_t i = 0; i < catalog->entry_count; i++) SHX_TRY(catalog_map_entry(catalog, i));
     return SHX_OK;
 }
 
+static shx_status catalog_put_entry(shx_catalog *catalog, const shx_wal_entry *entry) {
+    SHX_TRY(shx_grow((void **)&catalog->entries, &catalog->entry_capacity, catalog->entry_count + 1, sizeof *entry));
+    catalog->entries[catalog->entry_count] = *entry;
+    SHX_TRY(catalog_map_entry(catalog, catalog->entry_count));
+    catalog->entry_count++;
+    return SHX_OK;
+}
+
+/* A record from a commit to itself says nothing, and would hide how that commit came to be. */
 static shx_status catalog_visit_record(void *context, const shx_wal_entry *entry) {
-    return catalog_put_entry(context, entry);
+    return shx_id_equal(&entry->commit, &entry->parent) ? SHX_OK : catalog_put_entry(context, entry);
 }
 
 static shx_catalog_file *catalog_file(shx_catalog *catalog, uint64_t id) {
@@ -67,7 +89,8 @@ static shx_status catalog_visit_name(void *context, const char *name) {
     shx_catalog *catalog = context;
     shx_file_kind kind;
     uint64_t id;
-    if (!shx_file_name_parse(name, &kind, &id)) return SHX_OK;
+    bool ours = shx_file_name_parse(name, &kind, &id) && id > 0 && id <= CATALOG_ID_MAX;
+    if (!ours) return SHX_OK;
     if (id > catalog->last_id) catalog->last_id = id;
     switch (kind) {
     case SHX_FILE_WAL: return catalog_note_wal(catalog, id);
@@ -89,12 +112,10 @@ static shx_status catalog_forget_gone(shx_catalog *catalog) {
     catalog->base_count = bases;
     for (uint64_t i = 0; i < catalog->file_count; i++) files += catalog->files[i].present;
     if (files == catalog->file_count) return SHX_OK;
-    shx_rowmap_clear(&catalog->by_commit);
     for (uint64_t i = 0; i < catalog->entry_count; i++) {
-        const shx_wal_entry *entry = &catalog->entries[i];
-        if (!catalog_file(catalog, entry->file)->present) continue;
-        catalog->entries[entries] = *entry;
-        SHX_TRY(shx_rowmap_put(&catalog->by_commit, catalog_key(&entry->commit), (uint32_t)entries++));
+        if (catalog_file(catalog, catalog->entries[i].file)->present) {
+            catalog->entries[entries++] = catalog->entries[i];
+        }
     }
     catalog->entry_count = entries;
     files = 0;
@@ -102,7 +123,7 @@ static shx_status catalog_forget_gone(shx_catalog *catalog) {
         if (catalog->files[i].present) catalog->files[files++] = catalog->files[i];
     }
     catalog->file_count = files;
-    return SHX_OK;
+    return catalog_map_all(catalog);
 }
 
 static shx_status catalog_list(shx_catalog *catalog, shx_store *store) {
@@ -145,6 +166,17 @@ const shx_wal_entry *shx_catalog_find(const shx_catalog *catalog, const shx_id *
     if (!shx_rowmap_get(&catalog->by_commit, catalog_key(commit), &position)) return NULL;
     const shx_wal_entry *entry = &catalog->entries[position];
     return shx_id_equal(&entry->commit, commit) ? entry : NULL;
+}
+
+shx_status shx_catalog_forget(shx_catalog *catalog, const shx_wal_entry *entry) {
+    uint64_t kept = 0;
+    for (uint64_t i = 0; i < catalog->entry_count; i++) {
+        const shx_wal_entry *known = &catalog->entries[i];
+        if (known->file == entry->file && known->offset == entry->offset) continue;
+        catalog->entries[kept++] = *known;
+    }
+    catalog->entry_count = kept;
+    return catalog_map_all(catalog);
 }
 
 shx_catalog_base *shx_catalog_best_base(shx_catalog *catalog, const shx_id *commit, uint64_t floor) {

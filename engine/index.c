@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define INDEX_NAME_TRIES 100 /* other processes may take a few ids between a look at the directory and a new file */
+
 /* ---- life ---- */
 
 static void index_drop_deltas(shx_index *index) {
@@ -163,7 +165,7 @@ static shx_status index_walk(shx_index *index, const shx_id *commit, index_path 
         shx_catalog_base *base = shx_catalog_best_base(&index->catalog, &id, index->floor);
         if (base && (!at_tip || base->names.generation > index->deltas[0]->base->info.generation)) {
             shx_status status = index_start_from(index, base);
-            if (status == SHX_OK || status == SHX_NOMEM) return status;
+            if (!base->damaged) return status;
             continue;
         }
         if (at_tip) return SHX_OK;
@@ -176,11 +178,15 @@ static shx_status index_walk(shx_index *index, const shx_id *commit, index_path 
     }
 }
 
-static shx_status index_apply(shx_index *index, const index_path *path) {
+/* Applies a path to the delta in front. A record that proves damaged is forgotten, which *ret_again says: another one of its
+** commit may do. */
+static shx_status index_apply(shx_index *index, const index_path *path, bool *ret_again) {
     for (uint64_t i = path->count; i-- > 0;) {
         shx_wal_record record;
-        shx_status status = shx_wal_load(index->store, &path->entries[i], index->config.dim, &record);
-        if (status == SHX_OK) status = shx_delta_apply(index->deltas[0], &record, &path->entries[i].commit);
+        const shx_wal_entry *entry = &path->entries[i];
+        shx_status status = shx_wal_load(index->store, entry, index->config.dim, &record);
+        *ret_again = status == SHX_CORRUPT && shx_catalog_forget(&index->catalog, entry) == SHX_OK;
+        if (status == SHX_OK) status = shx_delta_apply(index->deltas[0], &record, &entry->commit);
         if (status != SHX_OK) {
             index_drop_deltas(index);
             return status;
@@ -191,8 +197,13 @@ static shx_status index_apply(shx_index *index, const index_path *path) {
 
 static shx_status index_try_resolve(shx_index *index, const shx_id *commit) {
     index_path path = {0};
-    shx_status status = index_walk(index, commit, &path);
-    if (status == SHX_OK) status = index_apply(index, &path);
+    shx_status status;
+    bool again;
+    do {
+        again = false;
+        status = index_walk(index, commit, &path);
+        if (status == SHX_OK) status = index_apply(index, &path, &again);
+    } while (again);
     shx_free(path.entries);
     return status;
 }
@@ -242,6 +253,15 @@ void shx_index_distrust(shx_index *index) {
 
 /* ---- appending ---- */
 
+shx_status shx_index_new_wal(shx_index *index, shx_wal_writer **ret_writer) {
+    shx_status status = SHX_BUSY;
+    for (int tries = 0; status == SHX_BUSY && tries < INDEX_NAME_TRIES; tries++) {
+        status = shx_wal_create(index->store, &index->config.uuid, shx_index_new_id(index), index->config.dim,
+                                ret_writer);
+    }
+    return status;
+}
+
 shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer) {
     if (index->writer && index->rotate) {
         shx_wal_writer_close(index->writer);
@@ -255,10 +275,7 @@ shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer) {
         if (newest && !index->rotate && newest->end >= SHX_HEADER_BYTES) {
             status = shx_wal_continue(index->store, newest->id, newest->end, index->config.dim, &index->writer);
         }
-        while (status == SHX_BUSY || status == SHX_NOTFOUND) {
-            status = shx_wal_create(index->store, &index->config.uuid, shx_index_new_id(index), index->config.dim,
-                                    &index->writer);
-        }
+        if (status == SHX_BUSY || status == SHX_NOTFOUND) status = shx_index_new_wal(index, &index->writer);
         SHX_TRY(status);
     }
     index->rotate = false;
@@ -270,6 +287,7 @@ static shx_status index_append(shx_index *index, const shx_id *parent, const shx
                                const shx_pending *pending) {
     shx_wal_writer *writer;
     shx_wal_entry entry;
+    if (shx_id_equal(commit, parent)) return SHX_OK;
     const shx_wal_entry *known = shx_catalog_find(&index->catalog, commit);
     if (known && shx_id_equal(&known->parent, parent)) return SHX_OK;
     SHX_TRY(shx_index_writer(index, &writer));

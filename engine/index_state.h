@@ -55,6 +55,9 @@ void shx_index_adopt(shx_index *index);
 /* Opens (or continues) the WAL file to append to. Call with the mutex held. */
 shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer);
 
+/* Starts a WAL file of a new id. Call with the mutex held. */
+shx_status shx_index_new_wal(shx_index *index, shx_wal_writer **ret_writer);
+
 /* Frees everything. The thread has ended and nobody uses the index. */
 void shx_index_destroy(shx_index *index);
 

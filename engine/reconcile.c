@@ -85,11 +85,7 @@ static shx_status reconcile_start_writer(shx_reconcile *reconcile) {
     pthread_mutex_lock(&index->mutex);
     shx_status status = shx_store_prepare(index->store);
     if (status == SHX_OK) status = shx_index_refresh(index);
-    if (status == SHX_OK) status = SHX_BUSY;
-    while (status == SHX_BUSY) {
-        status = shx_wal_create(index->store, &index->config.uuid, shx_index_new_id(index), index->config.dim,
-                                &reconcile->writer);
-    }
+    if (status == SHX_OK) status = shx_index_new_wal(index, &reconcile->writer);
     pthread_mutex_unlock(&index->mutex);
     return status == SHX_OK ? shx_wal_begin(reconcile->writer) : status;
 }

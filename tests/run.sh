@@ -2,7 +2,7 @@
 # Builds everything and runs every test; the last line counts them. Works from any folder.
 #
 #   build/       optimised, assertions off: unit tests, SQL scripts, style, amalgamation
-#   build-asan/  assertions on, address and undefined-behaviour sanitizers: the unit tests again
+#   build-asan/  assertions on, address and undefined-behaviour sanitizers: unit tests and SQL scripts again
 set -eu
 cd "$(dirname "$0")/.."
 . sql/build.sh
@@ -25,7 +25,7 @@ count build
 
 echo "Building with the sanitizers …"
 build build-asan -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
-meson test -C build-asan --no-rebuild --print-errorlogs --suite unit || true
+meson test -C build-asan --no-rebuild --print-errorlogs --suite unit --suite sql || true
 count build-asan
 
 echo "$passed passed, $failed failed"

@@ -6,10 +6,12 @@ usage: run_sql.py [--update] EXTENSION SCRIPT.sql     compares with SCRIPT.out
 
 A transcript holds each statement as it was typed (.echo), what it printed, and its error message. Each run starts in an
 empty folder of its own with the database `test.db`; the blocks of a README share one, in order. In a script EXTENSION
-stands for the extension's path and SECOND_PROCESS for a sqlite3 shell that has loaded it. With --update the expected
+stands for the extension's path and SECOND_PROCESS for a sqlite3 shell that has loaded it. What the environment variable
+SHELL_PRELOAD names (the sanitizers' libraries) is loaded into the shell first. With --update the expected
 text is replaced by what was seen: read the difference before you believe it.
 """
 import difflib
+import os
 import pathlib
 import re
 import subprocess
@@ -29,7 +31,9 @@ def shell(extension, script):
         process = f"sqlite3 -batch -init /dev/null -cmd '.load {path}'"
         command = ["stdbuf", "-o0", "sqlite3", "-batch", "-init", "/dev/null", "test.db"]
         script = script.replace("SECOND_PROCESS", process).replace("EXTENSION", path)
-        run = subprocess.run(command, cwd=folder, text=True, timeout=300, check=False, input=f".load {path}\n{script}",
+        environment = {**os.environ, "LD_PRELOAD": os.environ.get("SHELL_PRELOAD", "")}
+        run = subprocess.run(command, cwd=folder, env=environment, text=True, timeout=300, check=False,
+                             input=f".load {path}\n{script}",
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if run.returncode < 0:
         return run.stdout + f"(the shell was ended by signal {-run.returncode})\n"

@@ -36,7 +36,9 @@ static shx_status catalog_map_all(shx_catalog *catalog) {
     return SHX_OK;
 }
 
+/* A record from a commit to itself says nothing, and would hide how that commit came to be. */
 static shx_status catalog_put_entry(shx_catalog *catalog, const shx_wal_entry *entry) {
+    if (shx_id_equal(&entry->commit, &entry->parent)) return SHX_OK;
     SHX_TRY(shx_grow((void **)&catalog->entries, &catalog->entry_capacity, catalog->entry_count + 1, sizeof *entry));
     catalog->entries[catalog->entry_count] = *entry;
     SHX_TRY(catalog_map_entry(catalog, catalog->entry_count));
@@ -44,9 +46,8 @@ static shx_status catalog_put_entry(shx_catalog *catalog, const shx_wal_entry *e
     return SHX_OK;
 }
 
-/* A record from a commit to itself says nothing, and would hide how that commit came to be. */
 static shx_status catalog_visit_record(void *context, const shx_wal_entry *entry) {
-    return shx_id_equal(&entry->commit, &entry->parent) ? SHX_OK : catalog_put_entry(context, entry);
+    return catalog_put_entry(context, entry);
 }
 
 static shx_catalog_file *catalog_file(shx_catalog *catalog, uint64_t id) {

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define RECONCILE_BASE_TRIES 10
+
 /* What the index has: a posting's rowid and fingerprint, in the order of rowids. */
 typedef struct reconcile_known {
     int64_t rowid;
@@ -47,22 +49,36 @@ static shx_status reconcile_empty_view(shx_index *index, shx_view **ret_view) {
     return status;
 }
 
-/* The newest base, without what the WAL may know beyond it: the record that is to be made must have a parent that everybody can
-** resolve, and the fewer sources the better when something is wrong already. */
-static shx_status reconcile_newest_view(shx_index *index, shx_view **ret_view) {
-    shx_id commit = index->config.genesis;
+static void reconcile_newest_base(const shx_index *index, shx_id *ret_commit) {
     uint64_t generation = 0;
-    pthread_mutex_lock(&index->mutex);
-    shx_status status = shx_index_refresh(index);
     for (uint64_t i = 0; i < index->catalog.base_count; i++) {
         const shx_catalog_base *base = &index->catalog.bases[i];
         if (base->damaged || base->names.generation < index->floor || base->names.generation <= generation) continue;
         generation = base->names.generation;
-        commit = base->names.commit;
+        *ret_commit = base->names.commit;
     }
-    pthread_mutex_unlock(&index->mutex);
-    if (status == SHX_OK) status = shx_index_view(index, &commit, ret_view);
-    return status;
+}
+
+/* The newest base, without what the WAL may know beyond it: the record that is to be made must have a parent that everybody can
+** resolve, and the fewer sources the better when something is wrong already. A base that proves damaged on the way leaves its
+** commit to an older one and the WAL; then the next one is tried. */
+static shx_status reconcile_newest_view(shx_index *index, shx_view **ret_view) {
+    for (int tries = 0; tries < RECONCILE_BASE_TRIES; tries++) {
+        shx_id commit = index->config.genesis;
+        shx_view *view;
+        pthread_mutex_lock(&index->mutex);
+        shx_status status = shx_index_refresh(index);
+        reconcile_newest_base(index, &commit);
+        pthread_mutex_unlock(&index->mutex);
+        SHX_TRY(status);
+        SHX_TRY(shx_index_view(index, &commit, &view));
+        if (view->mark.operations == 0) {
+            *ret_view = view;
+            return SHX_OK;
+        }
+        shx_view_release(view);
+    }
+    return SHX_NOTFOUND;
 }
 
 static shx_status reconcile_start(shx_reconcile *reconcile) {

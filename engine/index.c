@@ -209,7 +209,7 @@ static shx_status index_try_resolve(shx_index *index, const shx_id *commit) {
 }
 
 /* What is in memory first; then what is known of the directory; then another look at the directory. */
-static shx_status index_resolve(shx_index *index, const shx_id *commit, shx_view **ret_view) {
+shx_status shx_index_resolve(shx_index *index, const shx_id *commit, shx_view **ret_view) {
     shx_delta *delta = NULL;
     const shx_delta_mark *mark = index_find_mark(index, commit, &delta);
     if (!mark) {
@@ -227,7 +227,7 @@ static shx_status index_resolve(shx_index *index, const shx_id *commit, shx_view
 
 shx_status shx_index_view(shx_index *index, const shx_id *commit, shx_view **ret_view) {
     pthread_mutex_lock(&index->mutex);
-    shx_status status = index_resolve(index, commit, ret_view);
+    shx_status status = shx_index_resolve(index, commit, ret_view);
     pthread_mutex_unlock(&index->mutex);
     return status;
 }

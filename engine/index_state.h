@@ -46,6 +46,9 @@ shx_status shx_view_create(shx_delta *delta, const shx_delta_mark *mark, shx_vie
 /* Looks at the directory again. Call with the mutex held. */
 shx_status shx_index_refresh(shx_index *index);
 
+/* shx_index_view with the mutex held. */
+shx_status shx_index_resolve(shx_index *index, const shx_id *commit, shx_view **ret_view);
+
 /* A file id that no file has. Call with the mutex held. */
 uint64_t shx_index_new_id(shx_index *index);
 

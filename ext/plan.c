@@ -99,7 +99,7 @@ static bool plan_evaluable(const shx_constraint *constraint) {
     bool range = constraint->compare >= SHX_COMPARE_LT && constraint->compare <= SHX_COMPARE_GE;
     switch (constraint->subject) {
     case SHX_SUBJECT_DISTANCE: return range;
-    case SHX_SUBJECT_ROWID: return range || constraint->compare == SHX_COMPARE_EQ;
+    case SHX_SUBJECT_ROWID: return true;
     case SHX_SUBJECT_PLAIN:
     case SHX_SUBJECT_AUXILIARY: return constraint->binary;
     default: return false;
@@ -200,10 +200,11 @@ static void plan_rows(plan_draft *draft) {
     for (int i = 0; i < request->count && point < 0; i++) {
         const shx_constraint *constraint = &request->constraints[i];
         if (!plan_evaluable(constraint) || constraint->subject == SHX_SUBJECT_DISTANCE) continue;
-        if (constraint->subject != SHX_SUBJECT_ROWID) {
-            way = way == SHX_WAY_SCAN ? SHX_WAY_FILTER : way;
-        } else {
+        bool from_to = constraint->compare >= SHX_COMPARE_LT && constraint->compare <= SHX_COMPARE_GE;
+        if (constraint->subject == SHX_SUBJECT_ROWID && from_to) {
             way = SHX_WAY_RANGE;
+        } else if (way == SHX_WAY_SCAN) {
+            way = SHX_WAY_FILTER;
         }
     }
     plan_write(draft, PLAN_WAYS[way]);

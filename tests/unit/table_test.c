@@ -446,14 +446,14 @@ static void conditions_come_before_k(void **context) {
     };
     story *tale = *context;
     fill(tale->db, "t", 1, 90);
-    host_run(tale->db, "UPDATE t SET n = NULL WHERE rowid % 11 = 0; INSERT INTO t(t) VALUES('flush')");
+    host_run(tale->db, "UPDATE t SET n = NULL WHERE rowid %% 11 = 0; INSERT INTO t(t) VALUES('flush')");
     for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
         for (int limit = 0; limit <= 100; limit += 20) {
             char *truth = sqlite3_mprintf("SELECT rowid FROM (SELECT rowid, n, s, x, vec_distance_l2(v, '[40.3,1]') AS "
                                           "distance FROM t) WHERE %s ORDER BY distance, rowid LIMIT %d OFFSET 2",
                                           conditions[i], limit);
             char *rows = host_rows(tale->db, truth);
-            char *query = sqlite3_mprintf("SELECT rowid FROM t WHERE v MATCH '[40.3,1]' AND %s ORDER BY distance LIMIT %d "
+            char *query = sqlite3_mprintf("SELECT rowid FROM t WHERE v MATCH '[40.3,1]' AND (%s) ORDER BY distance LIMIT %d "
                                           "OFFSET 2", conditions[i], limit);
             host_expect(tale->db, query, rows);
             sqlite3_free(truth);

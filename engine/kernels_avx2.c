@@ -298,6 +298,21 @@ static void avx2_dot_panel(const float *const *row, size_t rows, const float *pa
     }
 }
 
+static size_t avx2_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions) {
+    size_t found = 0, i = 0;
+    __m256 lows = _mm256_set1_ps(low), highs = _mm256_set1_ps(high);
+    for (; i + 8 <= count; i += 8) {
+        __m256 eight = _mm256_loadu_ps(values + i);
+        __m256 above = _mm256_cmp_ps(eight, lows, _CMP_GT_OQ), below = _mm256_cmp_ps(eight, highs, _CMP_LE_OQ);
+        uint32_t mask = (uint32_t)_mm256_movemask_ps(_mm256_and_ps(above, below));
+        for (; mask; mask &= mask - 1) ret_positions[found++] = (uint32_t)i + (uint32_t)__builtin_ctz(mask);
+    }
+    for (; i < count; i++) {
+        if (values[i] > low && values[i] <= high) ret_positions[found++] = (uint32_t)i;
+    }
+    return found;
+}
+
 SHX_TARGET_END
 
 const shx_kernels shx_kernels_avx2 = {
@@ -309,6 +324,7 @@ const shx_kernels shx_kernels_avx2 = {
     .code_l2_squared = avx2_code_l2_squared,
     .scan_block = avx2_scan_block,
     .bound_block = avx2_bound_block,
+    .within = avx2_within,
     .refine_dot = avx2_refine_dot,
     .dot_panel = avx2_dot_panel,
 };

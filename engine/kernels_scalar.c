@@ -127,6 +127,14 @@ static void scalar_dot_panel(const float *const *row, size_t rows, const float *
     }
 }
 
+static size_t scalar_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions) {
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (values[i] > low && values[i] <= high) ret_positions[found++] = (uint32_t)i;
+    }
+    return found;
+}
+
 const shx_kernels shx_kernels_scalar = {
     .level = SHX_SIMD_SCALAR,
     .name = "scalar",
@@ -136,6 +144,7 @@ const shx_kernels shx_kernels_scalar = {
     .code_l2_squared = scalar_code_l2_squared,
     .scan_block = scalar_scan_block,
     .bound_block = scalar_bound_block,
+    .within = scalar_within,
     .refine_dot = scalar_refine_dot,
     .dot_panel = scalar_dot_panel,
 };

@@ -7,11 +7,13 @@
 
 #define ROUTER_EPSILON 1.0f  /* standard deviations below its estimate at which a shard is expected */
 #define ROUTER_FIRST_CUT 192 /* shards that the first cut aims at; later ones aim at twice as many */
+#define ROUTER_AHEAD 3       /* centroids that are fetched before they are measured */
 #define ROUTER_SAMPLE 64     /* bounds that a cut is estimated from */
 
 void shx_router_free(shx_router *router) {
     shx_free(router->bounds);
     shx_free(router->heap);
+    shx_free(router->picked);
     memset(router, 0, sizeof *router);
 }
 
@@ -32,6 +34,7 @@ shx_status shx_router_start(shx_router *router, const shx_shards *shards, const 
     uint64_t room = shx_blocks_of(shards->count) * (uint64_t)SHX_BLOCK_ROWS;
     SHX_TRY(shx_grow((void **)&router->bounds, &router->capacity, room, sizeof *router->bounds));
     SHX_TRY(shx_grow((void **)&router->heap, &router->heap_capacity, shards->count, sizeof *router->heap));
+    SHX_TRY(shx_grow((void **)&router->picked, &router->picked_capacity, shards->count, sizeof *router->picked));
     router->shards = shards;
     router->query = query;
     router->kernels = shx_kernels_get();
@@ -100,18 +103,24 @@ static float router_choose_cut(const shx_router *router) {
     return rank + 1 < taken ? sample[rank] : INFINITY;
 }
 
-/* Raises the cut and measures what it lets in. */
+static const float *router_centroid(const shx_router *router, uint32_t shard) {
+    return router->shards->centroids + (uint64_t)shard * router->shards->code_dim;
+}
+
+/* Raises the cut and measures what it lets in, fetching a few centroids ahead. */
 static void router_raise_cut(shx_router *router) {
-    const shx_shards *shards = router->shards;
-    float low = router->cut, high = router_choose_cut(router);
-    for (uint64_t i = 0; i < shards->count; i++) {
-        bool within = router->bounds[i] > low && router->bounds[i] <= high;
-        if (!within) continue;
-        const float *centroid = shards->centroids + i * shards->code_dim;
-        float distance2 = router->kernels->code_l2_squared(router->query->point, centroid, shards->code_dim);
-        router_push(router, router_key(distance2, (uint32_t)i));
-        router->left--;
+    float high = router_choose_cut(router);
+    uint64_t count = router->kernels->within(router->bounds, router->shards->count, router->cut, high, router->picked);
+    for (uint64_t i = 0; i < count; i++) {
+        if (i + ROUTER_AHEAD < count) {
+            const char *ahead = (const char *)router_centroid(router, router->picked[i + ROUTER_AHEAD]);
+            for (int line = 0; line < 6; line++) __builtin_prefetch(ahead + 64 * line);
+        }
+        const float *centroid = router_centroid(router, router->picked[i]);
+        float distance2 = router->kernels->code_l2_squared(router->query->point, centroid, router->shards->code_dim);
+        router_push(router, router_key(distance2, router->picked[i]));
     }
+    router->left -= count;
     router->cut = high;
     router->wanted *= 2;
 }

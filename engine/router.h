@@ -22,9 +22,10 @@ typedef struct shx_router {
     const shx_shards *shards;
     const shx_query *query;
     const shx_kernels *kernels;
-    float *bounds;  /* per shard; infinity: left out */
-    uint64_t *heap; /* measured shards: the distance's bits above the position, nearest on top */
-    uint64_t capacity, heap_capacity, heap_count;
+    float *bounds;    /* per shard; infinity: left out */
+    uint64_t *heap;   /* measured shards: the distance's bits above the position, nearest on top */
+    uint32_t *picked; /* the shards that a cut lets in */
+    uint64_t capacity, heap_capacity, heap_count, picked_capacity;
     uint64_t left;   /* shards that are not measured */
     uint64_t wanted; /* how many the next cut aims at */
     float cut;       /* everything with a bound up to here is measured */

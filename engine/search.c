@@ -45,6 +45,7 @@ typedef struct search_run {
 } search_run;
 
 #define SEARCH_POLL_ROWS 4096
+#define SEARCH_PREFETCH_BYTES 4096
 #define SEARCH_FLOAT_ERROR 1e-5f
 #define SEARCH_FILTER_GAMMA 0.2 /* design 10: how the rank counts under a filter of a selectivity */
 
@@ -209,8 +210,13 @@ static float search_margin(const search_run *run, const shx_estimate *estimate, 
     return estimate->limit + search_slack(run, distance2) + search_slack(run, estimate->distance2 + estimate->limit);
 }
 
+static int64_t search_rowid_of(const search_run *run, const search_candidate *candidate) {
+    if (candidate->segment == SEARCH_DELTA) return shx_delta_row_at(run->delta, candidate->row)->rowid;
+    return run->base->segments[candidate->segment]->rowids[candidate->row];
+}
+
 /* A posting whose refine code says that it may be one of the k nearest. `refine` and `factors` are its codes. */
-static shx_status search_refine(search_run *run, search_candidate candidate, int64_t rowid, const uint8_t *refine,
+static shx_status search_refine(search_run *run, search_candidate candidate, const uint8_t *refine,
                                 const float factors[3], float distance2, float ip) {
     shx_search_scratch *scratch = run->scratch;
     shx_estimate estimate = shx_query_refine(scratch->query, run->kernels, refine, factors, distance2, ip);
@@ -219,7 +225,7 @@ static shx_status search_refine(search_run *run, search_candidate candidate, int
     candidate.lower = estimate.distance2 - margin;
     scratch->work.refined++;
     if (candidate.lower > run->threshold) return SHX_OK;
-    SHX_TRY(search_accept(run, rowid, true, &accepted));
+    SHX_TRY(search_accept(run, search_rowid_of(run, &candidate), true, &accepted));
     if (!accepted) return SHX_OK;
     SHX_TRY(shx_grow((void **)&scratch->candidates, &scratch->candidate_capacity, scratch->candidate_count + 1,
                      sizeof *scratch->candidates));
@@ -249,13 +255,15 @@ static shx_status search_scan_codes(search_run *run, shx_place place, float dist
         mask &= search_lanes(rows, i);
         if (mask) mask &= ~shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
         for (uint32_t rest = mask; rest; rest &= rest - 1) {
-            __builtin_prefetch(segment->refine + (first + (uint64_t)__builtin_ctz(rest)) * segment->refine_bytes);
+            uint64_t row = first + (uint64_t)__builtin_ctz(rest);
+            __builtin_prefetch(segment->refine + row * segment->refine_bytes);
+            __builtin_prefetch(segment->factors + row * 3);
         }
         for (uint32_t rest = mask; rest; rest &= rest - 1) {
             uint32_t lane = (uint32_t)__builtin_ctz(rest);
             uint64_t row = first + lane;
             search_candidate candidate = {.segment = place.segment, .row = (uint32_t)row};
-            SHX_TRY(search_refine(run, candidate, segment->rowids[row], segment->refine + row * segment->refine_bytes,
+            SHX_TRY(search_refine(run, candidate, segment->refine + row * segment->refine_bytes,
                                   segment->factors + row * 3, distance2, ip[lane]));
         }
     }
@@ -280,8 +288,8 @@ static shx_status search_scan_delta_block(search_run *run, uint32_t first, float
         const shx_delta_row *row = shx_delta_row_at(run->delta, first + lane);
         if (!shx_delta_row_alive(row, run->view->mark.operations)) continue;
         search_candidate candidate = {.segment = SEARCH_DELTA, .row = first + lane};
-        SHX_TRY(search_refine(run, candidate, row->rowid, block->refine + lane * refine_bytes, block->factors[lane],
-                              origin2, ip[lane]));
+        SHX_TRY(search_refine(run, candidate, block->refine + lane * refine_bytes, block->factors[lane], origin2,
+                              ip[lane]));
     }
     for (uint32_t rest = lanes & block->pointless; rest; rest &= rest - 1) {
         SHX_TRY(search_compare_delta_row(run, first + (uint32_t)__builtin_ctz(rest)));
@@ -321,21 +329,41 @@ static bool search_may_stop(const search_run *run, float distance2, float neares
     return shx_stop_rule_holds(&run->plan.kth, distance2, run->threshold, rank * pow(selectivity, SEARCH_FILTER_GAMMA));
 }
 
+/* Asks for the codes of a shard that will be scanned soon. */
+static void search_prefetch_shard(const search_run *run, uint32_t shard) {
+    const shx_base *base = run->base;
+    for (uint32_t p = base->first_place[shard]; p < base->first_place[shard + 1]; p++) {
+        const shx_segment *segment = base->segments[base->places[p].segment];
+        const shx_run *rows = &segment->runs[base->places[p].run];
+        const uint8_t *codes = segment->blocks + rows->first_block * segment->block_bytes;
+        size_t bytes = shx_blocks_of(rows->rows) * segment->block_bytes;
+        for (size_t at = 0; at < bytes && at < SEARCH_PREFETCH_BYTES; at += 64) __builtin_prefetch(codes + at, 0, 2);
+    }
+}
+
+static shx_status search_scan_shard(search_run *run, const shx_route *route, uint64_t *rows) {
+    const shx_base *base = run->base;
+    for (uint32_t p = base->first_place[route->shard]; p < base->first_place[route->shard + 1]; p++) {
+        SHX_TRY(search_scan_codes(run, base->places[p], route->distance2));
+        *rows += base->segments[base->places[p].segment]->runs[base->places[p].run].rows;
+    }
+    run->scratch->work.shards++;
+    return SHX_OK;
+}
+
 static shx_status search_scan_shards(search_run *run) {
     shx_search_scratch *scratch = run->scratch;
-    const shx_base *base = run->base;
-    shx_route route;
-    float nearest2 = -1;
+    shx_route route, next;
     uint64_t rows = 0;
-    SHX_TRY(shx_router_start(&scratch->router, base->shards, scratch->query, false));
-    while (shx_router_next(&scratch->router, &route)) {
-        if (nearest2 < 0) nearest2 = route.distance2;
+    SHX_TRY(shx_router_start(&scratch->router, run->base->shards, scratch->query, false));
+    bool more = shx_router_next(&scratch->router, &next);
+    float nearest2 = more ? next.distance2 : 0;
+    while (more) {
+        route = next;
         if (scratch->work.shards >= 2 && search_may_stop(run, route.distance2, nearest2, rows)) return SHX_OK;
-        for (uint32_t p = base->first_place[route.shard]; p < base->first_place[route.shard + 1]; p++) {
-            SHX_TRY(search_scan_codes(run, base->places[p], route.distance2));
-            rows += base->segments[base->places[p].segment]->runs[base->places[p].run].rows;
-        }
-        scratch->work.shards++;
+        more = shx_router_next(&scratch->router, &next);
+        if (more) search_prefetch_shard(run, next.shard);
+        SHX_TRY(search_scan_shard(run, &route, &rows));
     }
     scratch->work.exhaustive = true;
     return SHX_OK;
@@ -379,16 +407,12 @@ static void search_prune(search_run *run) {
 static shx_status search_verify_one(search_run *run, const search_candidate *candidate) {
     const shx_encoding *encoding = &run->base->encoding;
     const float *vector = search_vector_of(run, candidate);
-    int64_t rowid;
-    if (candidate->segment == SEARCH_DELTA) {
-        rowid = shx_delta_row_at(run->delta, candidate->row)->rowid;
-    } else {
-        const shx_segment *segment = run->base->segments[candidate->segment];
-        SHX_TRY(shx_segment_vector(segment, candidate->row, &vector));
-        rowid = segment->rowids[candidate->row];
+    if (candidate->segment != SEARCH_DELTA) {
+        SHX_TRY(shx_segment_vector(run->base->segments[candidate->segment], candidate->row, &vector));
     }
+    double distance = shx_distance(encoding->metric, run->params->query, vector, encoding->dim);
     run->scratch->work.verified++;
-    return shx_topk_insert(run->hits, shx_distance(encoding->metric, run->params->query, vector, encoding->dim), rowid);
+    return shx_topk_insert(run->hits, distance, search_rowid_of(run, candidate));
 }
 
 /* Compares candidates exactly, nearest lower bound first, until no further one can be among the k nearest. */

@@ -22,24 +22,35 @@
 #define KNN_SMALL_FACTOR 32 /* … or so many times k */
 #define KNN_CHECKS_MIN 2000 /* tests by row in one search … */
 #define KNN_CHECKS_SHARE 16 /* … or one row in so many; then all rows that satisfy the conditions are listed at once */
+#define KNN_CHECKS_TRIAL 256 /* after so many it is foreseen whether the rest will do */
 
 /* The conditions of a query as the engine asks for them. */
 typedef struct knn_gate {
     shx_filter *filter;
-    uint64_t checks, checks_max;
+    uint64_t k;
+    uint64_t checks, checks_max, accepted;
     bool exhausted;
     int rc;
 } knn_gate;
 
+/* Are there more tests to come than are allowed? Foreseen from the share of rows that were accepted. */
+static bool knn_gate_is_exhausted(const knn_gate *gate) {
+    if (gate->checks >= gate->checks_max) return true;
+    if (gate->checks != KNN_CHECKS_TRIAL || gate->accepted >= gate->k) return false;
+    return (double)gate->k * KNN_CHECKS_TRIAL > (double)gate->checks_max * (double)(gate->accepted + 1);
+}
+
 static int knn_accept(void *context, int64_t rowid) {
     knn_gate *gate = context;
     bool by_row = gate->filter->where[0] != '\0';
-    if (by_row && gate->checks++ >= gate->checks_max) {
+    if (by_row && knn_gate_is_exhausted(gate)) {
         gate->exhausted = true;
         return -1;
     }
     bool accepted;
     gate->rc = shx_filter_test(gate->filter, rowid, &accepted);
+    gate->checks++;
+    gate->accepted += accepted;
     return gate->rc == SQLITE_OK ? accepted : -1;
 }
 
@@ -82,7 +93,7 @@ static int knn_search_view(shx_knn *knn, shx_snapshot *snapshot, uint64_t k, shx
                            shx_status *ret_status) {
     bool exact = knn->wish.exact || manner == SHX_KNN_TRUE;
     uint64_t rows = shx_view_rows(snapshot->view);
-    knn_gate gate = {.filter = &knn->filter, .checks_max = rows / KNN_CHECKS_SHARE};
+    knn_gate gate = {.filter = &knn->filter, .k = k, .checks_max = rows / KNN_CHECKS_SHARE};
     if (gate.checks_max < KNN_CHECKS_MIN) gate.checks_max = KNN_CHECKS_MIN;
     if (knn->filter.listed) gate.checks_max = 0;
     shx_status status = knn_pass(knn, snapshot, k, exact, &gate);

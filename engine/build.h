@@ -1,8 +1,7 @@
 /* Build: clusters all postings of a rewrite anew: a new encoding (mean, bound of ip, rotation) and new shards.
 **
 ** Hierarchical k-means on a sample, then one pass that puts every posting into the nearest leaf among those of its
-** nearest
-** parents (cluster.h), streamed in batches, so that memory is bounded by the sample.
+** nearest parents (cluster.h), streamed in batches, so that memory is bounded by the sample.
 */
 #ifndef SHX_BUILD_H
 #define SHX_BUILD_H
@@ -10,8 +9,7 @@
 #include "rewrite.h"
 
 /* The rewrite holds postings and no shards; its encoding has metric and dim. Afterwards all postings have a place.
-** `seed` makes
-** the rotation and the sample: the same postings and seed give the same shards. */
+** `seed` makes the rotation and the sample: the same postings and seed give the same shards. */
 shx_status shx_build_shards(shx_rewrite *rewrite, uint64_t seed);
 
 #endif

@@ -55,7 +55,7 @@ static inline bool shx_span_fits(uint64_t offset, uint64_t count, uint64_t size,
 /* `value` rounded up to a multiple of `unit`, a power of two. The caller knows that it cannot overflow. */
 static inline uint64_t shx_align(uint64_t value, uint64_t unit) { return (value + unit - 1) & ~(unit - 1); }
 
-/* A 128-bit identity: of a commit (design: hash of the parent's id and of the operations) or of an index (uuid). */
+/* A 128-bit identity: of a commit (the hash of the parent's id and of the operations) or of an index (uuid). */
 typedef struct shx_id {
     uint8_t bytes[16];
 } shx_id;

@@ -14,8 +14,8 @@
 #define CALIBRATE_K 100
 #define CALIBRATE_FREE_SHARDS 2 /* shards that a search always probes */
 
-/* Shares of the way from a recall target to 1 that are aimed at: what is fitted on rows of the table must hold for queries
-** that are not in it. */
+/* Shares of the way from a recall target to 1 that are aimed at: what is fitted on rows of the table must hold for
+** queries that are not in it. */
 #define CALIBRATE_MARGIN 0.12
 
 static const double calibrate_betas[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
@@ -298,8 +298,8 @@ static shx_status calibrate_count_found(void *context, uint64_t first, uint64_t 
     return status;
 }
 
-/* Searches with the rules just fitted and notes by how much each kind of bound falls short of what the order of the shards
-** alone promises. */
+/* Searches with the rules just fitted and notes by how much each kind of bound falls short of what the order of the
+** shards alone promises. */
 static shx_status calibrate_measure_loss(const calibrate_work *work, shx_pool *pool, shx_calibration *fitted,
                                          double loss[SHX_CALIBRATION_RECALLS]) {
     shx_calibration *in_use = &work->view->delta->base->calibration;

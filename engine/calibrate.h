@@ -1,5 +1,6 @@
-/* Calibrating: measures, on a sample of the table's own postings, where the true neighbours lie in the order of the shards, and
-** fits the stop rules of calibration.h to it: for each k and recall the (beta, theta) that scan the fewest rows.
+/* Calibrating: measures, on a sample of the table's own postings, where the true neighbours lie in the order of the
+** shards, and fits the stop rules of calibration.h to it: for each k and recall the (beta, theta) that scan the fewest
+** rows.
 */
 #ifndef SHX_CALIBRATE_H
 #define SHX_CALIBRATE_H

@@ -1,18 +1,14 @@
 /* Calibration: when a search may stop, fitted to the table itself for the recall that the user asks for.
 **
 ** Shards are visited in the order of their centroids' distance. The search stops before the first shard whose score is
-** above
-** theta:
+** above theta:
 **
 **     score = ln(d²_c / d²_ref) + beta × ln(1 + rank),      rank = rows passed / SHX_SHARD_TARGET
 **
 ** where d²_c is the distance of query and centroid and d²_ref either the one of the nearest centroid (form FIRST, for
-** searches
-** without a filter) or the distance of the k-th best posting so far (form KTH, which widens by itself under filters).
-** Dead and
-** filtered rows count as passed, so neither segments nor deletions change what a rank means. See algorithms.md's
-** correction on
-** the choice of the rule: of those tried on real data this one scans the fewest rows.
+** searches without a filter) or the distance of the k-th best posting so far (form KTH, which widens by itself under
+** filters). Dead and filtered rows count as passed, so neither segments nor deletions change what a rank means. Of the
+** rules tried on real data this one scans the fewest rows.
 **
 ** FORMAT (section CALIBRATION of a base): the struct below, little-endian, 8-byte fields only.
 */

@@ -2,10 +2,8 @@
 ** lock.
 **
 ** Kept are the newest base on the path of a confirmed commit, the base before it with the whole chain of WAL records
-** from
-** there on, and what both name. Everything else is a dead branch, superseded, or left over from a crash. Readers of
-** older
-** snapshots keep what they have mapped; what they have not opened yet they answer from the database.
+** from there on, and what both name. Everything else is a dead branch, superseded, or left over from a crash. Readers
+** of older snapshots keep what they have mapped; what they have not opened yet they answer from the database.
 */
 #ifndef SHX_COLLECT_H
 #define SHX_COLLECT_H

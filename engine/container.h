@@ -20,13 +20,14 @@
 **     80+32n  8     XXH3-64 of the bytes 0 … 79+32n, seeded with the file id
 **     …             the sections, in the order of the table, each at the next multiple of 64
 **
-** A container is valid if and only if: (1) the header's fields are as expected and its checksum matches; (2) the table fits
-** the file and its checksum matches; (3) the file has the stated size; (4) the sections' ids are all different; (5) each
-** section starts at a multiple of 64, at or after the end of what precedes it, and ends inside the file; (6) the checksum of
-** every section marked as checked matches. Sections that are not marked are verified piece by piece by who owns them.
+** A container is valid if and only if: (1) the header's fields are as expected and its checksum matches; (2) the table
+** fits the file and its checksum matches; (3) the file has the stated size; (4) the sections' ids are all different;
+** (5) each section starts at a multiple of 64, at or after the end of what precedes it, and ends inside the file; (6)
+** the checksum of every section marked as checked matches. Sections that are not marked are verified piece by piece by
+** who owns them.
 **
-** Writer: sections first, in any order, header and table last: until then the file is not valid. A file is synced before
-** anything names it.
+** Writer: sections first, in any order, header and table last: until then the file is not valid. A file is synced
+** before anything names it.
 **
 ** | version | since | change |
 ** | 1       | 0.1.0 | first  |
@@ -70,8 +71,8 @@ typedef struct shx_section {
     uint64_t offset, size, checksum;
 } shx_section;
 
-/* A container being written. Errors stick: later calls are no-ops and shx_container_finish returns the first one. Threads
-** may call shx_container_put at the same time. */
+/* A container being written. Errors stick: later calls are no-ops and shx_container_finish returns the first one.
+** Threads may call shx_container_put at the same time. */
 typedef struct shx_container_writer {
     shx_file *file;
     pthread_mutex_t mutex;

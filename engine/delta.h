@@ -1,13 +1,10 @@
-/* The delta: what was committed since a base, in memory. An append-only log of operations with marks at each commit,
-** so that
-** views of any of its commits can be read while later ones are added.
+/* The delta: what was committed since a base, in memory. An append-only log of operations with marks at each commit, so
+** that views of any of its commits can be read while later ones are added.
 **
 ** One writer at a time (the index, under its mutex), any number of readers without a lock: a reader holds a limit (a
-** number
-** of operations) and ignores what came later. Rows are never moved. A posting carries the number of the operation that
-** killed
-** it, in the delta as well as in the base's segments, and is dead for a view if and only if that number is within its
-** limit.
+** number of operations) and ignores what came later. Rows are never moved. A posting carries the number of the
+** operation that killed it, in the delta as well as in the base's segments, and is dead for a view if and only if that
+** number is within its limit.
 */
 #ifndef SHX_DELTA_H
 #define SHX_DELTA_H
@@ -63,9 +60,9 @@ shx_status shx_delta_create(shx_base *base, shx_delta **ret_delta);
 void shx_delta_retain(shx_delta *delta);
 void shx_delta_release(shx_delta *delta);
 
-/* Applies a record as the commit after the last mark and takes the record over (also on failure). After a failure the
-** delta
-** holds a part of the record beyond the last mark and must be dropped for new views; those that exist stay right. */
+/* Applies a record as the commit after the last mark and takes the record over (also on failure). After a failure
+** the delta holds a part of the record beyond the last mark and must be dropped for new views; those that exist stay
+** right. */
 shx_status shx_delta_apply(shx_delta *delta, shx_wal_record *record, const shx_id *commit);
 
 /* The mark of a commit; NULL when it is not here. */

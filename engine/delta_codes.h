@@ -1,7 +1,6 @@
 /* The scan and refine codes of a delta's postings, about the origin of code space (the mean of all postings): one run
-** without a
-** shard, since a delta is too small to be worth routing. Codes come in whole blocks of 32 postings; the last few are
-** not coded.
+** without a shard, since a delta is too small to be worth routing. Codes come in whole blocks of 32 postings; the last
+** few are not coded.
 **
 ** Same threads as the delta: one writer, readers without a lock. A block is complete before the count of coded rows
 ** says so.

@@ -178,8 +178,8 @@ static shx_status index_walk(shx_index *index, const shx_id *commit, index_path 
     }
 }
 
-/* Applies a path to the delta in front. A record that proves damaged is forgotten, which *ret_again says: another one of its
-** commit may do. */
+/* Applies a path to the delta in front. A record that proves damaged is forgotten, which *ret_again says: another
+** one of its commit may do. */
 static shx_status index_apply(shx_index *index, const index_path *path, bool *ret_again) {
     for (uint64_t i = path->count; i-- > 0;) {
         shx_wal_record record;

@@ -41,10 +41,9 @@ shx_status shx_index_acquire(const shx_index_config *config, shx_index **ret_ind
 ** writes call for (which may take seconds after a bulk load), ends the background thread and closes everything. */
 void shx_index_release(shx_index *index);
 
-/* The view of a commit id, with a reference that the caller gives back. SHX_NOTFOUND when the directory cannot produce
-** it
-** (missing, older, foreign, or a WAL record lost); SHX_CORRUPT or SHX_IO when it is damaged: answer from the database.
-** */
+/* The view of a commit id, with a reference that the caller gives back. SHX_NOTFOUND when the directory cannot
+** produce it (missing, older, foreign, or a WAL record lost); SHX_CORRUPT or SHX_IO when it is damaged: answer from
+** the database. */
 shx_status shx_index_view(shx_index *index, const shx_id *commit, shx_view **ret_view);
 void shx_view_release(shx_view *view);
 
@@ -65,8 +64,7 @@ void shx_index_committed(shx_index *index, const shx_id *commit);
 void shx_index_confirm(shx_index *index, const shx_id *commit);
 
 /* A file of the index turned out to be damaged while it was used: forget what is in memory, so that views of this
-** process
-** no longer resolve until a rebuild publishes a new base. */
+** process no longer resolve until a rebuild publishes a new base. */
 void shx_index_distrust(shx_index *index);
 
 /* Figures for statistics. */

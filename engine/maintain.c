@@ -117,7 +117,7 @@ static shx_status maintain_collect_postings(maintain_job *job) {
 static shx_status maintain_assign_shards(maintain_job *job) {
     shx_rewrite *rewrite = &job->rewrite;
     if (!job->anew) return shx_split_shards(rewrite, job->base->shards, maintain_takes_all(job));
-    uint64_t seed = shx_get64(job->index->config.uuid.bytes) + job->base->info.builds;
+    uint64_t seed = shx_get64(job->index->config.genesis.bytes) + job->base->info.builds;
     rewrite->encoding_id = job->base->info.encoding_id + 1;
     return shx_build_shards(rewrite, seed);
 }

@@ -1,8 +1,7 @@
 /* Maintenance: flush, merge, split and re-clustering, each of which publishes a new base for a commit id.
 **
 ** A base is valid for its commit forever, so maintenance never changes an answer, only its cost. One maintainer works
-** on
-** a directory at a time; SHX_BUSY says that another one does.
+** on a directory at a time; SHX_BUSY says that another one does.
 */
 #ifndef SHX_MAINTAIN_H
 #define SHX_MAINTAIN_H

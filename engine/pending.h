@@ -1,8 +1,7 @@
 /* Pending: the operations of one write transaction that is not committed yet, in order.
 **
 ** Owned by one connection and used in its thread only. Searches see it as an overlay (search.h); at xSync it becomes
-** one
-** WAL record and one commit id; a rollback to a savepoint truncates it, which cannot fail.
+** one WAL record and one commit id; a rollback to a savepoint truncates it, which cannot fail.
 */
 #ifndef SHX_PENDING_H
 #define SHX_PENDING_H
@@ -57,7 +56,7 @@ bool shx_pending_hides(const shx_pending *pending, int64_t rowid);
 /* True when the operation at `position` put a posting that is still alive. */
 bool shx_pending_is_live(const shx_pending *pending, size_t position);
 
-/* The commit id of parent + these operations: XXH3-128 of the parent's id and the digests in order (design 11). With no
+/* The commit id of parent + these operations: XXH3-128 of the parent's id and the digests in order. With no
 ** operation it is the parent's id. */
 shx_id shx_pending_commit_id(const shx_pending *pending, const shx_id *parent);
 

@@ -142,8 +142,8 @@ void shx_query_destroy(shx_query *query);
 ** then the query must not be used, and the answer is an exact scan. */
 bool shx_query_set(shx_query *query, const shx_encoding *encoding, const float *vector);
 
-/* The second half of shx_query_set: makes the tables for query->point, which the caller has filled (with a posting's point,
-** say, to find its nearest shard). query->norm is the caller's too. */
+/* The second half of shx_query_set: makes the tables for query->point, which the caller has filled (with a posting's
+** point, say, to find its nearest shard). query->norm is the caller's too. */
 void shx_query_tabulate(shx_query *query);
 
 /* The bound for one run: distance2 = |query - centroid|², epsilon = how many standard deviations a lower bound lies

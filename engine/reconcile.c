@@ -59,9 +59,9 @@ static void reconcile_newest_base(const shx_index *index, shx_id *ret_commit) {
     }
 }
 
-/* The newest base, without what the WAL may know beyond it: the record that is to be made must have a parent that everybody can
-** resolve, and the fewer sources the better when something is wrong already. A base that proves damaged on the way leaves its
-** commit to an older one and the WAL; then the next one is tried. */
+/* The newest base, without what the WAL may know beyond it: the record that is to be made must have a parent that
+** everybody can resolve, and the fewer sources the better when something is wrong already. A base that proves
+** damaged on the way leaves its commit to an older one and the WAL; then the next one is tried. */
 static shx_status reconcile_newest_view(shx_index *index, shx_view **ret_view) {
     for (int tries = 0; tries < RECONCILE_BASE_TRIES; tries++) {
         shx_id commit = index->config.genesis;
@@ -94,8 +94,8 @@ static shx_status reconcile_start(shx_reconcile *reconcile) {
     return status == SHX_NOMEM ? status : reconcile_empty_view(reconcile->index, &reconcile->start);
 }
 
-/* A record of this size is long in the writing, and other connections of the process may commit meanwhile: it gets a WAL file
-** of its own. */
+/* A record of this size is long in the writing, and other connections of the process may commit meanwhile: it gets a
+** WAL file of its own. */
 static shx_status reconcile_start_writer(shx_reconcile *reconcile) {
     shx_index *index = reconcile->index;
     pthread_mutex_lock(&index->mutex);

@@ -2,10 +2,8 @@
 ** database.
 **
 ** The caller walks the database's postings in ascending rowid order and hands in each row's fingerprint; where it
-** differs
-** from what the index has, the caller hands in the vector too. The result is either a private view in memory (readers)
-** or
-** a WAL record from the state it started from to the database's commit id (writers, rebuild).
+** differs from what the index has, the caller hands in the vector too. The result is either a private view in memory
+** (readers) or a WAL record from the state it started from to the database's commit id (writers, rebuild).
 */
 #ifndef SHX_RECONCILE_H
 #define SHX_RECONCILE_H
@@ -17,8 +15,7 @@ typedef struct shx_reconcile shx_reconcile;
 /* Starts from the newest state that the directory can give, or with `from_nothing` from an empty index (rebuild).
 ** `durable`: the differences go to a new WAL record as they come (bounded memory), which becomes valid at
 ** shx_reconcile_publish; otherwise they are kept in memory for shx_reconcile_view. A directory that cannot be read
-** counts
-** as empty; one that cannot be written is SHX_READONLY, SHX_FULL or SHX_IO when durable. */
+** counts as empty; one that cannot be written is SHX_READONLY, SHX_FULL or SHX_IO when durable. */
 shx_status shx_reconcile_open(shx_index *index, bool from_nothing, bool durable, shx_reconcile **ret_reconcile);
 void shx_reconcile_close(shx_reconcile *reconcile);
 

@@ -1,6 +1,5 @@
 /* A rewrite: the postings that are to become one new segment, and the shards that they go to. Maintenance fills it
-** (from the
-** delta and from segments), clustering and splitting assign shards, and the result is written as files.
+** (from the delta and from segments), clustering and splitting assign shards, and the result is written as files.
 **
 ** Used by one thread; the pool works inside its functions.
 */
@@ -43,14 +42,12 @@ shx_status shx_rewrite_add_shard(shx_rewrite *rewrite, const float *centroid, ui
 shx_status shx_rewrite_take_shards(shx_rewrite *rewrite, const shx_base *base);
 
 /* Appends the living postings of the delta of a view, and of one segment of its base. Those of shards that are open
-** keep
-** their place when `keep_places`; the others get SHX_PLACE_NONE. */
+** keep their place when `keep_places`; the others get SHX_PLACE_NONE. */
 shx_status shx_rewrite_take_delta(shx_rewrite *rewrite, const shx_view *view);
 shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, const shx_view *view, uint32_t segment, bool keep_places);
 
 /* Postings ordered by place: order[first[p] … first[p+1]) are those of place p; overflow stands at p = shard_count.
-** Both
-** arrays are the caller's (shx_free). All postings must have a place. */
+** Both arrays are the caller's (shx_free). All postings must have a place. */
 shx_status shx_rewrite_group(const shx_rewrite *rewrite, uint32_t **ret_order, uint32_t **ret_first);
 
 /* Writes the segment file `file`; *ret_blocks: its number of blocks. */

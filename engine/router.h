@@ -1,9 +1,10 @@
 /* The router: the shards of a base in the order of their centroids' distance to a query, as far as somebody asks.
 **
-** A flat scan of the centroids' scan codes gives a lower bound for each shard (one standard deviation below its estimate).
-** Shards whose bound is within a cut are measured exactly and go into a heap; the nearest one is handed out while it is within
-** the cut, since what is not measured is expected to be farther. Then the cut is raised. A query that asks for a small part of
-** the shards costs one pass over the bounds, and exact distances and heap work for little more than that part.
+** A flat scan of the centroids' scan codes gives a lower bound for each shard (one standard deviation below its
+** estimate). Shards whose bound is within a cut are measured exactly and go into a heap; the nearest one is handed out
+** while it is within the cut, since what is not measured is expected to be farther. Then the cut is raised. A query
+** that asks for a small part of the shards costs one pass over the bounds, and exact distances and heap work for little
+** more than that part.
 */
 #ifndef SHX_ROUTER_H
 #define SHX_ROUTER_H

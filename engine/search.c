@@ -47,7 +47,7 @@ typedef struct search_run {
 #define SEARCH_POLL_ROWS 4096
 #define SEARCH_PREFETCH_BYTES 4096
 #define SEARCH_FLOAT_ERROR 1e-5f
-#define SEARCH_FILTER_GAMMA 0.2 /* design 10: how the rank counts under a filter of a selectivity */
+#define SEARCH_FILTER_GAMMA 0.2 /* how the rank counts under a filter of a selectivity */
 
 shx_status shx_search_scratch_create(shx_search_scratch **ret_scratch) {
     shx_search_scratch *scratch = shx_alloc_zero(1, sizeof *scratch);
@@ -197,8 +197,8 @@ static shx_status search_seed_uppers(search_run *run) {
     return SHX_OK;
 }
 
-/* What float arithmetic may add to the error of a squared distance d²: points are rotated with a relative error far below
-** SEARCH_FLOAT_ERROR, and no longer than |query| + d. */
+/* What float arithmetic may add to the error of a squared distance d²: points are rotated with a relative error far
+** below SEARCH_FLOAT_ERROR, and no longer than |query| + d. */
 static float search_slack(const search_run *run, float distance2) {
     float distance = sqrtf(distance2 > 0 ? distance2 : 0);
     return SEARCH_FLOAT_ERROR * distance * (2 * run->norm + distance) + SEARCH_FLOAT_ERROR * SEARCH_FLOAT_ERROR;
@@ -428,15 +428,15 @@ static shx_status search_verify(search_run *run) {
     return SHX_OK;
 }
 
-/* What must be compared comes first, and gives a threshold to start with; the delta's codes come last, when the threshold is
-** near its final value. */
+/* What must be compared comes first, and gives a threshold to start with; the delta's codes come last, when the
+** threshold is near its final value. */
 static shx_status search_by_codes(search_run *run) {
     uint32_t coded = search_coded_rows(run);
     shx_stop_plan_make(&run->base->calibration, run->params->k, run->params->recall, &run->plan);
     run->exact = run->params->exact;
     if (run->exact || run->view->mark.live_rows < SHX_ROUTED_ROWS) run->plan.exhaustive = true;
     run->norm = sqrtf(search_origin2(run));
-    run->sigmas = run->plan.epsilon >= 3 ? 4 : 3;
+    run->sigmas = run->plan.epsilon >= 2.5f ? 4 : 3;
     SHX_TRY(search_scan_delta(run, coded));
     SHX_TRY(search_scan_overflow(run));
     SHX_TRY(search_seed_uppers(run));

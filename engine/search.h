@@ -8,8 +8,7 @@
 #include "topk.h"
 
 /* Decides whether a posting may be an answer: 1 yes, 0 no, negative: stop with SHX_ABORT. Called only for postings
-** that are
-** near enough to matter, and never twice for one posting within one search. */
+** that are near enough to matter, and never twice for one posting within one search. */
 typedef int (*shx_accept)(void *context, int64_t rowid);
 
 /* Asked now and then in long searches: true = stop with SHX_INTERRUPT. */
@@ -33,9 +32,9 @@ typedef struct shx_search_scratch shx_search_scratch;
 shx_status shx_search_scratch_create(shx_search_scratch **ret_scratch);
 void shx_search_scratch_destroy(shx_search_scratch *scratch);
 
-/* Fills ret_hits (reset by the search; owned by the caller) with the k nearest, sorted by (distance, rowid). Distances
-** are
-** those of shx_distance. SHX_CORRUPT: a file is damaged; answer from the database and call shx_index_distrust. */
+/* Fills ret_hits (reset by the search; owned by the caller) with the k nearest, sorted by (distance, rowid).
+** Distances are those of shx_distance. SHX_CORRUPT: a file is damaged; answer from the database and call
+** shx_index_distrust. */
 shx_status shx_search(shx_view *view, const shx_search_params *params, shx_search_scratch *scratch, shx_topk *ret_hits);
 
 /* How much work the last search with this scratch did. */

@@ -1,6 +1,5 @@
 /* Segments: immutable mapped files of postings, grouped by shard. The model is a column store: codes, ids and vectors
-** stand
-** in sections of their own, in the same row order.
+** stand in sections of their own, in the same row order.
 **
 ** FORMAT: a container (container.h) of kind SHX_FILE_SEGMENT; n rows in r runs and b blocks; D = code dimension:
 **
@@ -17,25 +16,18 @@
 **     9   ORDER         4 × n                  open     u32 row numbers, ascending by rowid
 **
 ** A run is the rows [first_row, first_row + rows) in the blocks [first_block, first_block + ceil(rows / 32)): row
-** first_row + i
-** is lane i mod 32 of block first_block + i / 32. Its checksum is XXH3-64 chained over its BLOCKS, REFINE, FACTORS,
-** ROWIDS and
-** FINGERPRINTS bytes (each hash seeds the next, the first one is seeded with the file id).
+** first_row + i is lane i mod 32 of block first_block + i / 32. Its checksum is XXH3-64 chained over its BLOCKS,
+** REFINE, FACTORS, ROWIDS and FINGERPRINTS bytes (each hash seeds the next, the first one is seeded with the file id).
 **
 ** A segment is valid if and only if: (1) its container is; (2) every section has exactly the size above; (3) rows <
-** 2^32; (4)
-** the runs cover the rows and the blocks in order, without gap or overlap, and their shards ascend; (5) ORDER holds
-** numbers
-** below n and the rowids along it ascend strictly; (6) each run's checksum matches, tested when a process first
-** touches the
-** run; (7) each vector matches its fingerprint, tested when it becomes a finalist. (5)'s order of rowids is tested by
-** shx_segment_check; look-ups are safe without it.
+** 2^32; (4) the runs cover the rows and the blocks in order, without gap or overlap, and their shards ascend; (5) ORDER
+** holds numbers below n and the rowids along it ascend strictly; (6) each run's checksum matches, tested when a process
+** first touches the run; (7) each vector matches its fingerprint, tested when it becomes a finalist. (5)'s order of
+** rowids is tested by shx_segment_check; look-ups are safe without it.
 **
 ** Codes are made anew from the vectors whenever a segment is written, also by merges (1 to 2 µs a row at 128
-** dimensions): the
-** design's copying of sign bits and conservative requantising of factors would save that, and cost a second encoder
-** and bounds
-** that widen from merge to merge.
+** dimensions): the design's copying of sign bits and conservative requantising of factors would save that, and cost a
+** second encoder and bounds that widen from merge to merge.
 */
 #ifndef SHX_SEGMENT_H
 #define SHX_SEGMENT_H
@@ -129,8 +121,7 @@ uint64_t shx_segment_slot(const shx_segment *segment, uint64_t row);
 shx_status shx_segment_check(shx_segment *segment);
 
 /* What a run is made of: postings [first, first + count) of the array given to shx_segment_write. `centroid` in code
-** space;
-** NULL for the overflow shard. */
+** space; NULL for the overflow shard. */
 typedef struct shx_run_plan {
     uint64_t shard;
     const float *centroid;

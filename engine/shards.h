@@ -1,6 +1,5 @@
 /* The shards of a base: ids, centroids, and whether a shard still takes postings. Immutable; a split or a fold makes a
-** new
-** table. Shared by bases that have the same shards.
+** new table. Shared by bases that have the same shards.
 **
 ** FORMAT: a container (container.h) of kind SHX_FILE_SHARDS; s shards, D = code dimension:
 **

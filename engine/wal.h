@@ -1,6 +1,5 @@
-/* The write-ahead log: records "from commit P, these operations lead to commit C". Records form a tree; which branch
-** is the
-** table's history only the database's state row can tell. A transaction that did not commit is a dead branch.
+/* The write-ahead log: records "from commit P, these operations lead to commit C". Records form a tree; which branch is
+** the table's history only the database's state row can tell. A transaction that did not commit is a dead branch.
 **
 ** FORMAT of a WAL file: the common header (container.h), then records, each at a multiple of 64 and right after the one
 ** before. FORMAT of a record, offsets within it:
@@ -24,16 +23,13 @@
 **     …       32 × n  operations: u8 kind, 7 zero bytes, i64 rowid, u64 hash of the vector, u64 hash of the columns
 **
 ** A record is valid if and only if: (1) magic and header checksum match; (2) its length is what n, m and dim make it,
-** and
-** ends inside the file; (3) the checksum of the operations matches, kinds are known, and m of them have vectors; (4)
-** every
-** vector matches its operation's hash. (1) and (2) are tested when the file is scanned, (3) and (4) when it is loaded.
+** and ends inside the file; (3) the checksum of the operations matches, kinds are known, and m of them have vectors;
+** (4) every vector matches its operation's hash. (1) and (2) are tested when the file is scanned, (3) and (4) when it
+** is loaded.
 **
 ** Writer: the record's body first, its header last, never over what is there; a process appends only to a file that it
-** holds
-** the exclusive lock of and whose records are valid to the end, else it starts a new file. Reader: scans to the first
-** invalid
-** record, and comes back there when the file has grown: a bad tail is never taken for final.
+** holds the exclusive lock of and whose records are valid to the end, else it starts a new file. Reader: scans to the
+** first invalid record, and comes back there when the file has grown: a bad tail is never taken for final.
 */
 #ifndef SHX_WAL_H
 #define SHX_WAL_H
@@ -57,8 +53,7 @@ typedef struct shx_wal_entry {
 typedef shx_status (*shx_wal_visit)(void *context, const shx_wal_entry *entry);
 
 /* Visits the records of a WAL file from *end on (0 = from its start) and advances *end behind the last valid one.
-** *ret_size
-** is the size of the file: more than *end means a bad or unfinished tail. */
+** *ret_size is the size of the file: more than *end means a bad or unfinished tail. */
 shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t dim, uint64_t *end,
                         uint64_t *ret_size, shx_wal_visit visit, void *context);
 
@@ -101,8 +96,8 @@ uint64_t shx_wal_writer_file(const shx_wal_writer *writer);
 uint64_t shx_wal_writer_end(const shx_wal_writer *writer);
 
 /* Appends a record in three steps: vectors and operations as they come, the header at the end. Until shx_wal_finish
-** nothing
-** is valid; after a failure or shx_wal_begin again the unfinished bytes are overwritten, which nobody has read. */
+** nothing is valid; after a failure or shx_wal_begin again the unfinished bytes are overwritten, which nobody has
+** read. */
 shx_status shx_wal_begin(shx_wal_writer *writer);
 shx_status shx_wal_put(shx_wal_writer *writer, const shx_op *op);
 shx_status shx_wal_finish(shx_wal_writer *writer, const shx_id *commit, const shx_id *parent, shx_wal_entry *ret_entry);

@@ -1,0 +1,216 @@
+/* driver build|query ENGINE EXTENSION SET_FOLDER WORK_FOLDER: measures one SQLite extension.
+**
+** Every extension is treated alike, through SQL: `build` creates the table in WORK_FOLDER/bench.db, inserts all rows
+** through one prepared statement in one transaction and runs what the engine wants afterwards; `query`, a process of
+** its own, opens that database, answers a first query, and then all queries through one prepared statement, once for
+** each setting of the engine. What is printed: measure.h.
+**
+** Ledger of the search path (k = 10, one thread, 341k words of 100 dimensions, cosine, unless it says otherwise).
+** Floor, before any code: recall 0.95 needs about 1.2 % of the rows (4,100) by exact distances, half of them by bits
+** with error bounds and a stop rule: 2,000 rows x 24 bytes = 48 KB of codes, 5 us at 10 GB/s; centroids (2,700 codes)
+** 8 us; 200 refined x 40 ns + 14 vectors x 200 ns = 11 us; SQL 3 us: about 30 us, 33,000 queries/s.
+**     prediction | change | result
+*/
+#include <sqlite3.h>
+
+#include "measure.h"
+
+enum { SETTINGS_MAX = 16 };
+
+typedef struct {
+    const char *name;
+    const char *open;   /* run on each connection before anything else */
+    const char *create; /* %1$d dimensions, %2$s metric, %3$zu rows, %4$s work folder; so in all templates */
+    const char *insert; /* ?1 rowid, ?2 vector */
+    const char *finish; /* after the commit */
+    const char *serve;  /* on the connection that queries, before it does */
+    const char *query;  /* ?1 vector, ?2 the setting; rowid first */
+    const char *cosine; /* the engine's words for the metrics */
+    const char *l2;
+    const char *setting; /* what ?2 is */
+    double settings[SETTINGS_MAX];
+} engine;
+
+static const engine ENGINES[] = {
+    {.name = "shardex",
+     .create = "CREATE VIRTUAL TABLE t USING shardex(v float[%1$d] distance_metric=%2$s)",
+     .insert = "INSERT INTO t(rowid, v) VALUES (?1, ?2)",
+     .finish = "INSERT INTO t(t) VALUES ('optimize')",
+     .query = "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10 AND recall = ?2",
+     .cosine = "cosine",
+     .l2 = "l2",
+     .setting = "recall",
+     .settings = {0.8, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999}},
+    {.name = "sqlite-vec",
+     .create = "CREATE VIRTUAL TABLE t USING vec0(v float[%1$d] distance_metric=%2$s)",
+     .insert = "INSERT INTO t(rowid, v) VALUES (?1, ?2)",
+     .query = "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10",
+     .cosine = "cosine",
+     .l2 = "L2",
+     .setting = "flat",
+     .settings = {1}},
+    {.name = "vectorlite",
+     .create = "CREATE VIRTUAL TABLE t USING vectorlite(v float32[%1$d] %2$s, "
+               "hnsw(max_elements=%3$zu, M=16, ef_construction=200), '%4$s/bench.hnsw')",
+     .insert = "INSERT INTO t(rowid, v) VALUES (?1, ?2)",
+     .query = "SELECT rowid, distance FROM t WHERE knn_search(v, knn_param(?1, 10, ?2))",
+     .cosine = "cosine",
+     .l2 = "l2",
+     .setting = "ef",
+     .settings = {10, 20, 40, 80, 120, 200, 400, 800, 1600}},
+    {.name = "sqlite-vector-8bit",
+     .open = "SELECT vector_init('t', 'v', 'dimension=%1$d,type=FLOAT32,distance=%2$s')",
+     .create = "CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB)",
+     .insert = "INSERT INTO t(id, v) VALUES (?1, ?2)",
+     .finish = "SELECT vector_quantize('t', 'v')",
+     .serve = "SELECT vector_quantize_preload('t', 'v')",
+     .query = "SELECT rowid, distance FROM vector_quantize_scan('t', 'v', ?1, 10)",
+     .cosine = "COSINE",
+     .l2 = "L2",
+     .setting = "quantized",
+     .settings = {1}},
+    {.name = "sqlite-vector-full",
+     .open = "SELECT vector_init('t', 'v', 'dimension=%1$d,type=FLOAT32,distance=%2$s')",
+     .create = "CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB)",
+     .insert = "INSERT INTO t(id, v) VALUES (?1, ?2)",
+     .query = "SELECT rowid, distance FROM vector_full_scan('t', 'v', ?1, 10)",
+     .cosine = "COSINE",
+     .l2 = "L2",
+     .setting = "flat",
+     .settings = {1}},
+};
+
+typedef struct {
+    const engine *engine;
+    dataset set;
+    const char *extension;
+    const char *folder;
+    sqlite3 *db;
+    sqlite3_stmt *statement;
+    double setting;
+} session;
+
+static void need_ok(session *run, int rc) {
+    if (rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW) return;
+    fprintf(stderr, "bench: %s: %s\n", run->engine->name, run->db ? sqlite3_errmsg(run->db) : sqlite3_errstr(rc));
+    exit(1);
+}
+
+/* Runs one of the engine's templates; NULL is nothing to do. */
+static void run_template(session *run, const char *template) {
+    char sql[PATH_SIZE];
+    if (template == NULL) return;
+    snprintf(sql, sizeof sql, template, (int)run->set.dimensions,
+             run->set.cosine ? run->engine->cosine : run->engine->l2, run->set.row_count, run->folder);
+    need_ok(run, sqlite3_exec(run->db, sql, NULL, NULL, NULL));
+}
+
+static void open_database(session *run) {
+    char path[PATH_SIZE];
+    need_ok(run, sqlite3_open(path_in(path, run->folder, "bench.db"), &run->db));
+    need_ok(run, sqlite3_enable_load_extension(run->db, 1));
+    need_ok(run, sqlite3_load_extension(run->db, run->extension, NULL, NULL));
+    need_ok(run, sqlite3_exec(run->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL", NULL, NULL, NULL));
+}
+
+static void prepare(session *run, const char *sql) {
+    need_ok(run, sqlite3_prepare_v2(run->db, sql, -1, &run->statement, NULL));
+}
+
+static void close_database(session *run) {
+    sqlite3_finalize(run->statement);
+    need_ok(run, sqlite3_close(run->db));
+}
+
+static void insert_rows(session *run) {
+    const dataset *set = &run->set;
+    int size = (int)(set->dimensions * sizeof(float));
+    prepare(run, run->engine->insert);
+    need_ok(run, sqlite3_exec(run->db, "BEGIN", NULL, NULL, NULL));
+    for (size_t row = 0; row < set->row_count; row++) {
+        sqlite3_bind_int64(run->statement, 1, (sqlite3_int64)row + 1);
+        sqlite3_bind_blob(run->statement, 2, set->base + row * set->dimensions, size, SQLITE_STATIC);
+        need_ok(run, sqlite3_step(run->statement));
+        need_ok(run, sqlite3_reset(run->statement));
+        if (row % 16384 == 0) dataset_forget(set);
+    }
+    need_ok(run, sqlite3_exec(run->db, "COMMIT", NULL, NULL, NULL));
+    sqlite3_finalize(run->statement);
+    run->statement = NULL;
+}
+
+static void build(session *run) {
+    stopwatch start = stopwatch_start();
+    open_database(run);
+    run_template(run, run->engine->create);
+    run_template(run, run->engine->open);
+    insert_rows(run);
+    double insert_seconds = wall_seconds() - start.wall;
+    run_template(run, run->engine->finish);
+    close_database(run);
+    print_build(run->engine->name, &run->set, insert_seconds, start);
+}
+
+/* A whole number is bound as one: knn_param takes nothing else. */
+static void bind_setting(session *run) {
+    if (sqlite3_bind_parameter_count(run->statement) < 2) return;
+    sqlite3_int64 whole = (sqlite3_int64)run->setting;
+    if ((double)whole == run->setting)
+        sqlite3_bind_int64(run->statement, 2, whole);
+    else
+        sqlite3_bind_double(run->statement, 2, run->setting);
+}
+
+static size_t answer(void *context, const float *query, int64_t *ret_rows) {
+    session *run = context;
+    size_t count = 0;
+    int rc;
+    sqlite3_bind_blob(run->statement, 1, query, (int)(run->set.dimensions * sizeof(float)), SQLITE_STATIC);
+    bind_setting(run);
+    while ((rc = sqlite3_step(run->statement)) == SQLITE_ROW) {
+        if (count < ANSWERS) ret_rows[count++] = sqlite3_column_int64(run->statement, 0);
+    }
+    need_ok(run, rc);
+    need_ok(run, sqlite3_reset(run->statement));
+    return count;
+}
+
+static void query(session *run) {
+    int64_t rows[ANSWERS];
+    double start = wall_seconds();
+    run->setting = run->engine->settings[0];
+    open_database(run);
+    run_template(run, run->engine->open);
+    run_template(run, run->engine->serve);
+    prepare(run, run->engine->query);
+    answer(run, run->set.queries, rows);
+    print_fact(run->engine->name, "first answer ms", 1e3 * (wall_seconds() - start));
+    for (size_t i = 0; i < SETTINGS_MAX && run->engine->settings[i] > 0; i++) {
+        char label[64];
+        run->setting = run->engine->settings[i];
+        if (sqlite3_bind_parameter_count(run->statement) < 2)
+            snprintf(label, sizeof label, "%s", run->engine->setting);
+        else
+            snprintf(label, sizeof label, "%s %g", run->engine->setting, run->setting);
+        measure_setting(run->engine->name, label, &run->set, answer, run);
+    }
+    print_serving(run->engine->name);
+    close_database(run);
+}
+
+static const engine *find_engine(const char *name) {
+    for (size_t i = 0; i < sizeof ENGINES / sizeof *ENGINES; i++) {
+        if (strcmp(ENGINES[i].name, name) == 0) return &ENGINES[i];
+    }
+    fail("no such engine");
+    return NULL;
+}
+
+int main(int argument_count, char **arguments) {
+    if (argument_count != 6) fail("usage: driver build|query ENGINE EXTENSION SET_FOLDER WORK_FOLDER");
+    session run = {.engine = find_engine(arguments[2]), .extension = arguments[3], .folder = arguments[5]};
+    int building = strcmp(arguments[1], "build") == 0;
+    dataset_open(&run.set, arguments[4], !building);
+    (building ? build : query)(&run);
+    return 0;
+}

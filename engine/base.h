@@ -6,7 +6,8 @@
 **     1   INFO         192      see below
 **     2   MEAN         4 × D    f32: the mean that code space is centred on
 **     3   CALIBRATION  (fixed)  shx_calibration (calibration.h)
-**     4   SEGMENTS     32 × g   for each segment: u64 file id, u64 rows, u64 blocks, u64 first word in TOMBSTONES or 2^64-1
+**     4   SEGMENTS     32 × g   for each segment: u64 file id, u64 rows, u64 blocks, u64 first word in TOMBSTONES
+**                                      or 2^64-1
 **     5   TOMBSTONES   4 × w    u32 masks, one a block of a segment that has any: bit i = the posting in lane i is dead
 **
 ** INFO: 0: 16 commit id · 16: u64 generation · 24: u64 first WAL file that may hold later records · 32: u64 live rows ·
@@ -42,7 +43,8 @@ typedef struct shx_base_info {
     uint64_t flushes, merges, splits, builds;
 } shx_base_info;
 
-/* An open base, immutable. The base of an empty index has no segments, no shards and no encoding (encoding.code_dim = 0). */
+/* An open base, immutable. The base of an empty index has no segments, no shards and no encoding (encoding.code_dim
+** = 0). */
 typedef struct shx_base {
     atomic_uint references;
     uint64_t file; /* 0 for the empty base */

@@ -64,7 +64,8 @@ static inline bool shx_id_equal(const shx_id *a, const shx_id *b) {
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
-/* XXH3 of `size` bytes: 64 bits, seeded; and 128 bits as an id. See xxhash.com; used against accidents, not attackers. */
+/* XXH3 of `size` bytes: 64 bits, seeded; and 128 bits as an id. See xxhash.com; used against accidents, not
+** attackers. */
 uint64_t shx_hash64(const void *bytes, uint64_t size, uint64_t seed);
 shx_id shx_hash128(const void *bytes, uint64_t size);
 

@@ -148,7 +148,8 @@ static shx_status calibrate_measure(void *context, uint64_t first, uint64_t end,
 
 /* ---- fitting ---- */
 
-/* The score that theta must reach so that shard p is probed: the highest one on the way there. Written for all positions. */
+/* The score that theta must reach so that shard p is probed: the highest one on the way there. Written for all
+** positions. */
 static void calibrate_needs(const calibrate_query *query, double reference2, double beta, float *needs) {
     double highest = -INFINITY;
     for (uint32_t p = 0; p < query->depth; p++) {

@@ -68,8 +68,8 @@ static shx_stop_rule calibration_rule(const shx_stop_rule table[SHX_CALIBRATION_
     return calibration_mix_rules(&lower, &upper, k.part);
 }
 
-/* Tight bounds miss some neighbours (6.7, 2.3 and 0.5 % of those at the very threshold, one-sided), which calibration makes
-** up for by more shards; on real words that costs less than the refining that wide bounds call for. */
+/* Tight bounds miss some neighbours (6.7, 2.3 and 0.5 % of those at the very threshold, one-sided), which calibration
+** makes up for by more shards; on real words that costs less than the refining that wide bounds call for. */
 static float calibration_epsilon(double recall) {
     if (recall >= 0.995) return 2.6f;
     if (recall >= 0.98) return 2.0f;

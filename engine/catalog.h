@@ -47,7 +47,8 @@ shx_status shx_catalog_add(shx_catalog *catalog, const shx_wal_entry *entry);
 /* The newest record of a commit id; NULL when none is known. */
 const shx_wal_entry *shx_catalog_find(const shx_catalog *catalog, const shx_id *commit);
 
-/* A record turned out to be unusable: an older one of its commit takes its place, if there is one. `entry` may be a copy. */
+/* A record turned out to be unusable: an older one of its commit takes its place, if there is one. `entry` may be a
+** copy. */
 shx_status shx_catalog_forget(shx_catalog *catalog, const shx_wal_entry *entry);
 
 /* The base of a commit with the highest generation ≥ floor that is not known to be damaged; NULL when there is none. */

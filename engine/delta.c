@@ -96,7 +96,8 @@ static shx_status delta_append_row(shx_delta *delta, const shx_op *op) {
     return delta->row_count % SHX_BLOCK_ROWS == 0 && delta->base->shards ? delta_code_block(delta) : SHX_OK;
 }
 
-/* Marks a segment's slot dead from now on. The number goes in before the bit, so that a reader who sees the bit sees it. */
+/* Marks a segment's slot dead from now on. The number goes in before the bit, so that a reader who sees the bit
+** sees it. */
 static shx_status delta_kill_slot(shx_delta *delta, uint32_t segment, uint64_t slot) {
     shx_dead *dead = &delta->dead[segment];
     atomic_uint *when = atomic_load(&dead->when);

@@ -156,7 +156,8 @@ typedef struct index_path {
     uint64_t count, capacity;
 } index_path;
 
-/* Walks back from a commit to something to start from, collecting the path, and puts the delta that starts there first. */
+/* Walks back from a commit to something to start from, collecting the path, and puts the delta that starts there
+** first. */
 static shx_status index_walk(shx_index *index, const shx_id *commit, index_path *path) {
     shx_id id = *commit;
     path->count = 0;

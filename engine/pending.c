@@ -63,7 +63,8 @@ shx_status shx_pending_reserve(shx_pending *pending) {
 
 static bool pending_holds_vector(const shx_op *op) { return op->kind == SHX_OP_INSERT || op->kind == SHX_OP_REPLACE; }
 
-/* Notes the operation at `position` as the last one of its rowid and keeps `live` right. Cannot fail after a reserve. */
+/* Notes the operation at `position` as the last one of its rowid and keeps `live` right. Cannot fail after a
+** reserve. */
 static void pending_note(shx_pending *pending, size_t position) {
     const shx_op *op = &pending->ops[position];
     if (op->kind == SHX_OP_TOUCH) return;

@@ -50,7 +50,8 @@ const shx_op *shx_pending_op(const shx_pending *pending, size_t position);
 /* How many postings the operations hold that are still alive (neither deleted nor replaced by a later one). */
 size_t shx_pending_live(const shx_pending *pending);
 
-/* True when some operation (INSERT, REPLACE, DELETE) concerns this rowid: then committed postings with it are hidden. */
+/* True when some operation (INSERT, REPLACE, DELETE) concerns this rowid: then committed postings with it are
+** hidden. */
 bool shx_pending_hides(const shx_pending *pending, int64_t rowid);
 
 /* True when the operation at `position` put a posting that is still alive. */

@@ -170,7 +170,8 @@ shx_status shx_reconcile_row(shx_reconcile *reconcile, int64_t rowid, uint64_t v
     return SHX_OK;
 }
 
-/* The hash is taken anew: a vector that does not match what the database says of it must not make the record unreadable. */
+/* The hash is taken anew: a vector that does not match what the database says of it must not make the record
+** unreadable. */
 shx_status shx_reconcile_vector(shx_reconcile *reconcile, const float *vector) {
     SHX_CHECK(reconcile->wanted, SHX_MISUSE);
     reconcile->wanted = false;

@@ -19,7 +19,8 @@ typedef struct shx_reconcile shx_reconcile;
 shx_status shx_reconcile_open(shx_index *index, bool from_nothing, bool durable, shx_reconcile **ret_reconcile);
 void shx_reconcile_close(shx_reconcile *reconcile);
 
-/* The next posting of the database. *ret_wanted: its vector is needed; call shx_reconcile_vector before the next row. */
+/* The next posting of the database. *ret_wanted: its vector is needed; call shx_reconcile_vector before the next
+** row. */
 shx_status shx_reconcile_row(shx_reconcile *reconcile, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
                              bool *ret_wanted);
 shx_status shx_reconcile_vector(shx_reconcile *reconcile, const float *vector);

@@ -204,7 +204,8 @@ static float search_slack(const search_run *run, float distance2) {
     return SEARCH_FLOAT_ERROR * distance * (2 * run->norm + distance) + SEARCH_FLOAT_ERROR * SEARCH_FLOAT_ERROR;
 }
 
-/* How far the true squared distance may be from an estimate: certainly, or as many standard deviations as were asked for. */
+/* How far the true squared distance may be from an estimate: certainly, or as many standard deviations as were
+** asked for. */
 static float search_margin(const search_run *run, const shx_estimate *estimate, float distance2) {
     if (!run->exact) return run->sigmas * estimate->deviation;
     return estimate->limit + search_slack(run, distance2) + search_slack(run, estimate->distance2 + estimate->limit);

@@ -4,8 +4,8 @@
 ** FORMAT: a container (container.h) of kind SHX_FILE_SEGMENT; n rows in r runs and b blocks; D = code dimension:
 **
 **     id  section       size                   checked  content
-**     1   INFO          64                     open     u64 rows, u64 blocks, u32 runs, u32 dim, u32 code dim, u32 metric,
-**                                                       u64 encoding id, 24 zero
+**     1   INFO          64                     open     u64 rows, u64 blocks, u32 runs, u32 dim, u32 code dim,
+**                                                       u32 metric, u64 encoding id, 24 zero
 **     2   RUNS          64 × r                 open     shx_run, ascending by shard
 **     3   BLOCKS        shx_block_bytes(D) × b  run     scan codes and factors, 32 rows a block (quantizer.h)
 **     4   REFINE        shx_refine_bytes(D) × n run     refine codes
@@ -104,7 +104,8 @@ void shx_segment_release(shx_segment *segment);
 /* Tests a run's checksum unless this process did already. Call before its codes or ids are used. */
 shx_status shx_segment_verify_run(shx_segment *segment, uint32_t run);
 
-/* Tests all vectors of a run against their fingerprints unless this process did already. Call before a scan of the vectors. */
+/* Tests all vectors of a run against their fingerprints unless this process did already. Call before a scan of the
+** vectors. */
 shx_status shx_segment_verify_vectors(shx_segment *segment, uint32_t run);
 
 /* The vector of a row, tested against its fingerprint. */

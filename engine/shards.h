@@ -4,7 +4,8 @@
 ** FORMAT: a container (container.h) of kind SHX_FILE_SHARDS; s shards, D = code dimension:
 **
 **     id  section    size                              content (all sections are checked when the file is opened)
-**     1   INFO       64                                u64 shards, u32 code dim, u32 zero, shx_factor_scale of BLOCKS, 32 zero
+**     1   INFO       64                                u64 shards, u32 code dim, u32 zero, shx_factor_scale of
+**                                                      BLOCKS, 32 zero
 **     2   IDS        8 × s                             u64 shard ids, ascending, ≥ SHX_SHARD_FIRST
 **     3   OPEN       s                                 u8: 1 open (takes postings), 0 closed (only drained)
 **     4   CENTROIDS  4 × D × s                         f32, in code space

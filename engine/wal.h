@@ -75,7 +75,8 @@ typedef struct shx_wal_record {
 shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, uint32_t dim, shx_wal_record *ret_record);
 void shx_wal_record_close(shx_wal_record *record);
 
-/* Operation `position` of a loaded record. Vectors are handed out in order, so walk from 0 and keep *vector_position. */
+/* Operation `position` of a loaded record. Vectors are handed out in order, so walk from 0 and keep
+** *vector_position. */
 shx_op shx_wal_operation(const shx_wal_record *record, uint64_t position, uint64_t *vector_position);
 
 /* Encodes one operation, without its vector. */

@@ -58,11 +58,10 @@ fetch_peers() {
 compile() {
     mkdir -p "$bench/bin"
     warnings='-Wall -Wextra -Wshadow -Werror -D_GNU_SOURCE'
-    for source in driver:-O2 'truth:-O3 -march=native -ffast-math' 'generate:-O3 -ffp-contract=off'; do
-        # shellcheck disable=SC2086
-        cc -std=c11 $warnings ${source#*:} "tests/bench/${source%%:*}.c" -o "$bench/bin/${source%%:*}" \
-            -lsqlite3 -lpthread -lm
-    done
+    compile_c() { cc -std=c11 $warnings "$@" -lsqlite3 -lpthread -lm; } # shellcheck disable=SC2086
+    compile_c -O2 tests/bench/driver.c -o "$bench/bin/driver"
+    compile_c -O3 -march=native -ffast-math tests/bench/truth.c -o "$bench/bin/truth"
+    compile_c -O3 -ffp-contract=off tests/bench/generate.c -o "$bench/bin/generate"
     g++ -std=c++17 -D_GNU_SOURCE -O3 -march=native -w tests/bench/hnsw.cc -o "$bench/bin/hnsw" -lpthread
     g++ -std=c++17 -D_GNU_SOURCE -O3 -march=native -w -fopenmp tests/bench/ivf.cc -o "$bench/bin/ivf" -lfaiss -lopenblas
 }
@@ -92,8 +91,8 @@ make_set() {
         cp "$bench/data/words/queries.f32" "$folder/"
         ;;
     generated-128) metric=l2 dimensions=128 && "$bench/bin/generate" 128 32 1000000 1000 128 "$folder" ;;
-    generated-768) metric=cosine dimensions=768 && "$bench/bin/generate" 768 64 300000 1000 768 "$folder" ;;
-    generated-768-1m) metric=cosine dimensions=768 && "$bench/bin/generate" 768 64 1000000 1000 768 "$folder" ;;
+    generated-768) metric=cosine dimensions=768 && "$bench/bin/generate" 768 96 300000 1000 768 "$folder" ;;
+    generated-768-1m) metric=cosine dimensions=768 && "$bench/bin/generate" 768 96 1000000 1000 768 "$folder" ;;
     esac
     echo "$dimensions $metric" >"$folder/shape"
     rows=$(($(wc -c <"$folder/base.f32") / dimensions / 4))

@@ -117,15 +117,17 @@ static bool delta_slot_alive(const shx_delta *delta, uint32_t segment, uint64_t 
     return (mask >> (slot % SHX_BLOCK_ROWS) & 1) == 0;
 }
 
-/* Kills the posting with this rowid, wherever it is; none is not an error. */
+/* Kills the posting with this rowid, wherever it is; none is not an error. A row of the delta that is dead already does not
+** speak for the segments. */
 static shx_status delta_kill(shx_delta *delta, int64_t rowid) {
     uint32_t position;
     if (shx_rowmap_get(&delta->latest, rowid, &position)) {
         shx_delta_row *row = (shx_delta_row *)shx_delta_row_at(delta, position);
-        if (atomic_load(&row->killed) != 0) return SHX_OK;
-        atomic_store_explicit(&row->killed, delta->operation_count + 1, memory_order_release);
-        delta->live_rows--;
-        return SHX_OK;
+        if (atomic_load(&row->killed) == 0) {
+            atomic_store_explicit(&row->killed, delta->operation_count + 1, memory_order_release);
+            delta->live_rows--;
+            return SHX_OK;
+        }
     }
     for (uint32_t s = 0; s < delta->base->segment_count; s++) {
         uint64_t row;

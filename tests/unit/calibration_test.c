@@ -1,0 +1,149 @@
+/* Stop rules: the defaults, interpolation between what was measured, and tables that make no sense. */
+#include "fixture.h"
+
+#include "calibration.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void defaults_are_valid_and_widen(void **state) {
+    (void)state;
+    shx_calibration calibration;
+    shx_calibration_default(&calibration);
+    assert_true(shx_calibration_valid(&calibration));
+    assert_int_equal(calibration.fitted, 0);
+    for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
+        for (int r = 1; r < SHX_CALIBRATION_RECALLS; r++) {
+            assert_true(calibration.first[k][r].theta > calibration.first[k][r - 1].theta);
+            assert_true(calibration.kth[k][r].theta > calibration.kth[k][r - 1].theta);
+        }
+    }
+}
+
+/* Each field in turn holds something that no fit gives. */
+static void nonsense_is_refused(void **state) {
+    (void)state;
+    shx_calibration good, bad;
+    shx_calibration_default(&good);
+    const double never[] = {NAN, INFINITY, -INFINITY};
+    size_t cells = SHX_CALIBRATION_KS * SHX_CALIBRATION_RECALLS;
+    for (size_t i = 0; i < cells; i++) {
+        for (int n = 0; n < 3; n++) {
+            bad = good;
+            (&bad.mean_rows[0][0])[i] = never[n];
+            assert_false(shx_calibration_valid(&bad));
+            bad = good;
+            (&bad.first[0][0])[i].beta = never[n];
+            assert_false(shx_calibration_valid(&bad));
+            bad = good;
+            (&bad.first[0][0])[i].theta = never[n];
+            assert_false(shx_calibration_valid(&bad));
+            bad = good;
+            (&bad.kth[0][0])[i].beta = never[n];
+            assert_false(shx_calibration_valid(&bad));
+            bad = good;
+            (&bad.kth[0][0])[i].theta = never[n];
+            assert_false(shx_calibration_valid(&bad));
+        }
+        bad = good;
+        (&bad.first[0][0])[i].beta = -0.1;
+        assert_false(shx_calibration_valid(&bad));
+        bad = good;
+        (&bad.kth[0][0])[i].beta = 8.5;
+        assert_false(shx_calibration_valid(&bad));
+        bad = good;
+        (&bad.mean_rows[0][0])[i] = -1;
+        assert_false(shx_calibration_valid(&bad));
+    }
+}
+
+/* A table whose theta tells where it was read: 100 × k's row + the recall's column. */
+static shx_calibration numbered(void) {
+    shx_calibration calibration;
+    shx_calibration_default(&calibration);
+    for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
+        for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
+            calibration.first[k][r] = (shx_stop_rule){.beta = 1, .theta = 100 * k + r};
+            calibration.kth[k][r] = (shx_stop_rule){.beta = 2, .theta = 1000 + 100 * k + r};
+            calibration.mean_rows[k][r] = 1000 * (k + 1) + r;
+        }
+    }
+    return calibration;
+}
+
+static void rules_are_interpolated(void **state) {
+    (void)state;
+    const shx_calibration calibration = numbered();
+    shx_stop_plan plan;
+    for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
+        for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) { /* what was measured is met exactly */
+            shx_stop_plan_make(&calibration, shx_calibration_ks[k], shx_calibration_recalls[r], &plan);
+            assert_true(fabs(plan.first.theta - (100 * k + r)) < 1e-6);
+            assert_true(fabs(plan.kth.theta - (1000 + 100 * k + r)) < 1e-6);
+            assert_true(plan.first.beta == 1 && plan.kth.beta == 2 && !plan.exhaustive);
+        }
+    }
+    double before = -1;
+    for (double recall = 0.5; recall < 0.9995; recall += 0.0005) { /* and between it goes up */
+        shx_stop_plan_make(&calibration, 10, recall, &plan);
+        assert_true(plan.first.theta >= before);
+        before = plan.first.theta;
+    }
+    before = -1;
+    for (uint64_t k = 1; k < 5000; k = k * 5 / 4 + 1) {
+        shx_stop_plan_make(&calibration, k, 0.95, &plan);
+        assert_true(plan.first.theta > before);
+        before = plan.first.theta;
+    }
+}
+
+static void odd_requests(void **state) {
+    (void)state;
+    const shx_calibration calibration = numbered();
+    shx_stop_plan plan, usual;
+    shx_stop_plan_make(&calibration, 10, 0.95, &usual);
+    const double unset[] = {0, -1, 1.5, NAN, INFINITY};
+    for (int i = 0; i < 5; i++) {
+        shx_stop_plan_make(&calibration, 10, unset[i], &plan);
+        assert_memory_equal(&plan.first, &usual.first, sizeof plan.first);
+    }
+    const double everything[] = {1, 0.9999, 0.99951};
+    for (int i = 0; i < 3; i++) {
+        shx_stop_plan_make(&calibration, 10, everything[i], &plan);
+        assert_true(plan.exhaustive && plan.epsilon >= 3.3f);
+    }
+    shx_stop_plan_make(&calibration, 10, 0.01, &plan);
+    assert_true(fabs(plan.first.theta - 100) < 1e-6);
+    const uint64_t ks[] = {0, 1, UINT64_MAX};
+    for (int i = 0; i < 3; i++) {
+        shx_stop_plan_make(&calibration, ks[i], 0.95, &plan);
+        assert_true(isfinite(plan.first.theta) && isfinite(plan.kth.theta) && plan.row_cap > 0);
+    }
+}
+
+static void a_rule_holds_from_some_distance_on(void **state) {
+    (void)state;
+    const shx_stop_rule rule = {.beta = 0.5, .theta = 1};
+    assert_false(shx_stop_rule_holds(&rule, 1, 1, 0));
+    assert_false(shx_stop_rule_holds(&rule, exp(0.99), 1, 0));
+    assert_true(shx_stop_rule_holds(&rule, exp(1.01), 1, 0));
+    assert_true(shx_stop_rule_holds(&rule, 1, 1, exp(2.1)));   /* many rows passed */
+    assert_false(shx_stop_rule_holds(&rule, 0, 1, 3));         /* nothing is nearer than 0 */
+    assert_false(shx_stop_rule_holds(&rule, 0, 0, 1000));
+    assert_false(shx_stop_rule_holds(&rule, 1, 0, 0));         /* a reference of 0 tells nothing */
+    for (double rank = 0, before = 0; rank < 100; rank++) {    /* once it holds it goes on to hold */
+        bool holds = shx_stop_rule_holds(&rule, 2, 1, rank);
+        assert_true(holds >= (before != 0));
+        before = holds;
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_are_valid_and_widen), cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(rules_are_interpolated),       cmocka_unit_test(odd_requests),
+        cmocka_unit_test(a_rule_holds_from_some_distance_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

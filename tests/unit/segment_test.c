@@ -1,0 +1,304 @@
+/* Segments: layout, look-ups, and what each wrong byte leads to. */
+#include "fixture.h"
+
+#include "segment.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DIM 3
+#define CODE_DIM 64
+#define ID UINT64_C(9)
+#define NAME "segment-0000000000000009"
+
+static const shx_id uuid = {{5}};
+static const float mean[CODE_DIM] = {0.5f, -0.25f, 1};
+static const shx_encoding encoding = {SHX_L2, DIM, CODE_DIM, 77, 0, mean};
+
+/* Two overflow rows, 35 rows of shard 2 (two blocks), 4 of shard 7; rowids in no order. */
+#define ROWS 41
+static const uint64_t shards[] = {SHX_SHARD_OVERFLOW, 2, 7};
+static const uint32_t run_rows[] = {2, 35, 4};
+
+static float vectors[ROWS][DIM];
+static int64_t rowids[ROWS];
+static float centroids[2][CODE_DIM];
+
+static shx_store *make_sample(void) {
+    shx_store *store;
+    shx_posting postings[ROWS];
+    shx_run_plan plans[3];
+    assert_ok(shx_store_open_heap(&store));
+    assert_ok(shx_store_prepare(store));
+    for (int i = 0; i < ROWS; i++) {
+        rowids[i] = (i * 29) % ROWS * 10 - 100;
+        for (int d = 0; d < DIM; d++) vectors[i][d] = (float)((i * 7 + d * 3) % 11) / 4;
+        postings[i] = (shx_posting){rowids[i], vectors[i], {shx_hash64(vectors[i], sizeof vectors[i], 0), 1000u + (unsigned)i}};
+    }
+    assert_true(shx_encoding_point(&encoding, vectors[5], false, centroids[0]));
+    assert_true(shx_encoding_point(&encoding, vectors[39], false, centroids[1]));
+    uint64_t first = 0;
+    for (int r = 0; r < 3; r++) {
+        plans[r] = (shx_run_plan){shards[r], r ? centroids[r - 1] : NULL, first, run_rows[r]};
+        first += run_rows[r];
+    }
+    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, plans, 3, postings, ROWS, NULL));
+    return store;
+}
+
+static shx_segment *open_sample(shx_store *store) {
+    shx_segment *segment;
+    assert_ok(shx_segment_open(store, &uuid, ID, &encoding, &segment));
+    return segment;
+}
+
+static shx_status just_open(void *store) {
+    shx_segment *segment;
+    SHX_TRY(shx_segment_open(store, &uuid, ID, &encoding, &segment));
+    shx_segment_release(segment);
+    return SHX_OK;
+}
+
+static shx_status open_and_check(void *store) {
+    shx_segment *segment;
+    SHX_TRY(shx_segment_open(store, &uuid, ID, &encoding, &segment));
+    shx_status status = shx_segment_check(segment);
+    shx_segment_release(segment);
+    return status;
+}
+
+static void rows_are_found(void **state) {
+    (void)state;
+    shx_store *store = make_sample();
+    shx_segment *segment = open_sample(store);
+    assert_ok(shx_segment_check(segment));
+    assert_int_equal(segment->row_count, ROWS);
+    assert_int_equal(segment->block_count, 4);
+    assert_int_equal(segment->run_count, 3);
+    for (uint64_t i = 0; i < ROWS; i++) {
+        uint64_t row;
+        const float *vector;
+        assert_true(shx_segment_find(segment, rowids[i], &row));
+        assert_int_equal(row, i);
+        assert_ok(shx_segment_vector(segment, row, &vector));
+        assert_memory_equal(vector, vectors[i], sizeof vectors[i]);
+        assert_int_equal(segment->fingerprints[row].column_hash, 1000 + i);
+        uint32_t run = i < 2 ? 0 : i < 37 ? 1 : 2;
+        assert_int_equal(shx_segment_run_of(segment, i), run);
+        const uint64_t slot[] = {i, 32 + i - 2, 96 + i - 37};
+        assert_int_equal(shx_segment_slot(segment, i), slot[run]);
+        assert_false(shx_segment_find(segment, rowids[i] + 1, &row));
+    }
+    uint64_t row;
+    assert_false(shx_segment_find(segment, INT64_MIN, &row));
+    assert_false(shx_segment_find(segment, INT64_MAX, &row));
+    shx_segment_retain(segment);
+    shx_segment_release(segment);
+    shx_segment_release(segment);
+    shx_segment_release(NULL);
+    shx_store_close(store);
+}
+
+/* The table of sections at the top of segment.h. */
+static void the_file_is_as_documented(void **state) {
+    (void)state;
+    shx_store *store = make_sample();
+    uint64_t size;
+    uint8_t *bytes = fixture_read_file(store, NAME, &size);
+    const struct {
+        uint64_t size;
+        bool checked;
+    } sections[] = {{64, true},
+                    {3 * 64, true},
+                    {4 * shx_block_bytes(CODE_DIM), false},
+                    {ROWS * shx_refine_bytes(CODE_DIM), false},
+                    {ROWS * 12, false},
+                    {ROWS * DIM * 4, false},
+                    {ROWS * 8, false},
+                    {ROWS * 16, false},
+                    {ROWS * 4, true}};
+    assert_int_equal(shx_get32(bytes + 64), 9);
+    for (uint32_t i = 0; i < 9; i++) {
+        const uint8_t *row = bytes + 80 + 32 * i;
+        assert_int_equal(shx_get32(row), i + 1);
+        assert_int_equal(shx_get32(row + 4), sections[i].checked);
+        assert_int_equal(shx_get64(row + 16), sections[i].size);
+    }
+    const uint8_t *info = bytes + fixture_section(bytes, SHX_SEGMENT_INFO);
+    assert_int_equal(shx_get64(info), ROWS);
+    assert_int_equal(shx_get64(info + 8), 4);
+    assert_int_equal(shx_get32(info + 16), 3);
+    assert_int_equal(shx_get32(info + 20), DIM);
+    assert_int_equal(shx_get32(info + 24), CODE_DIM);
+    assert_int_equal(shx_get32(info + 28), SHX_L2);
+    assert_int_equal(shx_get64(info + 32), 3);
+    const uint8_t *run = bytes + fixture_section(bytes, SHX_SEGMENT_RUNS) + 64;
+    assert_int_equal(shx_get64(run), 2);
+    assert_int_equal(shx_get64(run + 8), 2);
+    assert_int_equal(shx_get32(run + 16), 35);
+    assert_int_equal(shx_get32(run + 20), 1);
+    uint64_t hash = ID; /* of the run: each hash seeds the next */
+    const uint32_t parts[] = {SHX_SEGMENT_BLOCKS, SHX_SEGMENT_REFINE, SHX_SEGMENT_FACTORS, SHX_SEGMENT_ROWIDS,
+                              SHX_SEGMENT_FINGERPRINTS};
+    const uint64_t units[] = {shx_block_bytes(CODE_DIM), shx_refine_bytes(CODE_DIM), 12, 8, 16};
+    for (int p = 0; p < 5; p++) {
+        uint64_t first = p == 0 ? 1 : 2, count = p == 0 ? 2 : 35;
+        hash = shx_hash64(bytes + fixture_section(bytes, parts[p]) + first * units[p], count * units[p], hash);
+    }
+    assert_true(shx_get64(run + 40) == hash);
+    fixture_assert_golden("segment.bin", bytes, size);
+    free(bytes);
+    shx_store_close(store);
+}
+
+static void every_field_is_judged(void **state) {
+    (void)state;
+    shx_store *store = make_sample();
+    uint64_t size;
+    uint8_t *bytes = fixture_read_file(store, NAME, &size);
+    const uint64_t info = fixture_section(bytes, SHX_SEGMENT_INFO), runs = fixture_section(bytes, SHX_SEGMENT_RUNS),
+                   order = fixture_section(bytes, SHX_SEGMENT_ORDER), run = runs + 64;
+    free(bytes);
+    const fixture_damage table[] = {
+        {"rows", info, ROWS + 1, 8, true, "section size"},
+        {"rows", info, 0, 8, true, "row count"},
+        {"rows", info, UINT32_MAX, 8, true, "row count"},
+        {"rows", info, UINT64_MAX, 8, true, "row count"},
+        {"blocks", info + 8, 5, 8, true, "section size"},
+        {"blocks", info + 8, ROWS + 1, 8, true, "row count"},
+        {"blocks", info + 8, UINT64_MAX, 8, true, "row count"},
+        {"runs", info + 16, 2, 4, true, "section size"},
+        {"runs", info + 16, UINT32_MAX, 4, true, "section size"},
+        {"dim", info + 20, 4, 4, true, "dimension"},
+        {"code dim", info + 24, 80, 4, true, "dimension"},
+        {"metric", info + 28, SHX_IP, 4, true, "metric"},
+        {"info without its checksum", info + 40, 1, 1, false, "section checksum"},
+        {"shard of a run", run, 1, 8, true, "order of runs"},
+        {"shard of a run", run, 7, 8, true, "order of runs"},
+        {"shard of a run", runs, 0, 8, true, "order of runs"},
+        {"first row", run + 8, 3, 8, true, "run"},
+        {"first row", runs + 8, 1, 8, true, "run"},
+        {"first row", run + 8, UINT64_MAX, 8, true, "run"},
+        {"rows of a run", run + 16, 0, 4, true, "run"},
+        {"rows of a run", run + 16, 34, 4, true, "run"},
+        {"rows of a run", run + 16, UINT32_MAX, 4, true, "run"},
+        {"rows of the last run", run + 64 + 16, 3, 4, true, "runs do not cover the rows"},
+        {"rows of the last run", run + 64 + 16, UINT32_MAX, 4, true, "runs do not cover the rows"},
+        {"first block", run + 20, 2, 4, true, "run"},
+        {"first block", run + 20, UINT32_MAX, 4, true, "run"},
+        {"order", order, ROWS, 4, true, "row order"},
+        {"order", order + 4 * (ROWS - 1), UINT32_MAX, 4, true, "row order"},
+        {"order without its checksum", order, 1, 1, false, "section checksum"},
+    };
+    fixture_assert_damages(store, NAME, table, sizeof table / sizeof *table, just_open, store);
+    shx_store_close(store);
+}
+
+/* Found when the run is touched or the segment is checked, not when it is opened. */
+static void what_is_checked_later(void **state) {
+    (void)state;
+    shx_store *store = make_sample();
+    uint64_t size;
+    uint8_t *bytes = fixture_read_file(store, NAME, &size);
+    const uint64_t order = fixture_section(bytes, SHX_SEGMENT_ORDER),
+                   rowid = fixture_section(bytes, SHX_SEGMENT_ROWIDS) + 8,
+                   runs = fixture_section(bytes, SHX_SEGMENT_RUNS);
+    const fixture_damage table[] = {
+        {"scan code", fixture_section(bytes, SHX_SEGMENT_BLOCKS) + 700, 0x5555, 2, false, "run checksum"},
+        {"refine code", fixture_section(bytes, SHX_SEGMENT_REFINE) + 100, 0x5555, 2, false, "run checksum"},
+        {"factors", fixture_section(bytes, SHX_SEGMENT_FACTORS) + 40, UINT32_MAX, 4, false, "run checksum"},
+        {"vector", fixture_section(bytes, SHX_SEGMENT_VECTORS) + 40, UINT32_MAX, 4, false, "vector"},
+        {"rowid", rowid, 3, 8, false, "run checksum"},
+        {"fingerprint", fixture_section(bytes, SHX_SEGMENT_FINGERPRINTS) + 60, 3, 8, false, "run checksum"},
+        {"checksum", runs + 64 + 40, 3, 8, true, "run checksum"},
+        {"scale", runs + 64 + 24, 0, 1, true, NULL}, /* only the table's checksum covers it */
+        {"order of rowids", order, shx_get32(bytes + order + 4), 4, true, "order of rowids"},
+    };
+    free(bytes);
+    fixture_assert_damages(store, NAME, table, sizeof table / sizeof *table, open_and_check, store);
+    shx_store_close(store);
+}
+
+static void runs_and_vectors_are_verified_alone(void **state) {
+    (void)state;
+    shx_store *store = make_sample();
+    uint64_t size;
+    uint8_t *bytes = fixture_read_file(store, NAME, &size);
+    bytes[fixture_section(bytes, SHX_SEGMENT_VECTORS) + 12 * 5] ^= 1;           /* row 5, of the second run */
+    bytes[fixture_section(bytes, SHX_SEGMENT_REFINE) + 32 * 38 + 3] ^= 1;       /* row 38, of the third */
+    fixture_write_file(store, NAME, bytes, size);
+    free(bytes);
+    shx_segment *segment = open_sample(store);
+    const float *vector;
+    for (int twice = 0; twice < 2; twice++) { /* what was verified once is not forgotten, what failed fails again */
+        assert_ok(shx_segment_verify_run(segment, 0));
+        assert_ok(shx_segment_verify_run(segment, 1));
+        assert_status(shx_segment_verify_run(segment, 2), SHX_CORRUPT);
+        assert_ok(shx_segment_verify_vectors(segment, 0));
+        assert_status(shx_segment_verify_vectors(segment, 1), SHX_CORRUPT);
+        assert_status(shx_segment_verify_vectors(segment, 2), SHX_CORRUPT);
+    }
+    assert_status(shx_segment_vector(segment, 5, &vector), SHX_CORRUPT);
+    assert_ok(shx_segment_vector(segment, 6, &vector));
+    shx_segment_release(segment);
+    shx_store_close(store);
+}
+
+/* Whatever bit is wrong and wherever the file ends: an error, or exactly the rows that were written. */
+static void every_truncation_and_many_bits(void **state) {
+    (void)state;
+    shx_store *store = make_sample();
+    uint64_t size;
+    uint8_t *bytes = fixture_read_file(store, NAME, &size);
+    for (uint64_t cut = 0; cut < size; cut += 7) {
+        fixture_write_file(store, NAME, bytes, cut);
+        assert_status(just_open(store), SHX_CORRUPT);
+    }
+    for (uint64_t bit = 0; bit < size * 8; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        fixture_write_file(store, NAME, bytes, size);
+        shx_segment *segment;
+        if (open_and_check(store) == SHX_OK) {
+            segment = open_sample(store);
+            for (uint64_t i = 0; i < ROWS; i++) {
+                const float *vector;
+                assert_true(segment->rowids[i] == rowids[i]);
+                assert_ok(shx_segment_vector(segment, i, &vector));
+                assert_memory_equal(vector, vectors[i], sizeof vectors[i]);
+            }
+            shx_segment_release(segment);
+        }
+        bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    free(bytes);
+    shx_store_close(store);
+}
+
+static void an_empty_segment(void **state) {
+    (void)state;
+    shx_store *store;
+    shx_segment *segment;
+    uint64_t row;
+    assert_ok(shx_store_open_heap(&store));
+    assert_ok(shx_store_prepare(store));
+    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, NULL, 0, NULL, 0, NULL));
+    segment = open_sample(store);
+    assert_ok(shx_segment_check(segment));
+    assert_int_equal(segment->row_count, 0);
+    assert_false(shx_segment_find(segment, 0, &row));
+    shx_segment_release(segment);
+    shx_store_close(store);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_found),
+        cmocka_unit_test(the_file_is_as_documented),
+        cmocka_unit_test(every_field_is_judged),
+        cmocka_unit_test(what_is_checked_later),
+        cmocka_unit_test(runs_and_vectors_are_verified_alone),
+        cmocka_unit_test(every_truncation_and_many_bits),
+        cmocka_unit_test(an_empty_segment),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

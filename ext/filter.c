@@ -176,12 +176,10 @@ static int filter_add_comparison(shx_filter *filter, const shx_term *term, const
 
 /* Turns the text so far into filter->where. */
 static int filter_end_text(shx_filter *filter) {
-    int rc = sqlite3_str_errcode(filter->text);
     sqlite3_free(filter->where);
-    filter->where = sqlite3_str_finish(filter->text);
+    filter->where = shx_statement_finish(filter->text);
     filter->text = NULL;
-    if (rc == SQLITE_OK && !filter->where) filter->where = sqlite3_mprintf("");
-    return rc == SQLITE_OK && !filter->where ? SQLITE_NOMEM : rc;
+    return filter->where ? SQLITE_OK : SQLITE_NOMEM;
 }
 
 /* Appends to `list` the rows that satisfy the filter's conditions on columns. */

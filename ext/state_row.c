@@ -134,7 +134,7 @@ int shx_state_row_mark(shx_table *table, size_t operations) {
     return rc == SQLITE_OK ? shx_internal_code(shx_statement_run(statement)) : rc;
 }
 
-shx_id shx_state_genesis(const shx_declaration *declaration) {
+int shx_state_genesis(const shx_declaration *declaration, shx_id *ret_genesis) {
     sqlite3_str *text = sqlite3_str_new(NULL);
     sqlite3_str_appendf(text, "shardex %d metric %d dim %u", SHX_STATE_FORMAT, (int)declaration->metric,
                         declaration->dim);
@@ -142,7 +142,8 @@ shx_id shx_state_genesis(const shx_declaration *declaration) {
         const shx_column *column = &declaration->columns[i];
         sqlite3_str_appendf(text, ", %w %d %s", column->name, (int)column->role, shx_affinity_name(column->type));
     }
-    shx_id genesis = shx_hash128(sqlite3_str_value(text), (uint64_t)sqlite3_str_length(text));
+    int rc = sqlite3_str_errcode(text);
+    if (rc == SQLITE_OK) *ret_genesis = shx_hash128(sqlite3_str_value(text), (uint64_t)sqlite3_str_length(text));
     sqlite3_free(sqlite3_str_finish(text));
-    return genesis;
+    return rc;
 }

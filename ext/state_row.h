@@ -27,6 +27,6 @@ int shx_state_row_write(shx_table *table, const shx_id *commit);
 int shx_state_row_mark(shx_table *table, size_t operations);
 
 /* The commit id of a table of this shape before its first transaction. */
-shx_id shx_state_genesis(const shx_declaration *declaration);
+int shx_state_genesis(const shx_declaration *declaration, shx_id *ret_genesis);
 
 #endif

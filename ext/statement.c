@@ -6,12 +6,16 @@
 #include <assert.h>
 #include <string.h>
 
+char *shx_statement_finish(sqlite3_str *text) {
+    int rc = sqlite3_str_errcode(text);
+    char *finished = sqlite3_str_finish(text);
+    return finished || rc != SQLITE_OK ? finished : sqlite3_mprintf("");
+}
+
 char *shx_statement_list(const char *fragment, int first, uint32_t count) {
     sqlite3_str *list = sqlite3_str_new(NULL);
-    sqlite3_str_appendall(list, "");
     for (uint32_t i = 0; i < count; i++) sqlite3_str_appendf(list, fragment, first + (int)i);
-    char *text = sqlite3_str_finish(list);
-    return text ? text : sqlite3_mprintf("");
+    return shx_statement_finish(list);
 }
 
 /* Texts that hold nothing but schema and table. */

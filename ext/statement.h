@@ -56,6 +56,9 @@ void shx_statements_clear(struct shx_table *table);
 /* Runs a statement once (text as above). */
 int shx_statement_once(struct shx_table *table, char *text);
 
+/* Ends a text under construction: NULL when memory ran out, "" when nothing was written. */
+char *shx_statement_finish(sqlite3_str *text);
+
 /* A list made of `count` copies of a fragment with one number from `first` on, such as ", c0, c1"; sqlite3_free. */
 char *shx_statement_list(const char *fragment, int first, uint32_t count);
 

@@ -6,7 +6,6 @@
 #include "statements.h"
 #include "transaction.h"
 
-#include <assert.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -118,15 +117,13 @@ static void table_unlist(shx_table *table) {
 /* The definitions of the plain or auxiliary columns, for CREATE TABLE. */
 static char *table_definitions(const shx_table *table, shx_column_role role) {
     sqlite3_str *list = sqlite3_str_new(NULL);
-    sqlite3_str_appendall(list, "");
     for (uint32_t i = 0; i < table->declaration->column_count; i++) {
         const shx_column *column = &table->declaration->columns[i];
         if (column->role != role) continue;
         const char *fragment = role == SHX_COLUMN_PLAIN ? SHX_SQL_PLAIN_DEFINITION : SHX_SQL_AUXILIARY_DEFINITION;
         sqlite3_str_appendf(list, fragment, (int)table->slots[i], shx_affinity_name(column->type));
     }
-    char *text = sqlite3_str_finish(list);
-    return text ? text : sqlite3_mprintf("");
+    return shx_statement_finish(list);
 }
 
 static int table_create_shadow(shx_table *table, const char *format, shx_column_role role) {
@@ -147,7 +144,9 @@ static int table_create_shadows(shx_table *table) {
         rc = table_create_shadow(table, SHX_SQL_CREATE_AUX, SHX_COLUMN_AUXILIARY);
     }
     if (rc != SQLITE_OK) return rc;
-    shx_id uuid, genesis = shx_state_genesis(table->declaration);
+    shx_id uuid, genesis;
+    rc = shx_state_genesis(table->declaration, &genesis);
+    if (rc != SQLITE_OK) return rc;
     sqlite3_randomness(sizeof uuid.bytes, uuid.bytes);
     return shx_state_row_insert(table, &uuid, &genesis);
 }
@@ -182,7 +181,7 @@ int shx_table_connect(sqlite3 *db, void *connection, int argument_count, const c
 
 int shx_table_disconnect(sqlite3_vtab *vtab) {
     shx_table *table = (shx_table *)vtab;
-    assert(!table->joined);
+    shx_transaction_leave(table); /* when SQLite ran out of memory right after xCreate */
     table_unlist(table);
     table_free(table);
     return SQLITE_OK;
@@ -200,7 +199,6 @@ int shx_table_destroy(sqlite3_vtab *vtab) {
     if (table->state) table->state->busy = false;
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
     if (table->state) table->state->dropped = true;
-    shx_transaction_leave(table);
     return shx_table_disconnect(vtab);
 }
 

@@ -199,6 +199,14 @@ uint64_t shx_catalog_generation(const shx_catalog *catalog) {
     return highest;
 }
 
+uint64_t shx_catalog_wal_floor(const shx_catalog *catalog) {
+    uint64_t highest = 0;
+    for (uint64_t i = 0; i < catalog->base_count; i++) {
+        if (catalog->bases[i].names.wal_floor > highest) highest = catalog->bases[i].names.wal_floor;
+    }
+    return highest;
+}
+
 const shx_catalog_file *shx_catalog_newest_file(const shx_catalog *catalog) {
     const shx_catalog_file *newest = NULL;
     for (uint64_t i = 0; i < catalog->file_count; i++) {

@@ -57,6 +57,9 @@ shx_catalog_base *shx_catalog_best_base(shx_catalog *catalog, const shx_id *comm
 /* The highest generation of all bases, 0 without any. */
 uint64_t shx_catalog_generation(const shx_catalog *catalog);
 
+/* The highest WAL file that the commit of a base stands in, 0 without any. */
+uint64_t shx_catalog_wal_floor(const shx_catalog *catalog);
+
 /* The newest WAL file, NULL when there is none. */
 const shx_catalog_file *shx_catalog_newest_file(const shx_catalog *catalog);
 

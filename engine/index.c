@@ -263,6 +263,12 @@ shx_status shx_index_new_wal(shx_index *index, shx_wal_writer **ret_writer) {
     return status;
 }
 
+/* A file that a base has taken records over from is left to be removed, or processes that live for one flush would make it grow
+** forever. */
+static bool index_may_continue(const shx_index *index, const shx_catalog_file *file) {
+    return file->end >= SHX_HEADER_BYTES && file->id > shx_catalog_wal_floor(&index->catalog);
+}
+
 shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer) {
     if (index->writer && index->rotate) {
         shx_wal_writer_close(index->writer);
@@ -273,7 +279,7 @@ shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer) {
         SHX_TRY(shx_index_refresh(index));
         const shx_catalog_file *newest = shx_catalog_newest_file(&index->catalog);
         shx_status status = SHX_BUSY;
-        if (newest && !index->rotate && newest->end >= SHX_HEADER_BYTES) {
+        if (newest && !index->rotate && index_may_continue(index, newest)) {
             status = shx_wal_continue(index->store, newest->id, newest->end, index->config.dim, &index->writer);
         }
         if (status == SHX_BUSY || status == SHX_NOTFOUND) status = shx_index_new_wal(index, &index->writer);

@@ -5,7 +5,7 @@
 
 #include <stdatomic.h>
 
-#define MEMORY_ROUNDS_MAX 100000
+#define MEMORY_EVERY_UNTIL 800 /* every allocation up to this one fails, then every second, every third, … */
 
 static sqlite3_mem_methods memory_real;
 static atomic_long memory_left = -1; /* allocations until one fails; negative: none fails */
@@ -87,8 +87,7 @@ static bool memory_run_story(sqlite3 *db, long round) {
 static void every_allocation_may_fail(void **context) {
     (void)context;
     bool through = false;
-    for (long round = 0; !through; round++) {
-        assert_true(round < MEMORY_ROUNDS_MAX);
+    for (long round = 0; !through; round += 1 + round / MEMORY_EVERY_UNTIL) {
         sqlite3 *db = host_open(":memory:");
         host_run(db, "CREATE VIRTUAL TABLE t USING shardex(v float[2], n INTEGER, +x TEXT);"
                      "CREATE TABLE twin(id INTEGER PRIMARY KEY, n INTEGER, x TEXT);"

@@ -108,8 +108,7 @@ int shx_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
     int rc = SQLITE_NOMEM;
     if (constraints && uses) {
         for (int i = 0; i < info->nConstraint; i++) best_constraint(table, info, i, &constraints[i]);
-        shx_plan_request request = {constraints, info->nConstraint, best_order(table, info),
-                                    best_k(info, constraints)};
+        shx_plan_request request = {constraints, info->nConstraint, best_order(table, info), best_k(info, constraints)};
         shx_plan plan;
         const char *message = "";
         switch (shx_plan_make(&request, uses, &plan, &message)) {

@@ -5,11 +5,11 @@
 
 #include <string.h>
 
-#define CATCH_UP_READER_MIN 1000    /* a reader takes this many changes into memory … */
-#define CATCH_UP_READER_SHARE 10    /* … or one row in ten, when that is more … */
-#define CATCH_UP_READER_MAX 20000   /* … but no more than this */
-#define CATCH_UP_WRITER_ROWS 50000  /* larger tables are not compared under SQLite's write lock */
-#define CATCH_UP_WAIT_MAX 1024      /* write transactions between attempts that keep failing */
+#define CATCH_UP_READER_MIN 1000     /* a reader takes this many changes into memory … */
+#define CATCH_UP_READER_SHARE 10     /* … or one row in ten, when that is more … */
+#define CATCH_UP_READER_MAX 20000    /* … but no more than this */
+#define CATCH_UP_WRITER_ROWS 50000   /* larger tables are not compared under SQLite's write lock */
+#define CATCH_UP_WAIT_MAX 1024       /* write transactions between attempts that keep failing */
 #define CATCH_UP_INTERRUPT_ROWS 1024 /* a power of two */
 
 /* One comparison. `limit`: changes after which it is given up. */

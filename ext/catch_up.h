@@ -9,15 +9,15 @@
 ** differs too much; then the database has to be searched. */
 int shx_catch_up_private(shx_table *table, const shx_id *commit, shx_view **ret_view);
 
-/* Makes `commit`, the state that the database shows now, resolvable for everybody; with `from_nothing` without any use of
-** what the directory has. Fails with the directory's status. */
+/* Makes `commit`, the state that the database shows now, resolvable for everybody; with `from_nothing` without any use
+** of what the directory has. Fails with the directory's status. */
 int shx_catch_up_durable(shx_table *table, const shx_id *commit, bool from_nothing, shx_status *ret_status);
 
 /* The same for an index in memory, when the table is not too large to do so on the way; else nothing happens. */
 int shx_catch_up_memory(shx_table *table, const shx_id *commit);
 
-/* Called by a write transaction before its first operation: tells the index that its parent is committed, and catches up
-** when the parent does not resolve and that takes little time. Only failures of the database are returned. */
+/* Called by a write transaction before its first operation: tells the index that its parent is committed, and catches
+** up when the parent does not resolve and that takes little time. Only failures of the database are returned. */
 int shx_catch_up_writer(shx_table *table);
 
 /* A commit id for a state that was committed under another state's id: made of that id and of all fingerprints. */

@@ -90,7 +90,7 @@ typedef struct command_entry {
 } command_entry;
 
 static const command_entry COMMANDS[] = {
-    {"flush", command_flush},         {"optimize", command_optimize},         {"rebuild", command_rebuild},
+    {"flush", command_flush},         {"optimize", command_optimize},           {"rebuild", command_rebuild},
     {"reconcile", command_reconcile}, {"integrity-check", shx_integrity_check},
 };
 

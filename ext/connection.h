@@ -1,8 +1,8 @@
 /* What one database connection knows: its shardex tables, and for each index the write transaction that is under way.
 **
-** A state belongs to (connection, schema, uuid of the index), not to the sqlite3_vtab object: a schema change, VACUUM and
-** ALTER TABLE RENAME swap that object, even in the middle of a transaction. It lives until the connection closes (or its
-** database is detached, or its table is gone), so that a schema change does not close and reopen the index.
+** A state belongs to (connection, schema, uuid of the index), not to the sqlite3_vtab object: a schema change, VACUUM
+** and ALTER TABLE RENAME swap that object, even in the middle of a transaction. It lives until the connection closes
+** (or its database is detached, or its table is gone), so that a schema change does not close and reopen the index.
 ** Used in the connection's thread only.
 */
 #ifndef SHX_CONNECTION_H
@@ -44,13 +44,13 @@ typedef struct shx_state {
     uint32_t tables; /* sqlite3_vtab objects that use it */
     bool dropped;
 
-    bool writing;        /* a write transaction has begun: what follows is about it */
-    bool prepared;       /* its first row operation has come */
-    bool broken;         /* a failed row operation could not be undone: the transaction must not commit */
-    bool busy;           /* own statements are running: savepoints that they cause are theirs */
-    uint32_t joined;     /* sqlite3_vtab objects that take part in it */
-    shx_id parent;       /* the commit that it started from */
-    bool synced;         /* the last xSync came to … */
+    bool writing;    /* a write transaction has begun: what follows is about it */
+    bool prepared;   /* its first row operation has come */
+    bool broken;     /* a failed row operation could not be undone: the transaction must not commit */
+    bool busy;       /* own statements are running: savepoints that they cause are theirs */
+    uint32_t joined; /* sqlite3_vtab objects that take part in it */
+    shx_id parent;   /* the commit that it started from */
+    bool synced;     /* the last xSync came to … */
     shx_id synced_commit;
     shx_pending *pending;
     shx_savepoint *savepoints;

@@ -21,8 +21,8 @@ typedef struct shx_cursor {
     bool nearest, end;
     int64_t rowid;
     double distance;
-    shx_knn knn;          /* nearest: the search; its filter serves scans as well */
-    sqlite3_stmt *rows;   /* otherwise: the scan, standing on the row */
+    shx_knn knn;                           /* nearest: the search; its filter serves scans as well */
+    sqlite3_stmt *rows;                    /* otherwise: the scan, standing on the row */
     sqlite3_stmt *readers[CURSOR_SOURCES]; /* by rowid; standing on the row when `placed` */
     bool placed[CURSOR_SOURCES];
     bool has_k, has_recall;
@@ -256,9 +256,9 @@ static int cursor_declared_column(shx_cursor *cursor, sqlite3_context *context, 
         sqlite3_result_value(context, sqlite3_column_value(cursor->rows, 1 + slot));
         return SQLITE_OK;
     }
-    cursor_source source = role == SHX_COLUMN_PLAIN     ? CURSOR_NARROW
+    cursor_source source = role == SHX_COLUMN_PLAIN    ? CURSOR_NARROW
                            : role == SHX_COLUMN_VECTOR ? CURSOR_VECTOR
-                                                        : CURSOR_AUXILIARY;
+                                                       : CURSOR_AUXILIARY;
     static const int first[] = {2, 1, 0}; /* where a source's columns begin */
     sqlite3_stmt *reader = NULL;
     int rc = cursor_read(cursor, source, &reader);

@@ -163,14 +163,14 @@ static const char *filter_form(const shx_filter *filter, const shx_term *term, s
 
 static int filter_add_comparison(shx_filter *filter, const shx_term *term, const char *subject,
                                  sqlite3_value *argument) {
-    const char *operator = shx_compare_sql(term->compare);
+    const char *symbol = shx_compare_sql(term->compare);
     if (term->compare == SHX_COMPARE_IS_NULL || term->compare == SHX_COMPARE_NOT_NULL) {
-        sqlite3_str_appendf(filter->text, SHX_SQL_CONDITION_NULL, subject, operator);
+        sqlite3_str_appendf(filter->text, SHX_SQL_CONDITION_NULL, subject, symbol);
         return SQLITE_OK;
     }
     int slot = FILTER_FIRST_VALUE + (int)filter->value_count;
     const char *form = filter_form(filter, term, argument);
-    sqlite3_str_appendf(filter->text, form, subject, operator, slot, subject, operator, slot);
+    sqlite3_str_appendf(filter->text, form, subject, symbol, slot, subject, symbol, slot);
     return filter_keep_value(filter, argument);
 }
 

@@ -9,13 +9,13 @@
 
 typedef struct shx_filter {
     shx_table *table;
-    bool nearest;         /* for a search; otherwise for a scan of the rows, all of it in SQL */
-    sqlite3_str *text;    /* conditions being assembled */
-    char *where;          /* " AND …", "" for none; parameters from ?2 on */
+    bool nearest;           /* for a search; otherwise for a scan of the rows, all of it in SQL */
+    sqlite3_str *text;      /* conditions being assembled */
+    char *where;            /* " AND …", "" for none; parameters from ?2 on */
     sqlite3_value **values; /* what they are bound to */
     uint64_t value_count, value_capacity;
-    bool listed;      /* an IN list of more than a few values: testing row by row is dear */
-    bool restricted;  /* only these rowids: ascending, each once */
+    bool listed;     /* an IN list of more than a few values: testing row by row is dear */
+    bool restricted; /* only these rowids: ascending, each once */
     int64_t *rowids;
     uint64_t rowid_count;
     double above, below; /* distances, and whether equal ones belong */

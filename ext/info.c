@@ -120,15 +120,24 @@ static void info_write_stats(sqlite3_str *json, const shx_snapshot *snapshot) {
         const char *name;
         uint64_t value;
     } figures[] = {
-        {"indexed_rows", stats.rows},         {"delta_rows", stats.delta_rows},
-        {"delta_operations", stats.delta_operations}, {"segments", stats.segments},
-        {"segment_rows", stats.segment_rows}, {"tombstones", stats.tombstones},
-        {"shards", stats.shards},             {"closed_shards", stats.closed_shards},
-        {"wal_files", stats.wal_files},       {"wal_bytes", stats.wal_bytes},
-        {"segment_bytes", stats.segment_bytes}, {"base_bytes", stats.base_bytes},
-        {"generation", stats.generation},     {"flushes", stats.flushes},
-        {"merges", stats.merges},             {"splits", stats.splits},
-        {"builds", stats.builds},             {"code_dimension", stats.code_dim},
+        {"indexed_rows", stats.rows},
+        {"delta_rows", stats.delta_rows},
+        {"delta_operations", stats.delta_operations},
+        {"segments", stats.segments},
+        {"segment_rows", stats.segment_rows},
+        {"tombstones", stats.tombstones},
+        {"shards", stats.shards},
+        {"closed_shards", stats.closed_shards},
+        {"wal_files", stats.wal_files},
+        {"wal_bytes", stats.wal_bytes},
+        {"segment_bytes", stats.segment_bytes},
+        {"base_bytes", stats.base_bytes},
+        {"generation", stats.generation},
+        {"flushes", stats.flushes},
+        {"merges", stats.merges},
+        {"splits", stats.splits},
+        {"builds", stats.builds},
+        {"code_dimension", stats.code_dim},
     };
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         sqlite3_str_appendf(json, ",\"%s\":%lld", figures[i].name, (sqlite3_int64)figures[i].value);
@@ -284,8 +293,10 @@ static int info_bring_up(shx_table *table, const char **ret_text) {
     shx_status status;
     rc = shx_command_catch_up(table, &commit, &status);
     if (rc != SQLITE_OK || status == SHX_OK) return rc;
-    return shx_table_error(table, shx_result_code(status), "shardex: the index of \"%s\" could not be brought up to "
-                           "date: %s", table->name, shx_status_text(status));
+    return shx_table_error(table, shx_result_code(status),
+                           "shardex: the index of \"%s\" could not be brought up to "
+                           "date: %s",
+                           table->name, shx_status_text(status));
 }
 
 static void info_catch_up(sqlite3_context *context, int count, sqlite3_value **arguments) {

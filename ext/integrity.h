@@ -5,9 +5,9 @@
 
 #include "table.h"
 
-/* SQLITE_OK when all is well, SQLITE_CORRUPT_VTAB with a message that names the first few problems. The index is compared
-** only when the transaction has no uncommitted changes and the index holds the present state: a missing or late index is
-** no damage. */
+/* SQLITE_OK when all is well, SQLITE_CORRUPT_VTAB with a message that names the first few problems. The index is
+** compared only when the transaction has no uncommitted changes and the index holds the present state: a missing or
+** late index is no damage. */
 int shx_integrity_check(shx_table *table);
 
 #endif

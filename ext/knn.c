@@ -1,8 +1,9 @@
-/* Streaming. SQLite before 3.41 does not tell a virtual table about LIMIT when there is a MATCH, and no version tells it about
-** conditions that only SQLite can evaluate; so a search without k gives out rows nearest first, in rounds of growing k. The
-** first rounds are rough (they keep to the wished recall, and mostly they are all that is wanted), the others true. When a
-** true round follows, rows that the rough ones have missed are given out late if nobody relies on the order; otherwise they
-** are left out, which is what a recall below 1 means. With recall 1, exact, or a range of distances all rounds are true.
+/* Streaming. SQLite before 3.41 does not tell a virtual table about LIMIT when there is a MATCH, and no version tells
+** it about conditions that only SQLite can evaluate; so a search without k gives out rows nearest first, in rounds of
+** growing k. The first rounds are rough (they keep to the wished recall, and mostly they are all that is wanted), the
+** others true. When a true round follows, rows that the rough ones have missed are given out late if nobody relies on
+** the order; otherwise they are left out, which is what a recall below 1 means. With recall 1, exact, or a range of
+** distances all rounds are true.
 */
 #include "knn.h"
 
@@ -17,7 +18,7 @@
 
 #define KNN_ROUND_FIRST 32
 #define KNN_ROUND_GROWTH 8
-#define KNN_ROUGH_MAX 256 /* rounds of more rows are true */
+#define KNN_ROUGH_MAX 256   /* rounds of more rows are true */
 #define KNN_SMALL_SET 2000  /* so many rows are compared one by one … */
 #define KNN_SMALL_FACTOR 32 /* … or so many times k */
 #define KNN_CHECKS_MIN 2000 /* tests by row in one search … */
@@ -157,8 +158,8 @@ static void knn_drop_returned(shx_knn *knn, bool in_order) {
     for (uint64_t i = 0; i < knn->hits.count; i++) {
         const shx_hit *hit = &knn->hits.hits[i];
         if (in_order && knn->any && !shx_hit_before(&knn->passed, hit)) continue;
-        if (knn->returned_count > 0 && bsearch(&hit->rowid, knn->returned, knn->returned_count, sizeof hit->rowid,
-                                               knn_compare_rowids)) {
+        if (knn->returned_count > 0 &&
+            bsearch(&hit->rowid, knn->returned, knn->returned_count, sizeof hit->rowid, knn_compare_rowids)) {
             continue;
         }
         knn->hits.hits[kept++] = *hit;

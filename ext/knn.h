@@ -32,11 +32,11 @@ typedef struct shx_knn {
     shx_knn_wish wish;
     shx_search_scratch *scratch;
     shx_topk hits;
-    uint64_t position;  /* of the next hit */
-    uint64_t round;     /* how many rows the last round asked for; 0 before the first */
-    bool complete;      /* there are no rows beyond the hits */
-    uint64_t counted;   /* rows that satisfied everything so far */
-    bool any;           /* a hit was passed: the next round goes on behind it */
+    uint64_t position; /* of the next hit */
+    uint64_t round;    /* how many rows the last round asked for; 0 before the first */
+    bool complete;     /* there are no rows beyond the hits */
+    uint64_t counted;  /* rows that satisfied everything so far */
+    bool any;          /* a hit was passed: the next round goes on behind it */
     shx_hit passed;
     bool was_rough;    /* the last round */
     int64_t *returned; /* rows that rough rounds gave out, ascending */

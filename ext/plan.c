@@ -27,18 +27,12 @@ typedef struct plan_operator {
 } plan_operator;
 
 static const plan_operator PLAN_OPERATORS[] = {
-    [SHX_COMPARE_EQ] = {"=", "=", 0.05},
-    [SHX_COMPARE_NE] = {"!=", "<>", 0.9},
-    [SHX_COMPARE_LT] = {"<", "<", 0.4},
-    [SHX_COMPARE_LE] = {"<=", "<=", 0.4},
-    [SHX_COMPARE_GT] = {">", ">", 0.4},
-    [SHX_COMPARE_GE] = {">=", ">=", 0.4},
-    [SHX_COMPARE_IS] = {"is", "IS", 0.05},
-    [SHX_COMPARE_IS_NOT] = {"isnot", "IS NOT", 0.9},
-    [SHX_COMPARE_IS_NULL] = {"null", "IS", 0.1},
-    [SHX_COMPARE_NOT_NULL] = {"notnull", "IS NOT", 0.9},
-    [SHX_COMPARE_LIKE] = {"like", "LIKE", 0.2},
-    [SHX_COMPARE_GLOB] = {"glob", "GLOB", 0.2},
+    [SHX_COMPARE_EQ] = {"=", "=", 0.05},         [SHX_COMPARE_NE] = {"!=", "<>", 0.9},
+    [SHX_COMPARE_LT] = {"<", "<", 0.4},          [SHX_COMPARE_LE] = {"<=", "<=", 0.4},
+    [SHX_COMPARE_GT] = {">", ">", 0.4},          [SHX_COMPARE_GE] = {">=", ">=", 0.4},
+    [SHX_COMPARE_IS] = {"is", "IS", 0.05},       [SHX_COMPARE_IS_NOT] = {"isnot", "IS NOT", 0.9},
+    [SHX_COMPARE_IS_NULL] = {"null", "IS", 0.1}, [SHX_COMPARE_NOT_NULL] = {"notnull", "IS NOT", 0.9},
+    [SHX_COMPARE_LIKE] = {"like", "LIKE", 0.2},  [SHX_COMPARE_GLOB] = {"glob", "GLOB", 0.2},
     [SHX_COMPARE_IN] = {"-in", "IN", 0.2},
 };
 

@@ -11,8 +11,8 @@
 **            filter  rows in rowid order, those that satisfy conditions
 **            scan    all rows in rowid order
 **
-** A last word `desc` says that the rows are to come in descending rowid order, `sorted` that SQLite relies on the order of
-** distances.
+** A last word `desc` says that the rows are to come in descending rowid order, `sorted` that SQLite relies on the
+** order of distances.
 */
 #ifndef SHX_PLAN_H
 #define SHX_PLAN_H
@@ -61,9 +61,9 @@ typedef struct shx_constraint {
     shx_subject subject;
     uint32_t slot; /* of a plain or auxiliary column */
     shx_compare compare;
-    bool usable;  /* the right side is known when the cursor starts */
-    bool binary;  /* compared byte by byte: with the collation BINARY */
-    bool is_in;   /* it is one value of an IN list: `compare` is EQ, and IN on request */
+    bool usable; /* the right side is known when the cursor starts */
+    bool binary; /* compared byte by byte: with the collation BINARY */
+    bool is_in;  /* it is one value of an IN list: `compare` is EQ, and IN on request */
 } shx_constraint;
 
 typedef enum shx_order {

@@ -210,7 +210,8 @@ int shx_row_fingerprint(const shx_table *table, shx_row *row) {
     sqlite3_str *bytes = sqlite3_str_new(NULL);
     row_write_values(bytes, row->values, table->declaration->plain_count);
     int rc = sqlite3_str_errcode(bytes);
-    if (rc == SQLITE_OK) row->column_hash = shx_hash64(sqlite3_str_value(bytes), (uint64_t)sqlite3_str_length(bytes), 0);
+    if (rc == SQLITE_OK)
+        row->column_hash = shx_hash64(sqlite3_str_value(bytes), (uint64_t)sqlite3_str_length(bytes), 0);
     sqlite3_free(sqlite3_str_finish(bytes));
     return rc;
 }

@@ -12,7 +12,8 @@ static void snapshot_remember(shx_snapshot *snapshot, shx_view *view) {
     shx_state_forget_comparison(state);
     state->comparison = (shx_comparison){true, snapshot->commit, view};
     if (view) return;
-    sqlite3_log(SQLITE_NOTICE, "shardex: the index in %s-shardex does not hold the present state of a table; queries "
+    sqlite3_log(SQLITE_NOTICE,
+                "shardex: the index in %s-shardex does not hold the present state of a table; queries "
                 "search the database until a writer, 'rebuild' or shardex_catch_up has caught up",
                 state->file[0] ? state->file : ":memory:");
 }

@@ -54,8 +54,9 @@ int shx_state_row_open(shx_table *table, shx_state_row *ret_row) {
     if (!table->state || !shx_id_equal(&table->state->uuid, &row.uuid)) {
         shx_state *state;
         rc = shx_connection_state(table->connection, table->schema, &row.uuid, table->declaration, &state);
-        if (rc != SQLITE_OK) return shx_table_error(table, rc, "shardex: the index of \"%s\" cannot be opened: %s",
-                                                    table->name, sqlite3_errstr(rc));
+        if (rc != SQLITE_OK)
+            return shx_table_error(table, rc, "shardex: the index of \"%s\" cannot be opened: %s", table->name,
+                                   sqlite3_errstr(rc));
         shx_table_use(table, state);
     }
     *ret_row = row;

@@ -193,8 +193,8 @@ int shx_table_destroy(sqlite3_vtab *vtab) {
     shx_statements_clear(table);
     int rc = SQLITE_OK;
     for (size_t i = 0; i < sizeof TABLE_SHADOWS / sizeof *TABLE_SHADOWS && rc == SQLITE_OK; i++) {
-        rc = shx_statement_once(table, sqlite3_mprintf(SHX_SQL_DROP_SHADOW, table->schema, table->name,
-                                                       TABLE_SHADOWS[i]));
+        rc = shx_statement_once(table,
+                                sqlite3_mprintf(SHX_SQL_DROP_SHADOW, table->schema, table->name, TABLE_SHADOWS[i]));
     }
     if (table->state) table->state->busy = false;
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
@@ -204,8 +204,8 @@ int shx_table_destroy(sqlite3_vtab *vtab) {
 
 /* Renames one shadow table; one that does not exist (no auxiliary columns) is none of our business. */
 static int table_rename_shadow(shx_table *table, const char *shadow, const char *name) {
-    return shx_statement_once(table, sqlite3_mprintf(SHX_SQL_RENAME_SHADOW, table->schema, table->name, shadow, name,
-                                                     shadow));
+    return shx_statement_once(table,
+                              sqlite3_mprintf(SHX_SQL_RENAME_SHADOW, table->schema, table->name, shadow, name, shadow));
 }
 
 int shx_table_rename(sqlite3_vtab *vtab, const char *name) {

@@ -1,19 +1,19 @@
 /* The rules of SQLite that this file is made of (each was read in its source and seen in experiments):
 **
 ** - xCommit and xRollback prove nothing about what is on disk; the state row does. They only drop caches.
-** - COMMIT may fail with BUSY after xSync; the transaction goes on, more row operations may come, and xSync comes again.
+** - COMMIT may fail with BUSY after xSync; the transaction goes on, more operations may come, and xSync comes again.
 ** - A savepoint opened before the first write is not announced (only the innermost one is, when we join), ROLLBACK TO
-**   the outermost one comes as number -1, a number may be announced twice, and xRollbackTo may come for a savepoint whose
-**   announcement stopped at another table's failure. Hence a stack of (number, length), and `empty_until`: savepoints up
-**   to that number were open when there were no operations yet.
+**   the outermost one comes as number -1, a number may be announced twice, and xRollbackTo may come for a savepoint
+**   whose announcement stopped at another table's failure. Hence a stack of (number, length), and `empty_until`:
+**   savepoints up to that number were open when there were no operations yet.
 ** - Own statements inside xUpdate or xDestroy may announce savepoints of their own, which come and go within.
 ** - ALTER TABLE RENAME leaves the old object in the transaction beside a new one; both get all callbacks. Hence the
 **   transaction belongs to the state, and every callback may come more than once.
 ** - After xDestroy nothing arrives any more, and ROLLBACK TO may bring the table back. Hence each announced savepoint
-**   first notes the number of operations in the state row: it goes back together with the rows that it counts, and tells
-**   a state without objects (orphan) how many of its pending operations still stand. Should such a transaction commit
-**   before the table was used again, the row keeps that number, and with it the news that commit_id is not its name:
-**   readers answer from the database, the next writer gives it an id made of all fingerprints.
+**   first notes the number of operations in the state row: it goes back together with the rows that it counts, and
+**   tells a state without objects (an orphan) how many of its pending operations still stand. Should such a transaction
+**   commit before the table was used again, the row keeps that number, and with it the news that commit_id is not its
+**   name: readers answer from the database, the next writer gives it an id made of all fingerprints.
 */
 #include "transaction.h"
 

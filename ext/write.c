@@ -114,7 +114,8 @@ static int write_columns(write_operation *operation) {
     return rc;
 }
 
-/* Is there a row with the new rowid already? Then OR REPLACE removes it, and everything else is a constraint failure. */
+/* Is there a row with the new rowid already? Then OR REPLACE removes it, and everything else is a constraint failure.
+** */
 static int write_check_unique(write_operation *operation) {
     shx_table *table = operation->table;
     bool moves = operation->has_before && operation->before.rowid != operation->after.rowid;
@@ -145,8 +146,8 @@ static int write_put(shx_table *table, shx_row *after, unsigned parts, shx_row *
         if (!(parts & part)) continue;
         int rc = shx_row_put(table, after, part, choose_rowid && part == SHX_ROW_NARROW);
         if (rc != SQLITE_OK) { /* the vector comes last: it need not be put back */
-            write_undone(table, before ? shx_row_put(table, before, done, false)
-                                       : shx_row_delete(table, after->rowid, done));
+            write_undone(table,
+                         before ? shx_row_put(table, before, done, false) : shx_row_delete(table, after->rowid, done));
             return rc;
         }
         done |= part;

@@ -74,7 +74,8 @@ static inline char *host_rows(sqlite3 *db, const char *sql) {
 
 static inline void host_expect_at(sqlite3 *db, const char *sql, const char *expected, int line) {
     char *rows = host_rows(db, sql);
-    if (strcmp(rows, expected) != 0) fail_msg("line %d: %s\n    gave     %s\n    expected %s", line, sql, rows, expected);
+    if (strcmp(rows, expected) != 0)
+        fail_msg("line %d: %s\n    gave     %s\n    expected %s", line, sql, rows, expected);
     sqlite3_free(rows);
 }
 

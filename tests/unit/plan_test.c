@@ -11,21 +11,36 @@
 
 #define CONSTRAINTS_MAX 8
 
-#define MATCH {.subject = SHX_SUBJECT_MATCH, .usable = true}
-#define MATCH_LATER {.subject = SHX_SUBJECT_MATCH}
-#define K {.subject = SHX_SUBJECT_K, .usable = true}
-#define LIMIT {.subject = SHX_SUBJECT_LIMIT, .usable = true}
-#define OFFSET {.subject = SHX_SUBJECT_OFFSET, .usable = true}
-#define PARAMETER(s) {.subject = SHX_SUBJECT_##s, .usable = true}
-#define ROWID(op) {.subject = SHX_SUBJECT_ROWID, .compare = SHX_COMPARE_##op, .usable = true}
-#define DISTANCE(op) {.subject = SHX_SUBJECT_DISTANCE, .compare = SHX_COMPARE_##op, .usable = true}
-#define PLAIN(n, op) {.subject = SHX_SUBJECT_PLAIN, .slot = n, .compare = SHX_COMPARE_##op, .usable = true, .binary = true}
-#define PLAIN_IN(n) {.subject = SHX_SUBJECT_PLAIN, .slot = n, .usable = true, .binary = true, .is_in = true}
-#define PLAIN_NOCASE(n) {.subject = SHX_SUBJECT_PLAIN, .slot = n, .usable = true}
-#define PLAIN_LATER(n) {.subject = SHX_SUBJECT_PLAIN, .slot = n, .binary = true}
-#define AUX(n, op) {.subject = SHX_SUBJECT_AUXILIARY, .slot = n, .compare = SHX_COMPARE_##op, .usable = true, .binary = true}
-#define ROWID_IN {.subject = SHX_SUBJECT_ROWID, .usable = true, .is_in = true}
-#define OTHER {.subject = SHX_SUBJECT_OTHER, .compare = SHX_COMPARE_OTHER, .usable = true}
+#define MATCH                                                                                                          \
+    { .subject = SHX_SUBJECT_MATCH, .usable = true }
+#define MATCH_LATER                                                                                                    \
+    { .subject = SHX_SUBJECT_MATCH }
+#define K                                                                                                              \
+    { .subject = SHX_SUBJECT_K, .usable = true }
+#define LIMIT                                                                                                          \
+    { .subject = SHX_SUBJECT_LIMIT, .usable = true }
+#define OFFSET                                                                                                         \
+    { .subject = SHX_SUBJECT_OFFSET, .usable = true }
+#define PARAMETER(s)                                                                                                   \
+    { .subject = SHX_SUBJECT_##s, .usable = true }
+#define ROWID(op)                                                                                                      \
+    { .subject = SHX_SUBJECT_ROWID, .compare = SHX_COMPARE_##op, .usable = true }
+#define DISTANCE(op)                                                                                                   \
+    { .subject = SHX_SUBJECT_DISTANCE, .compare = SHX_COMPARE_##op, .usable = true }
+#define PLAIN(n, op)                                                                                                   \
+    { .subject = SHX_SUBJECT_PLAIN, .slot = n, .compare = SHX_COMPARE_##op, .usable = true, .binary = true }
+#define PLAIN_IN(n)                                                                                                    \
+    { .subject = SHX_SUBJECT_PLAIN, .slot = n, .usable = true, .binary = true, .is_in = true }
+#define PLAIN_NOCASE(n)                                                                                                \
+    { .subject = SHX_SUBJECT_PLAIN, .slot = n, .usable = true }
+#define PLAIN_LATER(n)                                                                                                 \
+    { .subject = SHX_SUBJECT_PLAIN, .slot = n, .binary = true }
+#define AUX(n, op)                                                                                                     \
+    { .subject = SHX_SUBJECT_AUXILIARY, .slot = n, .compare = SHX_COMPARE_##op, .usable = true, .binary = true }
+#define ROWID_IN                                                                                                       \
+    { .subject = SHX_SUBJECT_ROWID, .usable = true, .is_in = true }
+#define OTHER                                                                                                          \
+    { .subject = SHX_SUBJECT_OTHER, .compare = SHX_COMPARE_OTHER, .usable = true }
 
 typedef struct plan_case {
     const char *expected; /* the plan's text; "impossible"; or "!part of the message" */
@@ -44,8 +59,11 @@ static const plan_case CASES[] = {
     {"point rowid=", SHX_ORDER_NONE, 1, {ROWID_IN}, false},
     {"point c0> rowid=", SHX_ORDER_NONE, 2, {PLAIN(0, GT), ROWID(EQ)}, false},
     {"range rowid> rowid<= desc", SHX_ORDER_ROWID_DESC, 2, {ROWID(GT), ROWID(LE)}, true},
-    {"filter c0= c12like a1notnull c3-in", SHX_ORDER_NONE, 4,
-     {PLAIN(0, EQ), PLAIN(12, LIKE), AUX(1, NOT_NULL), PLAIN_IN(3)}, false},
+    {"filter c0= c12like a1notnull c3-in",
+     SHX_ORDER_NONE,
+     4,
+     {PLAIN(0, EQ), PLAIN(12, LIKE), AUX(1, NOT_NULL), PLAIN_IN(3)},
+     false},
     {"scan", SHX_ORDER_NONE, 3, {PLAIN_NOCASE(0), OTHER, PLAIN_LATER(1)}, false},
     {"scan", SHX_ORDER_NONE, 1, {DISTANCE(LT)}, false},
     {"scan", SHX_ORDER_NONE, 2, {LIMIT, OFFSET}, false},
@@ -54,8 +72,11 @@ static const plan_case CASES[] = {
     {"knn match k", SHX_ORDER_ROWID, 2, {K, MATCH}, false},
     {"knn match limit sorted", SHX_ORDER_DISTANCE, 2, {MATCH, LIMIT}, true},
     {"knn match limit offset", SHX_ORDER_NONE, 3, {MATCH, LIMIT, OFFSET}, false},
-    {"knn match k limit offset recall exact distance<= rowid-in", SHX_ORDER_NONE, 8,
-     {MATCH, K, LIMIT, OFFSET, PARAMETER(RECALL), PARAMETER(EXACT), DISTANCE(LE), ROWID_IN}, false},
+    {"knn match k limit offset recall exact distance<= rowid-in",
+     SHX_ORDER_NONE,
+     8,
+     {MATCH, K, LIMIT, OFFSET, PARAMETER(RECALL), PARAMETER(EXACT), DISTANCE(LE), ROWID_IN},
+     false},
     {"stream match", SHX_ORDER_NONE, 1, {MATCH}, false},
     {"stream match sorted", SHX_ORDER_DISTANCE, 1, {MATCH}, true},
     /* LIMIT must not end a search when something is left for SQLite to check, or another order is wanted */
@@ -200,12 +221,9 @@ static void a_match_costs_less_than_any_way_around_it(void **context) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(queries_get_the_plan_they_should),
-        cmocka_unit_test(words_and_arguments_agree),
-        cmocka_unit_test(every_operator_survives_the_text),
-        cmocka_unit_test(too_many_conditions_are_left_to_sqlite),
-        cmocka_unit_test(foreign_texts_are_refused),
-        cmocka_unit_test(a_match_costs_less_than_any_way_around_it),
+        cmocka_unit_test(queries_get_the_plan_they_should), cmocka_unit_test(words_and_arguments_agree),
+        cmocka_unit_test(every_operator_survives_the_text), cmocka_unit_test(too_many_conditions_are_left_to_sqlite),
+        cmocka_unit_test(foreign_texts_are_refused),        cmocka_unit_test(a_match_costs_less_than_any_way_around_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Memory that runs out: the n-th allocation of a story fails, for n = 1, 2, … until the story runs through. Whatever fails,
-** the table stays equal to its ordinary twin, and works again once there is memory.
+/* Memory that runs out: the n-th allocation of a story fails, for n = 1, 2, … until the story runs through. Whatever
+** fails, the table stays equal to its ordinary twin, and works again once there is memory.
 */
 #include "host.h"
 
@@ -53,7 +53,8 @@ static const memory_step STORY[] = {
 static void memory_check(sqlite3 *db, long round) {
     char *mine = host_rows(db, "SELECT rowid, n, x FROM t ORDER BY rowid");
     char *truth = host_rows(db, "SELECT id, n, x FROM twin ORDER BY id");
-    if (strcmp(mine, truth) != 0) fail_msg("allocation %ld: the table has\n    %s\n    the twin\n    %s", round, mine, truth);
+    if (strcmp(mine, truth) != 0)
+        fail_msg("allocation %ld: the table has\n    %s\n    the twin\n    %s", round, mine, truth);
     sqlite3_free(truth);
     truth = host_rows(db, "SELECT count(*) FROM twin");
     host_expect(db, "SELECT count(*) FROM t WHERE v MATCH '[0,0]' AND k = 100 AND exact = 1", truth);
@@ -62,8 +63,8 @@ static void memory_check(sqlite3 *db, long round) {
     if (sqlite3_get_autocommit(db)) host_run(db, "INSERT INTO t(t) VALUES('integrity-check')");
 }
 
-/* Runs the story with the failure armed; true when it ran through without one. A step that fails is left out; a failure may
-** end the whole transaction, and with it the twin's. */
+/* Runs the story with the failure armed; true when it ran through without one. A step that fails is left out; a
+** failure may end the whole transaction, and with it the twin's. */
 static bool memory_run_story(sqlite3 *db, long round) {
     bool failed = false;
     for (size_t i = 0; i < sizeof STORY / sizeof *STORY; i++) {
@@ -108,8 +109,9 @@ static void creating_and_connecting_may_fail(void **context) {
     for (long round = 0; !through; round++) {
         sqlite3 *db = host_open(":memory:");
         atomic_store(&memory_left, round);
-        int rc = sqlite3_exec(db, "CREATE VIRTUAL TABLE t USING shardex(id INTEGER PRIMARY KEY, v float[2], n, +x TEXT)",
-                              NULL, NULL, NULL);
+        int rc =
+            sqlite3_exec(db, "CREATE VIRTUAL TABLE t USING shardex(id INTEGER PRIMARY KEY, v float[2], n, +x TEXT)",
+                         NULL, NULL, NULL);
         through = atomic_exchange(&memory_left, -1) >= 0;
         if (rc != SQLITE_OK) host_expect(db, "SELECT count(*) FROM sqlite_schema", "0");
         if (rc == SQLITE_OK) host_run(db, "INSERT INTO t VALUES(1, '[1,1]', 2, 'x'); DROP TABLE t");

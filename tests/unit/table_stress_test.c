@@ -1,6 +1,6 @@
-/* The twin test: random row operations on a shardex table and on an ordinary table, in the same statements' order and the
-** same transactions, with savepoints, rollbacks, refused statements, maintenance, renames and reopening. The two must stay
-** equal, and exact searches must equal sorting the twin by distance, row by row.
+/* The twin test: random row operations on a shardex table and on an ordinary table, in the same statements' order and
+** the same transactions, with savepoints, rollbacks, refused statements, maintenance, renames and reopening. The two
+** must stay equal, and exact searches must equal sorting the twin by distance, row by row.
 **
 ** SHARDEX_SEED=n repeats a run; SHARDEX_STEPS=n makes it longer.
 */
@@ -71,21 +71,23 @@ static void stress_write(stress *run) {
         stress_both(run, "INSERT %s INTO twin(rowid, v, n, s, x) VALUES(%d, vec_f32('%s'), %d, 's%d', 'x%d')", conflict,
                     id, vector, n, n % 5, n);
         break;
-    case 3:
-        stress_both(run, "INSERT INTO twin(v, n, x) VALUES(vec_f32('%s'), %d, %d)", vector, n, n);
-        break;
+    case 3: stress_both(run, "INSERT INTO twin(v, n, x) VALUES(vec_f32('%s'), %d, %d)", vector, n, n); break;
     case 4:
-        stress_both(run, "INSERT %s INTO twin(rowid, v, n) SELECT column1, vec_f32(column2), column3 FROM "
-                         "(VALUES(%d, '%s', %d), (%d, '%s', %s))",
+        stress_both(run,
+                    "INSERT %s INTO twin(rowid, v, n) SELECT column1, vec_f32(column2), column3 FROM "
+                    "(VALUES(%d, '%s', %d), (%d, '%s', %s))",
                     conflict, id, vector, n, second, other, stress_pick(run, 4) ? "7" : "NULL");
         break;
     case 5: stress_both(run, "UPDATE twin SET v = vec_f32('%s') WHERE rowid = %d", vector, id); break;
     case 6: stress_both(run, "UPDATE twin SET n = %d WHERE n = %d", n, (n + 1) % 20); break;
     case 7: stress_both(run, "UPDATE %s twin SET rowid = %d WHERE rowid = %d", conflict, id, second); break;
-    case 8: stress_both(run, "UPDATE twin SET x = 'x' || rowid, s = NULL WHERE rowid BETWEEN %d AND %d", id, id + 5); break;
+    case 8:
+        stress_both(run, "UPDATE twin SET x = 'x' || rowid, s = NULL WHERE rowid BETWEEN %d AND %d", id, id + 5);
+        break;
     case 9: stress_both(run, "DELETE FROM twin WHERE rowid = %d", id); break;
     case 10: stress_both(run, "DELETE FROM twin WHERE n = %d AND rowid < %d", n, id); break;
-    default: stress_both(run, "UPDATE twin SET v = vec_f32('%s'), x = NULL WHERE rowid IN (%d, %d)", vector, id, second);
+    default:
+        stress_both(run, "UPDATE twin SET v = vec_f32('%s'), x = NULL WHERE rowid IN (%d, %d)", vector, id, second);
     }
     sqlite3_free(vector);
     sqlite3_free(other);
@@ -138,26 +140,38 @@ static void stress_check_tables(stress *run) {
 /* An exact search with a random condition, against the sorted twin. */
 static void stress_check_search(stress *run) {
     static const char *const conditions[] = {
-        "1", "n = 3", "n BETWEEN 2 AND 9 AND s <> 's1'", "rowid IN (SELECT rowid FROM twin WHERE n % 3 = 0)", "s IS NULL",
-        "x LIKE 'x1%'", "n IN (1, 2, 5) AND rowid > 50", "distance > 4", "distance >= 3 AND distance < 6",
+        "1",
+        "n = 3",
+        "n BETWEEN 2 AND 9 AND s <> 's1'",
+        "rowid IN (SELECT rowid FROM twin WHERE n % 3 = 0)",
+        "s IS NULL",
+        "x LIKE 'x1%'",
+        "n IN (1, 2, 5) AND rowid > 50",
+        "distance > 4",
+        "distance >= 3 AND distance < 6",
     };
     char *vector = stress_vector(run);
     const char *condition = conditions[stress_pick(run, sizeof conditions / sizeof *conditions)];
     int k = (int)stress_pick(run, 40);
     char *mine = sqlite3_mprintf("SELECT rowid, distance FROM vect WHERE v MATCH '%s' AND k = %d AND exact = 1 AND %s",
                                  vector, k, condition);
-    char *truth = sqlite3_mprintf("SELECT * FROM (SELECT rowid, vec_distance_l2(v, '%s') AS distance, n, s, x FROM twin) "
-                                  "WHERE %s ORDER BY distance, rowid LIMIT %d", vector, condition, k);
+    char *truth =
+        sqlite3_mprintf("SELECT * FROM (SELECT rowid, vec_distance_l2(v, '%s') AS distance, n, s, x FROM twin) "
+                        "WHERE %s ORDER BY distance, rowid LIMIT %d",
+                        vector, condition, k);
     char *narrow = sqlite3_mprintf("SELECT rowid, distance FROM (%s)", truth);
     stress_compare(run, mine, narrow);
     sqlite3_free(mine);
     sqlite3_free(narrow);
     sqlite3_free(truth);
-    mine = sqlite3_mprintf("SELECT rowid, distance FROM vect WHERE v MATCH '%s' AND (n = 3 OR s = 's1' OR %s) AND exact = 1 "
-                           "ORDER BY distance LIMIT %d OFFSET 3", vector, condition, k);
-    narrow = sqlite3_mprintf("SELECT rowid, distance FROM (SELECT rowid, vec_distance_l2(v, '%s') AS distance, n, s, x FROM "
-                             "twin) WHERE n = 3 OR s = 's1' OR %s ORDER BY distance, rowid LIMIT %d OFFSET 3", vector,
-                             condition, k);
+    mine = sqlite3_mprintf(
+        "SELECT rowid, distance FROM vect WHERE v MATCH '%s' AND (n = 3 OR s = 's1' OR %s) AND exact = 1 "
+        "ORDER BY distance LIMIT %d OFFSET 3",
+        vector, condition, k);
+    narrow =
+        sqlite3_mprintf("SELECT rowid, distance FROM (SELECT rowid, vec_distance_l2(v, '%s') AS distance, n, s, x FROM "
+                        "twin) WHERE n = 3 OR s = 's1' OR %s ORDER BY distance, rowid LIMIT %d OFFSET 3",
+                        vector, condition, k);
     stress_compare(run, mine, narrow);
     sqlite3_free(mine);
     sqlite3_free(narrow);

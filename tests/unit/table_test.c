@@ -1,8 +1,8 @@
-/* The table as SQLite drives it: savepoints in every shape, commits that fail and are repeated, renames and drops that are
-** rolled back, several connections, restored databases, streaming, joins, triggers, refused writes.
+/* The table as SQLite drives it: savepoints in every shape, commits that fail and are repeated, renames and drops that
+** are rolled back, several connections, restored databases, streaming, joins, triggers, refused writes.
 **
-** After each story the table must agree with itself: an exact search gives all rows in the order of their distances, the
-** index holds what the shadow tables hold, and a connection that opens the database anew finds the index current.
+** After each story the table must agree with itself: an exact search gives all rows in the order of their distances,
+** the index holds what the shadow tables hold, and a connection that opens the database anew finds the index current.
 */
 #include "host.h"
 
@@ -34,17 +34,19 @@ static int story_tear_down(void **context) {
 
 /* Rows first … last: row i has the vector [i, 0], n = i % 3, s = 's<i>', x = 'x<i>'. */
 static void fill(sqlite3 *db, const char *table, int first, int last) {
-    host_run(db, "WITH RECURSIVE i(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM i WHERE i < %d) "
-                 "INSERT INTO \"%w\"(rowid, v, n, s, x) SELECT i, '[' || i || ',0]', i %% 3, 's' || i, 'x' || i FROM i",
+    host_run(db,
+             "WITH RECURSIVE i(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM i WHERE i < %d) "
+             "INSERT INTO \"%w\"(rowid, v, n, s, x) SELECT i, '[' || i || ',0]', i %% 3, 's' || i, 'x' || i FROM i",
              first, last, table);
 }
 
 /* An exact search must give every row, nearest first; and the shadow tables and the index must agree. */
 static void check_at(sqlite3 *db, const char *table, const char *state, int line) {
-    char *sql = sqlite3_mprintf("SELECT rowid, distance FROM \"%w\" WHERE v MATCH '[3.5,1]' AND k = 100000 AND exact = 1",
-                                table);
+    char *sql = sqlite3_mprintf(
+        "SELECT rowid, distance FROM \"%w\" WHERE v MATCH '[3.5,1]' AND k = 100000 AND exact = 1", table);
     char *twin = sqlite3_mprintf("SELECT rowid, d FROM (SELECT rowid, vec_distance_l2(v, '[3.5,1]') AS d FROM \"%w\") "
-                                 "ORDER BY d, rowid", table);
+                                 "ORDER BY d, rowid",
+                                 table);
     char *rows = host_rows(db, twin);
     host_expect_at(db, sql, rows, line);
     sqlite3_free(sql);
@@ -83,8 +85,9 @@ static void savepoint_opened_before_the_first_write(void **context) {
 static void rollback_to_the_outermost_savepoint(void **context) {
     story *tale = *context;
     fill(tale->db, "t", 1, 5);
-    host_run(tale->db, "SAVEPOINT a; UPDATE t SET v = '[7,7]' WHERE rowid < 3; SAVEPOINT b; DELETE FROM t WHERE rowid = 4;"
-                       "ROLLBACK TO a");
+    host_run(tale->db,
+             "SAVEPOINT a; UPDATE t SET v = '[7,7]' WHERE rowid < 3; SAVEPOINT b; DELETE FROM t WHERE rowid = 4;"
+             "ROLLBACK TO a");
     check(tale->db, "t");
     host_run(tale->db, "INSERT INTO t(rowid, v) VALUES(6, '[6,6]'); RELEASE a");
     check_anew(tale, "t");
@@ -116,7 +119,8 @@ static void a_statement_that_fails_leaves_nothing(void **context) {
                 "UNIQUE constraint failed: t.rowid");
     host_expect(tale->db, "SELECT group_concat(rowid) FROM t", "1,3,4,5");
     check(tale->db, "t");
-    host_refuse(tale->db, SQLITE_CONSTRAINT, "INSERT OR FAIL INTO t(rowid, v) VALUES(7,'[7,7]'),(3,'[0,0]'),(9,'[8,8]')",
+    host_refuse(tale->db, SQLITE_CONSTRAINT,
+                "INSERT OR FAIL INTO t(rowid, v) VALUES(7,'[7,7]'),(3,'[0,0]'),(9,'[8,8]')",
                 "UNIQUE constraint failed: t.rowid");
     host_expect(tale->db, "SELECT group_concat(rowid) FROM t", "1,3,4,5,7");
     host_run(tale->db, "INSERT OR IGNORE INTO t(rowid, v) VALUES(10,'[7,7]'),(3,'[0,0]'),(11,'[8,8]')");
@@ -203,12 +207,14 @@ static void commits_depend_on_the_operations_alone(void **context) {
 static void rename_and_drop_with_rollback(void **context) {
     story *tale = *context;
     fill(tale->db, "t", 1, 5);
-    host_run(tale->db, "BEGIN; DELETE FROM t WHERE rowid = 1; ALTER TABLE t RENAME TO u; DELETE FROM u WHERE rowid = 2");
+    host_run(tale->db,
+             "BEGIN; DELETE FROM t WHERE rowid = 1; ALTER TABLE t RENAME TO u; DELETE FROM u WHERE rowid = 2");
     check(tale->db, "u");
     host_run(tale->db, "ROLLBACK");
     check(tale->db, "t");
-    host_run(tale->db, "BEGIN; DELETE FROM t WHERE rowid = 1; ALTER TABLE t RENAME TO \"a b\"; ALTER TABLE \"a b\" RENAME TO c;"
-                       "COMMIT");
+    host_run(tale->db,
+             "BEGIN; DELETE FROM t WHERE rowid = 1; ALTER TABLE t RENAME TO \"a b\"; ALTER TABLE \"a b\" RENAME TO c;"
+             "COMMIT");
     check_anew(tale, "c");
     host_run(tale->db, "BEGIN; DELETE FROM c WHERE rowid = 2; SAVEPOINT a; ALTER TABLE c RENAME TO d;"
                        "DELETE FROM d WHERE rowid = 3; ROLLBACK TO a; DELETE FROM c WHERE rowid = 4; COMMIT");
@@ -263,7 +269,8 @@ static void vacuum_and_foreign_schema_changes(void **context) {
     host_run(tale->db, "DELETE FROM t WHERE rowid < 20; VACUUM");
     check_anew(tale, "t");
     sqlite3 *other = host_open(tale->path);
-    host_run(tale->db, "BEGIN; INSERT INTO t(v) VALUES('[1,1]'); CREATE TABLE plain(a); INSERT INTO t(v) VALUES('[2,2]')");
+    host_run(tale->db,
+             "BEGIN; INSERT INTO t(v) VALUES('[1,1]'); CREATE TABLE plain(a); INSERT INTO t(v) VALUES('[2,2]')");
     check(tale->db, "t");
     host_run(tale->db, "COMMIT");
     check(other, "t");
@@ -281,14 +288,17 @@ static void one_name_in_several_databases(void **context) {
     host_run(tale->db, "ATTACH '%q/second.db' AS second", tale->folder);
     host_run(tale->db, "CREATE VIRTUAL TABLE second.t USING shardex(v float[2], n, s, +x);"
                        "CREATE VIRTUAL TABLE temp.t USING shardex(v float[2])");
-    host_run(tale->db, "BEGIN; INSERT INTO second.t(rowid, v) VALUES(1, '[1,1]'); INSERT INTO temp.t(v) VALUES('[5,5]');"
-                       "SAVEPOINT a; DELETE FROM main.t; DELETE FROM second.t; DELETE FROM temp.t; ROLLBACK TO a;"
-                       "INSERT INTO second.t(rowid, v) VALUES(2, '[2,2]'); DELETE FROM main.t WHERE rowid = 5; COMMIT");
+    host_run(tale->db,
+             "BEGIN; INSERT INTO second.t(rowid, v) VALUES(1, '[1,1]'); INSERT INTO temp.t(v) VALUES('[5,5]');"
+             "SAVEPOINT a; DELETE FROM main.t; DELETE FROM second.t; DELETE FROM temp.t; ROLLBACK TO a;"
+             "INSERT INTO second.t(rowid, v) VALUES(2, '[2,2]'); DELETE FROM main.t WHERE rowid = 5; COMMIT");
     host_expect(tale->db, "SELECT group_concat(rowid) FROM main.t WHERE v MATCH '[5,0]' AND k = 9", "4,3,2,1");
     host_expect(tale->db, "SELECT group_concat(rowid) FROM second.t WHERE v MATCH '[5,0]' AND k = 9", "2,1");
     host_expect(tale->db, "SELECT group_concat(rowid) FROM temp.t WHERE v MATCH '[5,0]' AND k = 9", "1");
-    host_expect(tale->db, "SELECT shardex_info('t') ->> '$.directory', shardex_info('second.t') ->> '$.state', "
-                          "shardex_info('t', 'main') ->> '$.rows'", "memory|current|4");
+    host_expect(tale->db,
+                "SELECT shardex_info('t') ->> '$.directory', shardex_info('second.t') ->> '$.state', "
+                "shardex_info('t', 'main') ->> '$.rows'",
+                "memory|current|4");
     host_run(tale->db, "DROP TABLE temp.t; DETACH second");
     check_anew(tale, "t");
 }
@@ -404,14 +414,16 @@ static void own_changes_are_seen(void **context) {
 static void every_column_can_be_updated(void **context) {
     story *tale = *context;
     fill(tale->db, "t", 1, 4);
-    host_run(tale->db, "UPDATE t SET n = 10 WHERE rowid = 1; UPDATE t SET s = NULL WHERE rowid = 1;"
-                       "UPDATE t SET x = 'X' WHERE rowid = 2; UPDATE t SET v = '[9,9]' WHERE rowid = 3;"
-                       "UPDATE t SET rowid = 40 WHERE rowid = 4; UPDATE t SET _rowid_ = 41, x = 'moved' WHERE rowid = 40");
+    host_run(tale->db,
+             "UPDATE t SET n = 10 WHERE rowid = 1; UPDATE t SET s = NULL WHERE rowid = 1;"
+             "UPDATE t SET x = 'X' WHERE rowid = 2; UPDATE t SET v = '[9,9]' WHERE rowid = 3;"
+             "UPDATE t SET rowid = 40 WHERE rowid = 4; UPDATE t SET _rowid_ = 41, x = 'moved' WHERE rowid = 40");
     host_expect(tale->db, "SELECT rowid, vec_to_json(v), n, s, x FROM t",
                 "1|[1.000000,0.000000]|10|NULL|x1 2|[2.000000,0.000000]|2|s2|X 3|[9.000000,9.000000]|0|s3|x3 "
                 "41|[4.000000,0.000000]|1|s4|moved");
     check_anew(tale, "t");
-    host_refuse(tale->db, SQLITE_CONSTRAINT, "UPDATE t SET rowid = 1 WHERE rowid = 2", "UNIQUE constraint failed: t.rowid");
+    host_refuse(tale->db, SQLITE_CONSTRAINT, "UPDATE t SET rowid = 1 WHERE rowid = 2",
+                "UNIQUE constraint failed: t.rowid");
     host_run(tale->db, "UPDATE OR REPLACE t SET rowid = 1 WHERE rowid = 2");
     host_expect(tale->db, "SELECT rowid, n, x FROM t WHERE v MATCH '[2,0]' AND k = 1", "1|2|X");
     check_anew(tale, "t");
@@ -437,12 +449,36 @@ static void last_insert_rowid_is_the_rows(void **context) {
 /* Conditions of every kind, with k, with LIMIT and without, against the table's own rows in order. */
 static void conditions_come_before_k(void **context) {
     static const char *const conditions[] = {
-        "n = 1", "n <> 1", "n IN (0, 2)", "s LIKE 's1%'", "s GLOB '*7'", "n IS NULL", "n IS NOT NULL", "x = 'x17'",
-        "x IN ('x3', 'x30', 'x31', 'none')", "rowid IN (5, 17, 18, 9999)", "rowid BETWEEN 20 AND 60 AND n = 2",
-        "rowid = 44", "n = 1 OR s = 's2'", "n + 1 = 2", "abs(rowid) % 7 = 3", "s COLLATE NOCASE = 'S40'", "n = '1'",
-        "n = 1.0", "s = 12", "s < 's2' AND x > 'x15'", "NOT n = 1", "distance < 20", "distance >= 30", "n IS 2",
-        "distance BETWEEN 10 AND 12.5 AND n = 1", "s IN (SELECT 's' || rowid FROM t WHERE n = 2)", "s IS NOT 's5'",
-        "rowid IN (SELECT rowid FROM t WHERE n < 2) AND rowid > 30", "n = NULL", "s = x",
+        "n = 1",
+        "n <> 1",
+        "n IN (0, 2)",
+        "s LIKE 's1%'",
+        "s GLOB '*7'",
+        "n IS NULL",
+        "n IS NOT NULL",
+        "x = 'x17'",
+        "x IN ('x3', 'x30', 'x31', 'none')",
+        "rowid IN (5, 17, 18, 9999)",
+        "rowid BETWEEN 20 AND 60 AND n = 2",
+        "rowid = 44",
+        "n = 1 OR s = 's2'",
+        "n + 1 = 2",
+        "abs(rowid) % 7 = 3",
+        "s COLLATE NOCASE = 'S40'",
+        "n = '1'",
+        "n = 1.0",
+        "s = 12",
+        "s < 's2' AND x > 'x15'",
+        "NOT n = 1",
+        "distance < 20",
+        "distance >= 30",
+        "n IS 2",
+        "distance BETWEEN 10 AND 12.5 AND n = 1",
+        "s IN (SELECT 's' || rowid FROM t WHERE n = 2)",
+        "s IS NOT 's5'",
+        "rowid IN (SELECT rowid FROM t WHERE n < 2) AND rowid > 30",
+        "n = NULL",
+        "s = x",
     };
     story *tale = *context;
     fill(tale->db, "t", 1, 90);
@@ -453,20 +489,24 @@ static void conditions_come_before_k(void **context) {
                                           "distance FROM t) WHERE %s ORDER BY distance, rowid LIMIT %d OFFSET 2",
                                           conditions[i], limit);
             char *rows = host_rows(tale->db, truth);
-            char *query = sqlite3_mprintf("SELECT rowid FROM t WHERE v MATCH '[40.3,1]' AND (%s) ORDER BY distance LIMIT %d "
-                                          "OFFSET 2", conditions[i], limit);
+            char *query =
+                sqlite3_mprintf("SELECT rowid FROM t WHERE v MATCH '[40.3,1]' AND (%s) ORDER BY distance LIMIT %d "
+                                "OFFSET 2",
+                                conditions[i], limit);
             host_expect(tale->db, query, rows);
             sqlite3_free(truth);
             sqlite3_free(query);
             sqlite3_free(rows);
         }
     }
-    host_expect(tale->db, "SELECT group_concat(rowid) FROM t WHERE v MATCH '[40.3,1]' AND k = 2 AND distance > 5 AND n = 1",
+    host_expect(tale->db,
+                "SELECT group_concat(rowid) FROM t WHERE v MATCH '[40.3,1]' AND k = 2 AND distance > 5 AND n = 1",
                 "46,34");
     host_expect(tale->db, "SELECT count(*) FROM t WHERE v MATCH '[40.3,1]'", "90");
     host_expect(tale->db, "SELECT count(*) FROM t WHERE v MATCH '[40.3,1]' AND k = 0", "0");
     host_expect(tale->db, "SELECT count(*) FROM t WHERE v MATCH '[40.3,1]' AND k = 1000000000000", "90");
-    host_expect(tale->db, "SELECT group_concat(rowid) FROM (SELECT rowid FROM t WHERE v MATCH '[40.3,1]' AND k = 5 LIMIT 2)",
+    host_expect(tale->db,
+                "SELECT group_concat(rowid) FROM (SELECT rowid FROM t WHERE v MATCH '[40.3,1]' AND k = 5 LIMIT 2)",
                 "40,41");
     host_expect(tale->db, "SELECT count(*) FROM t WHERE distance > 0", "0");
 }
@@ -477,9 +517,12 @@ static void long_lists(void **context) {
     fill(tale->db, "t", 1, 90);
     host_run(tale->db, "CREATE TABLE names(s); WITH RECURSIVE i(i) AS (SELECT 80 UNION ALL SELECT i + 1 FROM i WHERE "
                        "i < 50000) INSERT INTO names SELECT 's' || i FROM i");
-    host_expect(tale->db, "SELECT group_concat(rowid) FROM t WHERE v MATCH '[0,0]' AND k = 3 AND s IN names", "80,81,82");
-    host_expect(tale->db, "SELECT group_concat(rowid) FROM t WHERE v MATCH '[0,0]' AND k = 3 AND s IN names AND n = 0 AND "
-                          "rowid <> 81", "84,87,90");
+    host_expect(tale->db, "SELECT group_concat(rowid) FROM t WHERE v MATCH '[0,0]' AND k = 3 AND s IN names",
+                "80,81,82");
+    host_expect(tale->db,
+                "SELECT group_concat(rowid) FROM t WHERE v MATCH '[0,0]' AND k = 3 AND s IN names AND n = 0 AND "
+                "rowid <> 81",
+                "84,87,90");
     host_expect(tale->db, "SELECT count(*) FROM t WHERE s IN names", "11");
 }
 
@@ -488,27 +531,35 @@ static void joins_and_subqueries(void **context) {
     fill(tale->db, "t", 1, 30);
     host_run(tale->db, "CREATE TABLE wanted(id INTEGER PRIMARY KEY, q BLOB, many INTEGER);"
                        "INSERT INTO wanted VALUES(1, vec_f32('[5,0]'), 2), (2, vec_f32('[20.2,0]'), 3)");
-    host_expect(tale->db, "SELECT w.id, t.rowid FROM wanted w JOIN t ON t.v MATCH w.q AND t.k = w.many ORDER BY w.id, "
-                          "t.distance", "1|5 1|4 2|20 2|21 2|19");
+    host_expect(tale->db,
+                "SELECT w.id, t.rowid FROM wanted w JOIN t ON t.v MATCH w.q AND t.k = w.many ORDER BY w.id, "
+                "t.distance",
+                "1|5 1|4 2|20 2|21 2|19");
     host_expect(tale->db, "SELECT w.id, t.rowid FROM t, wanted w WHERE t.v MATCH w.q AND t.k = 1", "1|5 2|20");
     host_expect(tale->db, "SELECT id, (SELECT rowid FROM t WHERE v MATCH q ORDER BY distance LIMIT 1) FROM wanted",
                 "1|5 2|20");
-    host_expect(tale->db, "SELECT a.rowid, group_concat(b.rowid) FROM t a JOIN t b ON b.v MATCH a.v AND b.k = 2 "
-                          "WHERE a.rowid IN (3, 30) GROUP BY a.rowid", "3|3,2 30|30,29");
-    host_expect(tale->db, "WITH near AS (SELECT rowid AS id, distance FROM t WHERE v MATCH '[7,0]' ORDER BY distance LIMIT 3) "
-                          "SELECT group_concat(near.id || w.id) FROM near JOIN wanted w WHERE w.id = 1", "71,61,81");
+    host_expect(tale->db,
+                "SELECT a.rowid, group_concat(b.rowid) FROM t a JOIN t b ON b.v MATCH a.v AND b.k = 2 "
+                "WHERE a.rowid IN (3, 30) GROUP BY a.rowid",
+                "3|3,2 30|30,29");
+    host_expect(tale->db,
+                "WITH near AS (SELECT rowid AS id, distance FROM t WHERE v MATCH '[7,0]' ORDER BY distance LIMIT 3) "
+                "SELECT group_concat(near.id || w.id) FROM near JOIN wanted w WHERE w.id = 1",
+                "71,61,81");
     host_expect(tale->db, "SELECT w.id, t.rowid FROM wanted w LEFT JOIN t ON t.v MATCH w.q AND t.k = 1 AND t.n = 9",
                 "1|NULL 2|NULL");
 }
 
 static void triggers_write_the_table(void **context) {
     story *tale = *context;
-    host_run(tale->db, "CREATE TABLE notes(id INTEGER PRIMARY KEY, q TEXT);"
-                       "CREATE TRIGGER added AFTER INSERT ON notes BEGIN INSERT INTO t(rowid, v) VALUES(new.id, new.q); END;"
-                       "CREATE TRIGGER changed AFTER UPDATE ON notes BEGIN UPDATE t SET v = new.q WHERE rowid = new.id; END;"
-                       "CREATE TRIGGER gone AFTER DELETE ON notes BEGIN DELETE FROM t WHERE rowid = old.id; END");
-    host_run(tale->db, "INSERT INTO notes VALUES(1,'[1,0]'),(2,'[2,0]'),(3,'[3,0]'); UPDATE notes SET q = '[9,0]' WHERE id = 1;"
-                       "DELETE FROM notes WHERE id = 2");
+    host_run(tale->db,
+             "CREATE TABLE notes(id INTEGER PRIMARY KEY, q TEXT);"
+             "CREATE TRIGGER added AFTER INSERT ON notes BEGIN INSERT INTO t(rowid, v) VALUES(new.id, new.q); END;"
+             "CREATE TRIGGER changed AFTER UPDATE ON notes BEGIN UPDATE t SET v = new.q WHERE rowid = new.id; END;"
+             "CREATE TRIGGER gone AFTER DELETE ON notes BEGIN DELETE FROM t WHERE rowid = old.id; END");
+    host_run(tale->db,
+             "INSERT INTO notes VALUES(1,'[1,0]'),(2,'[2,0]'),(3,'[3,0]'); UPDATE notes SET q = '[9,0]' WHERE id = 1;"
+             "DELETE FROM notes WHERE id = 2");
     assert_int_equal(sqlite3_last_insert_rowid(tale->db), 3);
     assert_int_equal(host_try(tale->db, "INSERT INTO notes VALUES(4,'[4,0]'),(5,'[5]')"), SQLITE_ERROR);
     host_expect(tale->db, "SELECT group_concat(rowid) FROM t WHERE v MATCH '[9,0]' AND k = 9", "1,3");
@@ -520,8 +571,9 @@ static void a_row_that_goes_during_the_query(void **context) {
     story *tale = *context;
     fill(tale->db, "t", 1, 5);
     sqlite3_stmt *query;
-    assert_int_equal(sqlite3_prepare_v2(tale->db, "SELECT rowid, s FROM t WHERE v MATCH '[0,0]' AND k = 5", -1, &query, NULL),
-                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(tale->db, "SELECT rowid, s FROM t WHERE v MATCH '[0,0]' AND k = 5", -1, &query, NULL),
+        SQLITE_OK);
     for (int i = 1; i <= 3; i++) { /* deleting what was just read is fine */
         assert_int_equal(sqlite3_step(query), SQLITE_ROW);
         assert_int_equal(sqlite3_column_int(query, 0), i);
@@ -590,11 +642,15 @@ static void integrity_check_names_the_damage(void **context) {
 
 static void names_may_be_anything(void **context) {
     story *tale = *context;
-    host_run(tale->db, "CREATE VIRTUAL TABLE \"it's \"\"quoted\"\" %%s ü\" USING shardex(v float[2], \"a b\" TEXT, +\"c\" TEXT)");
+    host_run(tale->db,
+             "CREATE VIRTUAL TABLE \"it's \"\"quoted\"\" %%s ü\" USING shardex(v float[2], \"a b\" TEXT, +\"c\" TEXT)");
     host_run(tale->db, "INSERT INTO \"it's \"\"quoted\"\" %%s ü\"(v, \"a b\") VALUES('[1,1]', 'yes')");
-    host_expect(tale->db, "SELECT \"a b\", c FROM \"it's \"\"quoted\"\" %s ü\" WHERE v MATCH '[1,1]' AND k = 1 AND "
-                          "\"a b\" = 'yes' AND c IS NULL", "yes|NULL");
-    host_run(tale->db, "ALTER TABLE \"it's \"\"quoted\"\" %%s ü\" RENAME TO \"%%w\"; DELETE FROM \"%%w\"; DROP TABLE \"%%w\"");
+    host_expect(tale->db,
+                "SELECT \"a b\", c FROM \"it's \"\"quoted\"\" %s ü\" WHERE v MATCH '[1,1]' AND k = 1 AND "
+                "\"a b\" = 'yes' AND c IS NULL",
+                "yes|NULL");
+    host_run(tale->db,
+             "ALTER TABLE \"it's \"\"quoted\"\" %%s ü\" RENAME TO \"%%w\"; DELETE FROM \"%%w\"; DROP TABLE \"%%w\"");
 }
 
 #define STORY(name) cmocka_unit_test_setup_teardown(name, story_set_up, story_tear_down)

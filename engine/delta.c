@@ -117,8 +117,8 @@ static bool delta_slot_alive(const shx_delta *delta, uint32_t segment, uint64_t 
     return (mask >> (slot % SHX_BLOCK_ROWS) & 1) == 0;
 }
 
-/* Kills the posting with this rowid, wherever it is; none is not an error. A row of the delta that is dead already does not
-** speak for the segments. */
+/* Kills the posting with this rowid, wherever it is; none is not an error. A row of the delta that is dead already does
+** not speak for the segments. */
 static shx_status delta_kill(shx_delta *delta, int64_t rowid) {
     uint32_t position;
     if (shx_rowmap_get(&delta->latest, rowid, &position)) {

@@ -263,8 +263,8 @@ shx_status shx_index_new_wal(shx_index *index, shx_wal_writer **ret_writer) {
     return status;
 }
 
-/* A file that a base has taken records over from is left to be removed, or processes that live for one flush would make it grow
-** forever. */
+/* A file that a base has taken records over from is left to be removed, or processes that live for one flush would make
+** it grow forever. */
 static bool index_may_continue(const shx_index *index, const shx_catalog_file *file) {
     return file->end >= SHX_HEADER_BYTES && file->id > shx_catalog_wal_floor(&index->catalog);
 }

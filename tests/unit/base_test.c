@@ -124,7 +124,7 @@ static void the_file_is_as_documented(void **state) {
     const struct {
         int offset;
         uint64_t value;
-    } numbers[] = {{16, 3}, {24, 2}, {32, 40},  {40, 12}, {48, 4},  {56, 77}, {80, 5},  {88, 30},
+    } numbers[] = {{16, 3},  {24, 2},  {32, 40}, {40, 12}, {48, 4},  {56, 77}, {80, 5}, {88, 30},
                    {96, 31}, {104, 6}, {112, 7}, {120, 8}, {128, 9}, {136, 0}, {184, 0}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         assert_int_equal(shx_get64(info + numbers[i].offset), numbers[i].value);
@@ -263,9 +263,12 @@ static void every_truncation_and_every_bit(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_is_read), cmocka_unit_test(the_file_is_as_documented),
-        cmocka_unit_test(every_field_is_judged),   cmocka_unit_test(runs_of_unknown_shards),
-        cmocka_unit_test(of_another_kind),         cmocka_unit_test(an_empty_base),
+        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(the_file_is_as_documented),
+        cmocka_unit_test(every_field_is_judged),
+        cmocka_unit_test(runs_of_unknown_shards),
+        cmocka_unit_test(of_another_kind),
+        cmocka_unit_test(an_empty_base),
         cmocka_unit_test(every_truncation_and_every_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,11 +128,11 @@ static void a_rule_holds_from_some_distance_on(void **state) {
     assert_false(shx_stop_rule_holds(&rule, 1, 1, 0));
     assert_false(shx_stop_rule_holds(&rule, exp(0.99), 1, 0));
     assert_true(shx_stop_rule_holds(&rule, exp(1.01), 1, 0));
-    assert_true(shx_stop_rule_holds(&rule, 1, 1, exp(2.1)));   /* many rows passed */
-    assert_false(shx_stop_rule_holds(&rule, 0, 1, 3));         /* nothing is nearer than 0 */
+    assert_true(shx_stop_rule_holds(&rule, 1, 1, exp(2.1))); /* many rows passed */
+    assert_false(shx_stop_rule_holds(&rule, 0, 1, 3));       /* nothing is nearer than 0 */
     assert_false(shx_stop_rule_holds(&rule, 0, 0, 1000));
-    assert_false(shx_stop_rule_holds(&rule, 1, 0, 0));         /* a reference of 0 tells nothing */
-    for (double rank = 0, before = 0; rank < 100; rank++) {    /* once it holds it goes on to hold */
+    assert_false(shx_stop_rule_holds(&rule, 1, 0, 0));      /* a reference of 0 tells nothing */
+    for (double rank = 0, before = 0; rank < 100; rank++) { /* once it holds it goes on to hold */
         bool holds = shx_stop_rule_holds(&rule, 2, 1, rank);
         assert_true(holds >= (before != 0));
         before = holds;
@@ -141,8 +141,10 @@ static void a_rule_holds_from_some_distance_on(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_valid_and_widen), cmocka_unit_test(nonsense_is_refused),
-        cmocka_unit_test(rules_are_interpolated),       cmocka_unit_test(odd_requests),
+        cmocka_unit_test(defaults_are_valid_and_widen),
+        cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(rules_are_interpolated),
+        cmocka_unit_test(odd_requests),
         cmocka_unit_test(a_rule_holds_from_some_distance_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

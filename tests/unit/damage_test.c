@@ -302,8 +302,7 @@ static void codes_of_a_larger_table(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_bit),       cmocka_unit_test(any_length),    cmocka_unit_test(blocks_of_zeros_and_ones),
-        cmocka_unit_test(any_file_gone), cmocka_unit_test(files_swapped),
-        cmocka_unit_test(codes_of_a_larger_table),
+        cmocka_unit_test(any_file_gone), cmocka_unit_test(files_swapped), cmocka_unit_test(codes_of_a_larger_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

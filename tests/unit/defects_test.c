@@ -1,6 +1,6 @@
-/* Two earlier projects set out to do this job. Each defect that was found in them has a test here that it would fail: first
-** those of the one that was sharded (1.…), then those of the one that had a graph and an archive (2.…). What concerns
-** documents, metadata and texts is tested through SQL. */
+/* Two earlier projects set out to do this job. Each defect that was found in them has a test here that it would fail:
+** first those of the one that was sharded (1.…), then those of the one that had a graph and an archive (2.…). What
+** concerns documents, metadata and texts is tested through SQL. */
 #include "fixture.h"
 
 #include "collect.h"
@@ -374,8 +374,16 @@ static void defect_2_6_ids_that_differ_in_high_bits(void **state) {
     shx_pending *pending;
     shx_index *index;
     shx_view *view;
-    const int64_t rowids[] = {1, 1 + (INT64_C(1) << 32), 1 + (INT64_C(1) << 62), 1 - (INT64_C(1) << 32), INT64_MIN + 1,
-                              INT64_MAX, INT64_MIN, -1, 0, INT64_C(0xffffffff)};
+    const int64_t rowids[] = {1,
+                              1 + (INT64_C(1) << 32),
+                              1 + (INT64_C(1) << 62),
+                              1 - (INT64_C(1) << 32),
+                              INT64_MIN + 1,
+                              INT64_MAX,
+                              INT64_MIN,
+                              -1,
+                              0,
+                              INT64_C(0xffffffff)};
     enum { COUNT = sizeof rowids / sizeof *rowids };
     shx_id parent = config.genesis;
     assert_ok(shx_index_create(&config, &index));

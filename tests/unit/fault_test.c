@@ -1,6 +1,6 @@
-/* Every call to the store fails in turn, once or from then on, whole or torn, during every piece of work that writes. After
-** that a new process with a store that works opens the directory, as after a crash: what was committed before is there and
-** right, and later work succeeds. */
+/* Every call to the store fails in turn, once or from then on, whole or torn, during every piece of work that writes.
+** After that a new process with a store that works opens the directory, as after a crash: what was committed before is
+** there and right, and later work succeeds. */
 #include "fixture.h"
 
 #include <stdlib.h>
@@ -9,8 +9,16 @@
 #define DIM 4
 #define SLOTS 120
 
-typedef enum work { WORK_APPEND, WORK_APPEND_LARGE, WORK_FLUSH, WORK_OPTIMIZE, WORK_CONFIRM, WORK_RECONCILE, WORK_REBUILD,
-                    WORKS } work;
+typedef enum work {
+    WORK_APPEND,
+    WORK_APPEND_LARGE,
+    WORK_FLUSH,
+    WORK_OPTIMIZE,
+    WORK_CONFIRM,
+    WORK_RECONCILE,
+    WORK_REBUILD,
+    WORKS
+} work;
 
 static const char *const work_names[] = {"append",  "large append", "flush",  "optimize",
                                          "confirm", "reconcile",    "rebuild"};

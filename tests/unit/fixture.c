@@ -347,9 +347,7 @@ shx_view *fixture_view(fixture_table *table) {
 
 void fixture_flush(fixture_table *table) { assert_ok(shx_maintain_flush(table->index, &table->tip, NULL, NULL)); }
 
-void fixture_optimize(fixture_table *table) {
-    assert_ok(shx_maintain_optimize(table->index, &table->tip, NULL, NULL));
-}
+void fixture_optimize(fixture_table *table) { assert_ok(shx_maintain_optimize(table->index, &table->tip, NULL, NULL)); }
 
 typedef struct fixture_digest {
     uint64_t hash, count;

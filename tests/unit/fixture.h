@@ -40,7 +40,8 @@ double fixture_gauss(fixture_random *random);
 
 /* --- vectors --- */
 
-/* `count` vectors of `dim` floats; free with free(). Clusters: heavy-tailed in size (Zipf) and in width (log-normal). */
+/* `count` vectors of `dim` floats; free with free(). Clusters: heavy-tailed in size (Zipf) and in width (log-normal).
+** */
 float *fixture_gaussian(fixture_random *random, uint64_t count, uint32_t dim);
 float *fixture_clustered(fixture_random *random, uint64_t count, uint32_t dim, uint32_t clusters);
 
@@ -80,9 +81,9 @@ uint64_t fixture_count_files(shx_store *store, shx_file_kind kind);
 /* Compares bytes with tests/golden/<name>; with SHARDEX_GOLDEN_WRITE set it writes the file instead. */
 void fixture_assert_golden(const char *name, const uint8_t *bytes, uint64_t size);
 
-/* One row of a corruption table: `width` bytes at `offset` become `value`, and opening says `expected` (the text given to
-** shx_corrupt; NULL: all is well). Where only the checksums would speak otherwise, `sealed` makes them right again, so
-** that what they cover is judged by itself. */
+/* One row of a corruption table: `width` bytes at `offset` become `value`, and opening says `expected` (the text given
+** to shx_corrupt; NULL: all is well). Where only the checksums would speak otherwise, `sealed` makes them right again,
+** so that what they cover is judged by itself. */
 typedef struct fixture_damage {
     const char *field;
     uint64_t offset, value;

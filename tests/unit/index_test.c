@@ -144,7 +144,8 @@ static void appending_twice_is_appending_once(void **state) {
     fixture_table_free(&table);
 }
 
-/* A transaction without operations has its parent's id; a record from a commit to itself would hide how it came to be. */
+/* A transaction without operations has its parent's id; a record from a commit to itself would hide how it came to be.
+** */
 static void no_operation_no_record(void **state) {
     (void)state;
     fixture_random random = fixture_seed("no operation", 3);
@@ -341,7 +342,7 @@ static void a_missing_directory(void **state) {
     uint64_t digest = fixture_model_digest(&table);
     char moved[400];
     snprintf(moved, sizeof moved, "%s-gone", directory.path);
-    assert_int_equal(rename(directory.path, moved), 0); /* removed under a running process */
+    assert_int_equal(rename(directory.path, moved), 0);       /* removed under a running process */
     assert_resolves(table.index, &table.tip, SHX_OK, digest); /* what is in memory stays good */
     fixture_close(&table);
     fixture_open(&table, NULL, directory.path);
@@ -445,8 +446,8 @@ static void circles_of_parents(void **state) {
     shx_store_close(store);
 }
 
-/* One id twice in the log (a record that was rebuilt): the usable one counts, whichever is older and whichever was listed
-** first. */
+/* One id twice in the log (a record that was rebuilt): the usable one counts, whichever is older and whichever was
+** listed first. */
 static void two_records_of_one_id(void **state) {
     (void)state;
     for (int damaged = 1; damaged <= 2; damaged++) {

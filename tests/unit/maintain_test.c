@@ -92,8 +92,8 @@ static void everything_deleted(void **state) {
     fixture_table_free(&table);
 }
 
-/* Tombstones stay beside a large segment that a flush leaves alone, are dropped when it is rewritten, and a row that was
-** replaced several times is there once. */
+/* Tombstones stay beside a large segment that a flush leaves alone, are dropped when it is rewritten, and a row that
+** was replaced several times is there once. */
 static void tombstones(void **state) {
     (void)state;
     fixture_random random = fixture_seed("tombstones", 3);

@@ -165,8 +165,8 @@ static void nothing_from_nothing(void **state) {
     shx_store_close(store);
 }
 
-/* The newest base turns out to be damaged while it is compared with: the older one takes its place, with the log between
-** them, and the private view must not mix the two. */
+/* The newest base turns out to be damaged while it is compared with: the older one takes its place, with the log
+** between them, and the private view must not mix the two. */
 static void the_newest_base_is_damaged(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
@@ -270,7 +270,8 @@ static void an_unfinished_one_is_harmless(void **state) {
     shx_store_close(store);
 }
 
-/* Commits, commits behind the index's back, flushes, reopenings and reconciles in any order: always what the model says. */
+/* Commits, commits behind the index's back, flushes, reopenings and reconciles in any order: always what the model
+** says. */
 static void random_differential(void **state) {
     (void)state;
     fixture_random random = fixture_seed("reconcile differential", 6);

@@ -183,8 +183,8 @@ static void a_ranking_is_complete(void **state) {
                 assert_true(route.shard < counts[c] && !given[route.shard]);
                 assert_true(!open_only || table->open[route.shard]);
                 given[route.shard] = 1;
-                float exact = shx_kernels_get()->code_l2_squared(query->point, table->centroids + route.shard * CODE_DIM,
-                                                                 CODE_DIM);
+                float exact = shx_kernels_get()->code_l2_squared(query->point,
+                                                                 table->centroids + route.shard * CODE_DIM, CODE_DIM);
                 assert_true(route.distance2 == exact);
                 if (found == 0) first = exact;
                 if (exact < nearest) nearest = exact;

@@ -70,7 +70,8 @@ static void strides_do_not_pile_up(void **state) {
     for (int shift = 0; shift < 56; shift += 5) {
         shx_rowmap map = {0};
         uint32_t value;
-        for (int64_t i = 0; i < 4000; i++) assert_ok(shx_rowmap_put(&map, (int64_t)((uint64_t)i << shift), (uint32_t)i));
+        for (int64_t i = 0; i < 4000; i++)
+            assert_ok(shx_rowmap_put(&map, (int64_t)((uint64_t)i << shift), (uint32_t)i));
         for (int64_t i = 0; i < 4000; i++) {
             bool first = ((uint64_t)i << shift >> shift) == (uint64_t)i;
             assert_true(shx_rowmap_get(&map, (int64_t)((uint64_t)i << shift), &value));

@@ -273,7 +273,10 @@ static void filters(void **state) {
         for (uint64_t q = 0; q < QUERIES; q++) {
             for (int exact = 0; exact < 2; exact++) {
                 filter some = {.modulus = moduli[f], .rest = moduli[f] - 1, .asked = asked};
-                shx_search_params params = {.query = queries + q * DIM, .k = 10, .exact = exact, .accept = accept_some,
+                shx_search_params params = {.query = queries + q * DIM,
+                                            .k = 10,
+                                            .exact = exact,
+                                            .accept = accept_some,
                                             .accept_context = &some};
                 memset(asked, 0, ROWS);
                 search(view, &params, &hits);
@@ -337,8 +340,8 @@ static void pending_lies_over_the_view(void **state) {
                 fixture_put(&table, slot, vectors + fixture_below(&random, rows) * DIM);
             }
             if (step % 10) continue;
-            shx_search_params params = {.query = vectors + fixture_below(&random, rows) * DIM, .k = 15,
-                                        .pending = table.pending};
+            shx_search_params params = {
+                .query = vectors + fixture_below(&random, rows) * DIM, .k = 15, .pending = table.pending};
             fixture_brute_force(&table, params.query, 15, &expected);
             params.exact = true;
             search(view, &params, &hits);
@@ -425,7 +428,10 @@ static void interrupts(void **state) {
     for (int flushed = 0; flushed < 2; flushed++) {
         shx_view *view = fixture_view(&table);
         int countdown = 2;
-        shx_search_params params = {.query = vectors, .k = ROWS, .recall = 1, .interrupted = interrupt_after,
+        shx_search_params params = {.query = vectors,
+                                    .k = ROWS,
+                                    .recall = 1,
+                                    .interrupted = interrupt_after,
                                     .interrupted_context = &countdown};
         assert_status(shx_search(view, &params, scratch, &hits), SHX_INTERRUPT);
         params.interrupted = NULL;

@@ -33,7 +33,8 @@ static shx_store *make_sample(void) {
     for (int i = 0; i < ROWS; i++) {
         rowids[i] = (i * 29) % ROWS * 10 - 100;
         for (int d = 0; d < DIM; d++) vectors[i][d] = (float)((i * 7 + d * 3) % 11) / 4;
-        postings[i] = (shx_posting){rowids[i], vectors[i], {shx_hash64(vectors[i], sizeof vectors[i], 0), 1000u + (unsigned)i}};
+        postings[i] =
+            (shx_posting){rowids[i], vectors[i], {shx_hash64(vectors[i], sizeof vectors[i], 0), 1000u + (unsigned)i}};
     }
     assert_true(shx_encoding_point(&encoding, vectors[5], false, centroids[0]));
     assert_true(shx_encoding_point(&encoding, vectors[39], false, centroids[1]));
@@ -224,8 +225,8 @@ static void runs_and_vectors_are_verified_alone(void **state) {
     shx_store *store = make_sample();
     uint64_t size;
     uint8_t *bytes = fixture_read_file(store, NAME, &size);
-    bytes[fixture_section(bytes, SHX_SEGMENT_VECTORS) + 12 * 5] ^= 1;           /* row 5, of the second run */
-    bytes[fixture_section(bytes, SHX_SEGMENT_REFINE) + 32 * 38 + 3] ^= 1;       /* row 38, of the third */
+    bytes[fixture_section(bytes, SHX_SEGMENT_VECTORS) + 12 * 5] ^= 1;     /* row 5, of the second run */
+    bytes[fixture_section(bytes, SHX_SEGMENT_REFINE) + 32 * 38 + 3] ^= 1; /* row 38, of the third */
     fixture_write_file(store, NAME, bytes, size);
     free(bytes);
     shx_segment *segment = open_sample(store);

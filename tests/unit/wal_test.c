@@ -55,8 +55,10 @@ static shx_wal_entry write_record(shx_wal_writer *writer, uint8_t number) {
     shx_wal_entry entry;
     shx_id commit = commit_of(number), parent = commit_of((uint8_t)(number - 1));
     assert_ok(shx_wal_begin(writer));
-    shx_op ops[5] = {put_op(number, vectors[0], DIM), put_op(-5, vectors[1], DIM),
-                     {.kind = SHX_OP_DELETE, .rowid = INT64_MIN}, put_op(INT64_MAX, vectors[2], DIM),
+    shx_op ops[5] = {put_op(number, vectors[0], DIM),
+                     put_op(-5, vectors[1], DIM),
+                     {.kind = SHX_OP_DELETE, .rowid = INT64_MIN},
+                     put_op(INT64_MAX, vectors[2], DIM),
                      {.kind = SHX_OP_TOUCH, .rowid = 8}};
     ops[3].kind = SHX_OP_REPLACE;
     for (int i = 0; i < 5; i++) assert_ok(shx_wal_put(writer, &ops[i]));
@@ -390,7 +392,8 @@ static void a_writer_locks_its_file(void **state) {
     shx_store_close(store);
 }
 
-/* Begun, partly written and begun again: only what was finished is there, and a file with leftovers is not continued. */
+/* Begun, partly written and begun again: only what was finished is there, and a file with leftovers is not continued.
+** */
 static void an_unfinished_record_is_overwritten(void **state) {
     (void)state;
     enum { WIDE = 30000 };

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Turns sql/statements.sql into a C header: python3 sql/embed.py INPUT OUTPUT.
 
-Each block `-- name: read_state` becomes `#define SHX_SQL_READ_STATE "…"`, without comments, with single spaces and without
-the final semicolon. A leading space of a block is kept: fragments begin with it. The same input gives the same bytes.
+Each block `-- name: read_state` becomes `#define SHX_SQL_READ_STATE "…"`, without comments, with single spaces and
+without the final semicolon. A leading space of a block is kept: fragments begin with it. The same input gives the same
+bytes.
 """
 import re
 import sys

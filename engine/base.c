@@ -171,6 +171,7 @@ static shx_status base_open_segments(shx_base *base, shx_store *store, const shx
         const shx_segment *segment = base->segments[i];
         SHX_CHECK(segment->row_count == shx_get64(row + 8) && segment->block_count == shx_get64(row + 16),
                   shx_corrupt("segment of another size"));
+        SHX_CHECK(segment->encoding_id == base->info.encoding_id, shx_corrupt("segment of another encoding"));
         uint64_t word = shx_get64(row + 24);
         if (word == BASE_NO_TOMBSTONES) continue;
         SHX_CHECK(shx_span_fits(word, segment->block_count, 1, words), shx_corrupt("tombstones"));

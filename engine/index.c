@@ -185,7 +185,8 @@ static shx_status index_apply(shx_index *index, const index_path *path, bool *re
     for (uint64_t i = path->count; i-- > 0;) {
         shx_wal_record record;
         const shx_wal_entry *entry = &path->entries[i];
-        shx_status status = shx_wal_load(index->store, entry, index->config.dim, &record);
+        bool kept = index->writer && shx_wal_take_image(index->writer, entry, &record);
+        shx_status status = kept ? SHX_OK : shx_wal_load(index->store, entry, index->config.dim, &record);
         *ret_again = status == SHX_CORRUPT && shx_catalog_forget(&index->catalog, entry) == SHX_OK;
         if (status == SHX_OK) status = shx_delta_apply(index->deltas[0], &record, &entry->commit);
         if (status != SHX_OK) {
@@ -257,8 +258,8 @@ void shx_index_distrust(shx_index *index) {
 shx_status shx_index_new_wal(shx_index *index, shx_wal_writer **ret_writer) {
     shx_status status = SHX_BUSY;
     for (int tries = 0; status == SHX_BUSY && tries < INDEX_NAME_TRIES; tries++) {
-        status = shx_wal_create(index->store, &index->config.uuid, shx_index_new_id(index), index->config.dim,
-                                ret_writer);
+        status =
+            shx_wal_create(index->store, &index->config.uuid, shx_index_new_id(index), index->config.dim, ret_writer);
     }
     return status;
 }
@@ -290,6 +291,16 @@ shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer) {
     return SHX_OK;
 }
 
+/* Starts a record; in a new file when the one in use was removed. */
+static shx_status index_begin(shx_index *index, shx_wal_writer **ret_writer) {
+    SHX_TRY(shx_index_writer(index, ret_writer));
+    shx_status status = shx_wal_begin(*ret_writer);
+    if (status != SHX_NOTFOUND) return status;
+    index->rotate = true;
+    SHX_TRY(shx_index_writer(index, ret_writer));
+    return shx_wal_begin(*ret_writer);
+}
+
 static shx_status index_append(shx_index *index, const shx_id *parent, const shx_id *commit,
                                const shx_pending *pending) {
     shx_wal_writer *writer;
@@ -297,8 +308,7 @@ static shx_status index_append(shx_index *index, const shx_id *parent, const shx
     if (shx_id_equal(commit, parent)) return SHX_OK;
     const shx_wal_entry *known = shx_catalog_find(&index->catalog, commit);
     if (known && shx_id_equal(&known->parent, parent)) return SHX_OK;
-    SHX_TRY(shx_index_writer(index, &writer));
-    SHX_TRY(shx_wal_begin(writer));
+    SHX_TRY(index_begin(index, &writer));
     for (size_t i = 0; i < shx_pending_count(pending); i++) SHX_TRY(shx_wal_put(writer, shx_pending_op(pending, i)));
     SHX_TRY(shx_wal_finish(writer, commit, parent, &entry));
     return shx_catalog_add(&index->catalog, &entry);

@@ -294,6 +294,7 @@ static void maintain_free(maintain_job *job) {
 static shx_status maintain_run(maintain_job *job, const shx_id *commit) {
     shx_index *index = job->index;
     shx_file *lock = NULL;
+    bool asked = job->anew;
     SHX_TRY(shx_store_prepare(index->store));
     SHX_TRY(shx_maintenance_lock(index, &lock));
     shx_status status = shx_index_view(index, commit, &job->view);
@@ -302,7 +303,7 @@ static shx_status maintain_run(maintain_job *job, const shx_id *commit) {
         maintain_choose(job);
         status = shx_pool_create(index->config.threads, &job->pool);
     }
-    bool idle = status == SHX_OK && !job->anew && job->view->mark.operations == 0;
+    bool idle = status == SHX_OK && !asked && job->view->mark.operations == 0;
     if (status == SHX_OK && !idle) status = maintain_rewrite(job);
     if (status == SHX_OK && !idle) status = maintain_publish(job);
     maintain_free(job);

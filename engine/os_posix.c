@@ -248,6 +248,7 @@ static void os_posix_file_close(shx_file *base) {
 static shx_status os_posix_file_size(shx_file *base, uint64_t *ret_size) {
     struct stat info;
     SHX_CHECK(fstat(((os_posix_file *)base)->fd, &info) == 0, SHX_IO);
+    SHX_CHECK(info.st_nlink > 0, SHX_NOTFOUND);
     *ret_size = (uint64_t)info.st_size;
     return SHX_OK;
 }

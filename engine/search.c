@@ -401,7 +401,7 @@ static void search_prune(search_run *run) {
         if (scratch->candidates[i].lower <= run->threshold) scratch->candidates[kept++] = scratch->candidates[i];
     }
     scratch->candidate_count = kept;
-    qsort(scratch->candidates, kept, sizeof *scratch->candidates, search_compare_candidates);
+    if (kept > 1) qsort(scratch->candidates, kept, sizeof *scratch->candidates, search_compare_candidates);
     for (uint64_t i = 0; i < kept && i < 32; i++) __builtin_prefetch(search_vector_of(run, &scratch->candidates[i]));
 }
 

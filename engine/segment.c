@@ -20,6 +20,7 @@ static shx_status segment_read_info(shx_segment *segment, const shx_encoding *en
     segment->run_count = shx_get32(info + 16);
     segment->dim = shx_get32(info + 20);
     segment->code_dim = shx_get32(info + 24);
+    segment->encoding_id = shx_get64(info + 32);
     SHX_CHECK(segment->row_count < UINT32_MAX && segment->block_count <= segment->row_count, shx_corrupt("row count"));
     SHX_CHECK(segment->dim == encoding->dim && segment->code_dim == encoding->code_dim, shx_corrupt("dimension"));
     SHX_CHECK(shx_get32(info + 28) == (uint32_t)encoding->metric, shx_corrupt("metric"));

@@ -79,7 +79,7 @@ typedef struct shx_posting {
 /* An open segment. The pointers lead into the mapping. */
 typedef struct shx_segment {
     atomic_uint references;
-    uint64_t id;
+    uint64_t id, encoding_id;
     uint64_t row_count, block_count;
     uint32_t run_count, dim, code_dim;
     size_t block_bytes, refine_bytes;

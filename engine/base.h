@@ -13,8 +13,8 @@
 ** INFO: 0: 16 commit id · 16: u64 generation · 24: u64 first WAL file that may hold later records · 32: u64 live rows ·
 ** 40: u64 file id of the shards, 0 = none · 48: u64 encoding id · 56: u64 rotation seed · 64: u32 metric · 68: u32 dim
 ** · 72: u32 code dim · 76: f32 bound of ip · 80: u64 next shard id · 88: u64 rows when it was last clustered as a whole
-** · 96: u64 rows when it was last calibrated · 104: u64 flushes, 112: merges, 120: splits, 128: builds so far · 136:
-** zero.
+** · 96: u64 rows when it was last calibrated · 104: u64 flushes, 112: merges, 120: splits, 128: builds so far, 136:
+** operations since it was last calibrated · 144: zero.
 **
 ** A base is valid if and only if its container is, every section has its size, all numbers are in range, segments are
 ** all different, all files that it names are valid, and every run of a segment lies in a shard of the table or in the
@@ -41,6 +41,7 @@ typedef struct shx_base_info {
     uint64_t generation, wal_floor, live_rows, encoding_id, next_shard;
     uint64_t clustered_rows, calibrated_rows;
     uint64_t flushes, merges, splits, builds;
+    uint64_t changes; /* operations since it was last calibrated */
 } shx_base_info;
 
 /* An open base, immutable. The base of an empty index has no segments, no shards and no encoding (encoding.code_dim

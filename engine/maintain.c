@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAINTAIN_MERGE_RATIO 2   /* a segment up to this many times what is being rewritten joins the rewrite */
-#define MAINTAIN_SEGMENTS 8      /* more segments than this are never left */
-#define MAINTAIN_DEAD_SHARE 4    /* a segment with 1/this of its rows dead is rewritten */
-#define MAINTAIN_RECLUSTER 4     /* growth since the last clustering that calls for a new one */
-#define MAINTAIN_RECALIBRATE 0.3 /* change of the row count since the last calibration that calls for a new one */
+#define MAINTAIN_MERGE_RATIO 2  /* a segment up to this many times what is being rewritten joins the rewrite */
+#define MAINTAIN_SEGMENTS 8     /* more segments than this are never left */
+#define MAINTAIN_DEAD_SHARE 4   /* a segment with 1/this of its rows dead is rewritten */
+#define MAINTAIN_RECLUSTER 4    /* growth since the last clustering that calls for a new one */
+#define MAINTAIN_RECALIBRATE 10 /* operations on one in so many rows since the last calibration call for a new one */
 
 /* One piece of maintenance, from a view to a published base. */
 typedef struct maintain_job {
@@ -196,6 +196,7 @@ static void maintain_plan_info(maintain_job *job, shx_base_info *info) {
     info->next_shard = job->rewrite.next_shard;
     info->splits += job->rewrite.splits;
     info->flushes += job->view->mark.operations > 0;
+    info->changes += job->view->mark.operations;
     for (uint32_t s = 0; s < job->base->segment_count; s++) info->merges += job->taken[s];
     if (job->anew) {
         info->clustered_rows = job->rewrite.count;
@@ -230,9 +231,7 @@ static void maintain_plan_segments(const maintain_job *job, shx_base_plan *plan)
 
 static bool maintain_wants_calibration(const shx_base_info *info) {
     if (info->live_rows < SHX_ROUTED_ROWS) return false;
-    double change = (double)info->live_rows - (double)info->calibrated_rows;
-    if (change < 0) change = -change;
-    return change > MAINTAIN_RECALIBRATE * (double)info->calibrated_rows;
+    return info->calibrated_rows == 0 || info->changes * MAINTAIN_RECALIBRATE > info->live_rows;
 }
 
 /* Calibrates on a base object of its own: the published one is in other threads' hands. */
@@ -277,6 +276,7 @@ static shx_status maintain_publish(maintain_job *job) {
     SHX_TRY(maintain_poll(job));
     SHX_TRY(maintain_calibrate(job, file, &calibration));
     plan.info.calibrated_rows = plan.info.live_rows;
+    plan.info.changes = 0;
     plan.info.generation++;
     return maintain_write_base(job, &plan, &file);
 }

@@ -62,12 +62,18 @@ static shx_status calibrate_find_neighbours(const calibrate_work *work, calibrat
     return SHX_OK;
 }
 
+static bool calibrate_is_dead(const shx_base *base, uint32_t segment, uint64_t row) {
+    if (!base->dead[segment]) return false;
+    uint64_t slot = shx_segment_slot(base->segments[segment], row);
+    return base->dead[segment][slot / SHX_BLOCK_ROWS] >> (slot % SHX_BLOCK_ROWS) & 1;
+}
+
 /* The shard that holds a posting of the base; SHX_SHARD_NONE for the overflow shard and for postings of the delta. */
 static uint32_t calibrate_shard_of(const shx_base *base, int64_t rowid) {
     for (uint32_t s = 0; s < base->segment_count; s++) {
         uint64_t row;
         uint32_t position;
-        if (!shx_segment_find(base->segments[s], rowid, &row)) continue;
+        if (!shx_segment_find(base->segments[s], rowid, &row) || calibrate_is_dead(base, s, row)) continue;
         const shx_run *run = &base->segments[s]->runs[shx_segment_run_of(base->segments[s], row)];
         if (run->shard != SHX_SHARD_OVERFLOW && shx_shards_find(base->shards, run->shard, &position)) return position;
     }
@@ -339,9 +345,7 @@ static shx_status calibrate_choose_queries(calibrate_work *work) {
         uint64_t row = i * total / wanted;
         uint32_t s = 0;
         while (row >= base->segments[s]->row_count) row -= base->segments[s++]->row_count;
-        uint64_t slot = shx_segment_slot(base->segments[s], row);
-        uint32_t dead = base->dead[s] ? base->dead[s][slot / SHX_BLOCK_ROWS] : 0;
-        if (dead >> (slot % SHX_BLOCK_ROWS) & 1) continue;
+        if (calibrate_is_dead(base, s, row)) continue;
         calibrate_query *query = &work->queries[work->count++];
         SHX_TRY(shx_segment_vector(base->segments[s], row, &query->vector));
         query->rowid = base->segments[s]->rowids[row];

@@ -96,8 +96,8 @@ void shx_wal_writer_close(shx_wal_writer *writer);
 uint64_t shx_wal_writer_file(const shx_wal_writer *writer);
 uint64_t shx_wal_writer_end(const shx_wal_writer *writer);
 
-/* Hands over the record at `entry` if it is the one that this writer has just written, and small: as shx_wal_load, without
-** reading. False otherwise. */
+/* Hands over the record at `entry` if it is the one that this writer has just written, and small: as shx_wal_load,
+** without reading. False otherwise. */
 bool shx_wal_take_image(shx_wal_writer *writer, const shx_wal_entry *entry, shx_wal_record *ret_record);
 
 /* Appends a record in three steps: vectors and operations as they come, the header at the end. Until shx_wal_finish

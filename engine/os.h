@@ -95,7 +95,7 @@ shx_status shx_store_sync(shx_store *store);
 shx_status shx_file_open(shx_store *store, const char *name, shx_open_mode mode, shx_file **ret_file);
 void shx_file_close(shx_file *file);
 
-/* How long the file is; SHX_NOTFOUND when its name was removed meanwhile (real directories only). */
+/* How long the file is; SHX_NOTFOUND when its name was removed meanwhile. */
 shx_status shx_file_size(shx_file *file, uint64_t *ret_size);
 
 /* Reads exactly `size` bytes; SHX_CORRUPT when the file ends before. */

@@ -27,6 +27,7 @@ typedef struct os_heap_node {
     uint64_t size;
     unsigned shared_locks;
     bool exclusive_lock;
+    bool removed;
     char name[]; /* never changes */
 } os_heap_node;
 
@@ -160,6 +161,9 @@ static shx_status os_heap_remove(shx_store *base, const char *name) {
     if (node) store->nodes[at] = store->nodes[--store->count];
     pthread_mutex_unlock(&store->mutex);
     SHX_CHECK(node, SHX_NOTFOUND);
+    pthread_mutex_lock(&node->mutex);
+    node->removed = true;
+    pthread_mutex_unlock(&node->mutex);
     os_heap_node_drop(node);
     return SHX_OK;
 }
@@ -226,9 +230,10 @@ static void os_heap_file_close(shx_file *base) {
 static shx_status os_heap_file_size(shx_file *base, uint64_t *ret_size) {
     os_heap_node *node = ((os_heap_file *)base)->node;
     pthread_mutex_lock(&node->mutex);
-    *ret_size = node->size;
+    bool removed = node->removed;
+    if (!removed) *ret_size = node->size;
     pthread_mutex_unlock(&node->mutex);
-    return SHX_OK;
+    return removed ? SHX_NOTFOUND : SHX_OK;
 }
 
 static shx_status os_heap_file_read(shx_file *base, uint64_t offset, void *bytes, uint64_t size) {

@@ -7,29 +7,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if SHX_HAVE_AVX2
+#if SHX_HAVE_X86
 #include <cpuid.h>
 
-/* The CPU must know AVX2, and the operating system must save the upper halves of the registers. */
-static bool kernels_detect_avx2(void) {
+/* The CPU must know all `features` (CPUID leaf 7, EBX), and the operating system must save all registers of `state`. */
+static bool kernels_detect(unsigned features, unsigned state) {
     unsigned a, b, c, d, state_low, state_high;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
     if (!(c & bit_OSXSAVE) || !(c & bit_AVX)) return false;
     __asm__ volatile("xgetbv" : "=a"(state_low), "=d"(state_high) : "c"(0));
-    if ((state_low & 6) != 6) return false;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
+    if ((state_low & state) != state) return false;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & features) == features;
+}
+
+/* XCR0: bits 1 and 2 are xmm and the upper halves of ymm, 5 to 7 the opmasks, the upper halves of zmm, and zmm16-31. */
+static bool kernels_detect_avx2(void) { return kernels_detect(bit_AVX2, 0x06); }
+
+static bool kernels_detect_avx512(void) {
+    return kernels_detect(bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ, 0xE6);
 }
 #else
 static bool kernels_detect_avx2(void) { return false; }
+static bool kernels_detect_avx512(void) { return false; }
 #endif
 
+static const shx_kernels *const kernels_levels[] = {&shx_kernels_scalar, &shx_kernels_avx2, &shx_kernels_avx512,
+                                                    &shx_kernels_neon};
+
 static _Atomic(const shx_kernels *) kernels_current;
-static atomic_int kernels_cap_level = SHX_SIMD_AVX2;
+static atomic_int kernels_cap_level = SHX_SIMD_HIGHEST;
 
 /* What SHARDEX_SIMD allows; an unknown word caps nothing. */
 static int kernels_environment_level(void) {
     const char *word = getenv("SHARDEX_SIMD");
-    return word && strcmp(word, shx_kernels_scalar.name) == 0 ? SHX_SIMD_SCALAR : SHX_SIMD_AVX2;
+    for (int level = SHX_SIMD_SCALAR; word && level <= SHX_SIMD_HIGHEST; level++) {
+        if (strcmp(word, kernels_levels[level]->name) == 0) return level;
+    }
+    return SHX_SIMD_HIGHEST;
 }
 
 static const shx_kernels *kernels_choose(void) {
@@ -50,6 +64,8 @@ const shx_kernels *shx_kernels_at(shx_simd_level level) {
     switch (level) {
     case SHX_SIMD_SCALAR: return &shx_kernels_scalar;
     case SHX_SIMD_AVX2: return kernels_detect_avx2() ? &shx_kernels_avx2 : NULL;
+    case SHX_SIMD_AVX512: return kernels_detect_avx512() ? &shx_kernels_avx512 : NULL;
+    case SHX_SIMD_NEON: return SHX_HAVE_NEON ? &shx_kernels_neon : NULL;
     }
     return NULL;
 }

@@ -3,7 +3,8 @@
 ** The table is chosen once (CPUID and XGETBV) and filled scalar first, then upwards. Kernels are called per block or
 ** per row of work, never per element. Twins agree bit for bit: integer kernels are equal, float kernels use the same
 ** lanes in the same order without fused multiply-add (-ffp-contract=off), so answers do not depend on the machine.
-** The level can be capped for tests by shx_kernels_cap or the environment variable SHARDEX_SIMD (scalar, avx2).
+** The level can be capped for tests by shx_kernels_cap or the environment variable SHARDEX_SIMD (scalar, avx2, avx512,
+** neon): the machine's highest level that is not above the cap runs, in the order of shx_simd_level.
 */
 #ifndef SHX_KERNELS_H
 #define SHX_KERNELS_H
@@ -14,6 +15,9 @@
 typedef enum shx_simd_level {
     SHX_SIMD_SCALAR = 0,
     SHX_SIMD_AVX2 = 1,
+    SHX_SIMD_AVX512 = 2, /* F, BW, VL and DQ */
+    SHX_SIMD_NEON = 3,   /* 64-bit ARM */
+    SHX_SIMD_HIGHEST = SHX_SIMD_NEON,
 } shx_simd_level;
 
 /* How a block's two factors are decoded: value = min + step × u16. One for each run. */
@@ -71,7 +75,7 @@ typedef struct shx_kernels {
 /* The table for this machine; the same pointer until shx_kernels_cap. */
 const shx_kernels *shx_kernels_get(void);
 
-/* The table of one level, or NULL when this CPU lacks it: for tests that compare twins. No cap applies. */
+/* The table of one level, or NULL when this machine lacks it: for tests that compare twins. No cap applies. */
 const shx_kernels *shx_kernels_at(shx_simd_level level);
 
 /* Caps the level that shx_kernels_get gives from now on. SHARDEX_SIMD caps it as well: the lower one counts. */

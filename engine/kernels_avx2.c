@@ -1,6 +1,6 @@
 #include "kernels_levels.h"
 
-#if SHX_HAVE_AVX2
+#if SHX_HAVE_X86
 
 #include <assert.h>
 #include <immintrin.h>
@@ -40,7 +40,7 @@ static inline avx2_lanes avx2_l2_step(avx2_lanes sum, const float *a, const floa
 }
 
 /* The last dim mod 16 elements go through zero-padded copies: zeros leave every lane as it is. */
-static double avx2_l2_squared(const float *a, const float *b, size_t dim) {
+double shx_avx2_l2_squared(const float *a, const float *b, size_t dim) {
     avx2_lanes sum = avx2_lanes_zero();
     size_t i = 0;
     for (; i + 16 <= dim; i += 16) sum = avx2_l2_step(sum, a + i, b + i);
@@ -65,7 +65,7 @@ static inline avx2_lanes avx2_dot_step(avx2_lanes sum, const float *a, const flo
     return sum;
 }
 
-static double avx2_dot(const float *a, const float *b, size_t dim) {
+double shx_avx2_dot(const float *a, const float *b, size_t dim) {
     avx2_lanes sum = avx2_lanes_zero();
     size_t i = 0;
     for (; i + 16 <= dim; i += 16) sum = avx2_dot_step(sum, a + i, b + i);
@@ -93,7 +93,7 @@ static inline avx2_lanes avx2_scaled_step(avx2_lanes sum, const float *a, __m256
     return sum;
 }
 
-static double avx2_l2_squared_scaled(const float *a, double scale_a, const float *b, double scale_b, size_t dim) {
+double shx_avx2_l2_squared_scaled(const float *a, double scale_a, const float *b, double scale_b, size_t dim) {
     avx2_lanes sum = avx2_lanes_zero();
     __m256d all_a = _mm256_set1_pd(scale_a), all_b = _mm256_set1_pd(scale_b);
     size_t i = 0;
@@ -107,7 +107,7 @@ static double avx2_l2_squared_scaled(const float *a, double scale_a, const float
     return avx2_lanes_fold(sum);
 }
 
-static float avx2_code_l2_squared(const float *a, const float *b, size_t dim) {
+float shx_avx2_code_l2_squared(const float *a, const float *b, size_t dim) {
     assert(dim % 16 == 0);
     __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
     for (size_t i = 0; i < dim; i += 16) {
@@ -220,7 +220,7 @@ static void avx2_bound_block(const uint8_t *block, const uint8_t *lut, size_t di
 }
 
 /* A pair of products is at most 2 × 15 × 127 and i16 holds eight of those; every step is folded into i32 at once. */
-static int32_t avx2_refine_dot(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes) {
+int32_t shx_avx2_refine_dot(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes) {
     assert(bytes % 32 == 0 && bytes <= 32768);
     const __m256i nibble = _mm256_set1_epi8(15), one = _mm256_set1_epi16(1);
     __m256i sum = _mm256_setzero_si256();
@@ -283,7 +283,7 @@ static void avx2_panel1(const float *row, const float *panel, size_t dim, float 
     avx2_panel_store(sum, ret);
 }
 
-static void avx2_dot_panel(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret) {
+void shx_avx2_dot_panel(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret) {
     assert(rows >= 1 && rows <= 6);
     if (rows == 6) {
         avx2_panel6(row, panel, dim, ret);
@@ -298,7 +298,7 @@ static void avx2_dot_panel(const float *const *row, size_t rows, const float *pa
     }
 }
 
-static size_t avx2_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions) {
+size_t shx_avx2_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions) {
     size_t found = 0, i = 0;
     __m256 lows = _mm256_set1_ps(low), highs = _mm256_set1_ps(high);
     for (; i + 8 <= count; i += 8) {
@@ -318,19 +318,19 @@ SHX_TARGET_END
 const shx_kernels shx_kernels_avx2 = {
     .level = SHX_SIMD_AVX2,
     .name = "avx2",
-    .l2_squared = avx2_l2_squared,
-    .dot = avx2_dot,
-    .l2_squared_scaled = avx2_l2_squared_scaled,
-    .code_l2_squared = avx2_code_l2_squared,
+    .l2_squared = shx_avx2_l2_squared,
+    .dot = shx_avx2_dot,
+    .l2_squared_scaled = shx_avx2_l2_squared_scaled,
+    .code_l2_squared = shx_avx2_code_l2_squared,
     .scan_block = avx2_scan_block,
     .bound_block = avx2_bound_block,
-    .within = avx2_within,
-    .refine_dot = avx2_refine_dot,
-    .dot_panel = avx2_dot_panel,
+    .within = shx_avx2_within,
+    .refine_dot = shx_avx2_refine_dot,
+    .dot_panel = shx_avx2_dot_panel,
 };
 
 #else
 
-const shx_kernels shx_kernels_avx2 = {.level = SHX_SIMD_AVX2};
+const shx_kernels shx_kernels_avx2 = {.level = SHX_SIMD_AVX2, .name = "avx2"};
 
 #endif

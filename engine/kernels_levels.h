@@ -1,7 +1,8 @@
 /* What the kernel files share and nobody else needs: the table of each level, and the target region macros.
 **
-** Code between SHX_TARGET_AVX2 and SHX_TARGET_END may use AVX2 instructions; everything else in the engine is compiled
-** for the baseline. FMA is left out on purpose: twins must agree bit for bit.
+** Code between SHX_TARGET_AVX2 or SHX_TARGET_AVX512 and SHX_TARGET_END may use those instructions; everything else in
+** the engine is compiled for the baseline, to which NEON belongs on 64-bit ARM. FMA is left out on purpose, and where
+** the instruction set brings it along -ffp-contract=off keeps the compiler from it: twins must agree bit for bit.
 */
 #ifndef SHX_KERNELS_LEVELS_H
 #define SHX_KERNELS_LEVELS_H
@@ -9,25 +10,46 @@
 #include "kernels.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#define SHX_HAVE_AVX2 1
+#define SHX_HAVE_X86 1
 #else
-#define SHX_HAVE_AVX2 0
+#define SHX_HAVE_X86 0
+#endif
+
+#if defined(__aarch64__) && defined(__ARM_NEON)
+#define SHX_HAVE_NEON 1
+#else
+#define SHX_HAVE_NEON 0
 #endif
 
 #if defined(__clang__)
 #define SHX_TARGET_AVX2 _Pragma("clang attribute push(__attribute__((target(\"avx2\"))), apply_to = function)")
+#define SHX_TARGET_AVX512 \
+    _Pragma("clang attribute push(__attribute__((target(\"avx512bw,avx512vl,avx512dq\"))), apply_to = function)")
 #define SHX_TARGET_END _Pragma("clang attribute pop")
 #else
 #define SHX_TARGET_AVX2 _Pragma("GCC push_options") _Pragma("GCC target(\"avx2\")")
+#define SHX_TARGET_AVX512 _Pragma("GCC push_options") _Pragma("GCC target(\"avx512bw,avx512vl,avx512dq\")")
 #define SHX_TARGET_END _Pragma("GCC pop_options")
 #endif
 
 /* u16 sums of table bytes hold this many code dimensions: 1024/4 tables × 255 = 65280. */
 #define SHX_SCAN_CHUNK 1024
 
+/* Level and name are always set; the other members are NULL on machines of another architecture. */
 extern const shx_kernels shx_kernels_scalar;
-
-/* All members NULL on machines that are not x86-64. */
 extern const shx_kernels shx_kernels_avx2;
+extern const shx_kernels shx_kernels_avx512;
+extern const shx_kernels shx_kernels_neon;
+
+#if SHX_HAVE_X86
+/* The AVX2 kernels that the AVX-512 table takes over as they are: see kernels_avx512.c. */
+double shx_avx2_l2_squared(const float *a, const float *b, size_t dim);
+double shx_avx2_dot(const float *a, const float *b, size_t dim);
+double shx_avx2_l2_squared_scaled(const float *a, double scale_a, const float *b, double scale_b, size_t dim);
+float shx_avx2_code_l2_squared(const float *a, const float *b, size_t dim);
+size_t shx_avx2_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions);
+int32_t shx_avx2_refine_dot(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes);
+void shx_avx2_dot_panel(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret);
+#endif
 
 #endif

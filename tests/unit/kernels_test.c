@@ -10,6 +10,7 @@
 #include "kernels.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,11 @@ static const size_t DIMS[] = {1,   3,   8,   15,  16,  17,  31,   32,   33,   64
                               100, 112, 128, 255, 256, 768, 1024, 1040, 2048, 4096};
 #define DIM_COUNT (sizeof DIMS / sizeof *DIMS)
 #define DIM_MAX 65536
+#define WITHIN_MAX 103
 #define GUARD 0xA5
+
+/* As in SHARDEX_SIMD. */
+static const char *const NAMES[] = {"scalar", "avx2", "avx512", "neon"};
 
 static uint64_t random_state = 20240817;
 
@@ -68,12 +73,8 @@ static int teardown(void **state) {
     return 0;
 }
 
-/* The levels above scalar that this CPU has. */
-static const shx_kernels *wide_table(void) {
-    const shx_kernels *wide = shx_kernels_at(SHX_SIMD_AVX2);
-    if (!wide) skip();
-    return wide;
-}
+/* NULL when this machine lacks the level. */
+static const shx_kernels *table_at(int level) { return shx_kernels_at((shx_simd_level)level); }
 
 static void assert_same_double(double a, double b) { assert_memory_equal(&a, &b, sizeof a); }
 static void assert_same_float(float a, float b) { assert_memory_equal(&a, &b, sizeof a); }
@@ -82,19 +83,23 @@ static void assert_guard(const void *at, size_t size) {
     for (size_t i = 0; i < size; i++) assert_int_equal(((const uint8_t *)at)[i], GUARD);
 }
 
+static void check_exact_twins(const shx_kernels *wide, const float *a, const float *b, size_t dim) {
+    const shx_kernels *scalar = shx_kernels_at(SHX_SIMD_SCALAR);
+    assert_same_double(scalar->l2_squared(a, b, dim), wide->l2_squared(a, b, dim));
+    assert_same_double(scalar->dot(a, b, dim), wide->dot(a, b, dim));
+    assert_same_double(scalar->l2_squared_scaled(a, 0.3, b, 1.7, dim), wide->l2_squared_scaled(a, 0.3, b, 1.7, dim));
+    if (dim % 16 != 0) return;
+    assert_same_float(scalar->code_l2_squared(a, b, dim), wide->code_l2_squared(a, b, dim));
+}
+
 static void exact_kernels_agree_bit_for_bit(void **state) {
     inputs *in = *state;
-    const shx_kernels *scalar = shx_kernels_at(SHX_SIMD_SCALAR), *wide = wide_table();
-    for (size_t k = 0; k < DIM_COUNT; k++) {
-        for (size_t offset = 0; offset < 4; offset++) {
-            const float *a = in->a + offset, *b = in->b + 3 - offset;
-            size_t dim = DIMS[k];
-            assert_same_double(scalar->l2_squared(a, b, dim), wide->l2_squared(a, b, dim));
-            assert_same_double(scalar->dot(a, b, dim), wide->dot(a, b, dim));
-            assert_same_double(scalar->l2_squared_scaled(a, 0.3, b, 1.7, dim),
-                               wide->l2_squared_scaled(a, 0.3, b, 1.7, dim));
-            if (dim % 16 != 0) continue;
-            assert_same_float(scalar->code_l2_squared(a, b, dim), wide->code_l2_squared(a, b, dim));
+    for (int level = SHX_SIMD_SCALAR + 1; level <= SHX_SIMD_HIGHEST; level++) {
+        const shx_kernels *wide = table_at(level);
+        for (size_t k = 0; wide && k < DIM_COUNT; k++) {
+            for (size_t offset = 0; offset < 4; offset++) {
+                check_exact_twins(wide, in->a + offset, in->b + 3 - offset, DIMS[k]);
+            }
         }
     }
 }
@@ -118,10 +123,10 @@ static void check_exact_reference(const shx_kernels *kernels, const float *a, co
 
 static void exact_kernels_match_plain_arithmetic(void **state) {
     inputs *in = *state;
-    for (size_t k = 0; k < DIM_COUNT; k++) {
-        check_exact_reference(shx_kernels_at(SHX_SIMD_SCALAR), in->a + 1, in->b, DIMS[k]);
-        if (shx_kernels_at(SHX_SIMD_AVX2)) {
-            check_exact_reference(shx_kernels_at(SHX_SIMD_AVX2), in->a + 1, in->b, DIMS[k]);
+    for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+        const shx_kernels *kernels = table_at(level);
+        for (size_t k = 0; kernels && k < DIM_COUNT; k++) {
+            check_exact_reference(kernels, in->a + 1, in->b, DIMS[k]);
         }
     }
 }
@@ -133,8 +138,8 @@ static void exact_kernels_survive_the_largest_floats(void **state) {
         a[i] = 3.4e38f;
         b[i] = -3.4e38f;
     }
-    for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_AVX2; level++) {
-        const shx_kernels *kernels = shx_kernels_at((shx_simd_level)level);
+    for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+        const shx_kernels *kernels = table_at(level);
         if (!kernels) continue;
         assert_true(isfinite(kernels->l2_squared(a, b, 17)));
         assert_true(isfinite(kernels->dot(a, b, 17)));
@@ -181,18 +186,18 @@ static void check_scan_reference(const shx_kernels *kernels, const uint8_t *bloc
 
 static void scans_match_the_format(void **state) {
     inputs *in = *state;
-    for (size_t k = 0; k < DIM_COUNT; k++) {
-        if (DIMS[k] % 16 != 0) continue;
-        check_scan_reference(shx_kernels_at(SHX_SIMD_SCALAR), in->bytes, in->lut, DIMS[k]);
-        if (shx_kernels_at(SHX_SIMD_AVX2)) {
-            check_scan_reference(shx_kernels_at(SHX_SIMD_AVX2), in->bytes, in->lut, DIMS[k]);
+    for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+        const shx_kernels *kernels = table_at(level);
+        for (size_t k = 0; kernels && k < DIM_COUNT; k++) {
+            if (DIMS[k] % 16 == 0) check_scan_reference(kernels, in->bytes, in->lut, DIMS[k]);
         }
     }
 }
 
 /* Compares twins at a threshold: equal masks, equal ip exactly when the mask is not 0, nothing past the output. */
-static uint32_t check_scan_twins(const uint8_t *block, const uint8_t *lut, size_t dim, shx_bound bound) {
-    const shx_kernels *scalar = shx_kernels_at(SHX_SIMD_SCALAR), *wide = wide_table();
+static uint32_t check_scan_twins(const shx_kernels *wide, const uint8_t *block, const uint8_t *lut, size_t dim,
+                                 shx_bound bound) {
+    const shx_kernels *scalar = shx_kernels_at(SHX_SIMD_SCALAR);
     float expected[40], actual[40];
     memset(expected, GUARD, sizeof expected);
     memset(actual, GUARD, sizeof actual);
@@ -211,24 +216,29 @@ static uint32_t check_scan_twins(const uint8_t *block, const uint8_t *lut, size_
     return mask;
 }
 
+static void check_scan_thresholds(const shx_kernels *wide, const uint8_t *block, const uint8_t *lut, size_t dim) {
+    shx_bound bound = bound_for(dim);
+    float bounds[32];
+    shx_kernels_at(SHX_SIMD_SCALAR)->bound_block(block, lut, dim, &SCALE, &bound, bounds);
+    bound.threshold = -INFINITY;
+    assert_int_equal(check_scan_twins(wide, block, lut, dim, bound), 0);
+    bound.threshold = bounds[7];
+    assert_int_equal(check_scan_twins(wide, block, lut, dim, bound) >> 7 & 1, 0);
+    bound.threshold = nextafterf(bounds[29], INFINITY);
+    assert_int_equal(check_scan_twins(wide, block, lut, dim, bound) >> 29 & 1, 1);
+    bound.offset = NAN;
+    assert_int_equal(check_scan_twins(wide, block, lut, dim, bound), 0xFFFFFFFF);
+}
+
 static void scans_agree_bit_for_bit(void **state) {
     inputs *in = *state;
-    for (size_t k = 0; k < DIM_COUNT; k++) {
-        size_t dim = DIMS[k];
-        if (dim % 16 != 0) continue;
-        for (size_t offset = 0; offset < 4; offset++) {
-            const uint8_t *block = in->bytes + offset, *lut = in->lut + 5 * offset;
-            shx_bound bound = bound_for(dim);
-            float bounds[32];
-            shx_kernels_at(SHX_SIMD_SCALAR)->bound_block(block, lut, dim, &SCALE, &bound, bounds);
-            bound.threshold = -INFINITY;
-            assert_int_equal(check_scan_twins(block, lut, dim, bound), 0);
-            bound.threshold = bounds[7];
-            assert_int_equal(check_scan_twins(block, lut, dim, bound) >> 7 & 1, 0);
-            bound.threshold = nextafterf(bounds[29], INFINITY);
-            assert_int_equal(check_scan_twins(block, lut, dim, bound) >> 29 & 1, 1);
-            bound.offset = NAN;
-            assert_int_equal(check_scan_twins(block, lut, dim, bound), 0xFFFFFFFF);
+    for (int level = SHX_SIMD_SCALAR + 1; level <= SHX_SIMD_HIGHEST; level++) {
+        const shx_kernels *wide = table_at(level);
+        for (size_t k = 0; wide && k < DIM_COUNT; k++) {
+            if (DIMS[k] % 16 != 0) continue;
+            for (size_t offset = 0; offset < 4; offset++) {
+                check_scan_thresholds(wide, in->bytes + offset, in->lut + 5 * offset, DIMS[k]);
+            }
         }
     }
 }
@@ -240,8 +250,8 @@ static void scans_do_not_overflow_at_the_largest_sums(void **state) {
     memset(block, 0xFF, DIM_MAX * 4 + 128);
     memset(lut, 0xFF, DIM_MAX * 4);
     static const size_t dims[] = {512, 528, 1024, 1040, 2048, 4096, 65536};
-    for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_AVX2; level++) {
-        const shx_kernels *kernels = shx_kernels_at((shx_simd_level)level);
+    for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+        const shx_kernels *kernels = table_at(level);
         if (!kernels) continue;
         for (size_t k = 0; k < sizeof dims / sizeof *dims; k++) {
             shx_bound bound = {.lut_step = 1, .threshold = INFINITY};
@@ -263,8 +273,8 @@ static void refine_dots_are_exact(void **state) {
             const int8_t *low = in->low + 2 * offset, *high = in->high + 7 * offset;
             int64_t expected = 0;
             for (size_t i = 0; i < sizes[k]; i++) expected += (code[i] % 16) * low[i] + (code[i] / 16) * high[i];
-            for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_AVX2; level++) {
-                const shx_kernels *kernels = shx_kernels_at((shx_simd_level)level);
+            for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+                const shx_kernels *kernels = table_at(level);
                 if (kernels) assert_int_equal(kernels->refine_dot(code, low, high, sizes[k]), expected);
             }
         }
@@ -279,8 +289,8 @@ static void refine_dots_hold_the_extremes(void **state) {
     memset(code, 0xFF, size);
     for (int sign = -1; sign <= 1; sign += 2) {
         memset(query, sign * 127, size);
-        for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_AVX2; level++) {
-            const shx_kernels *kernels = shx_kernels_at((shx_simd_level)level);
+        for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+            const shx_kernels *kernels = table_at(level);
             if (kernels) assert_int_equal(kernels->refine_dot(code, query, query, size), sign * 127 * 15 * 2 * 32768);
         }
     }
@@ -313,52 +323,101 @@ static void panels_sum_in_order(void **state) {
         for (size_t rows = 1; rows <= 6; rows++) {
             const float *row[6];
             for (size_t r = 0; r < rows; r++) row[r] = in->b + r * 1031 + r % 3;
-            for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_AVX2; level++) {
-                const shx_kernels *kernels = shx_kernels_at((shx_simd_level)level);
+            for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+                const shx_kernels *kernels = table_at(level);
                 if (kernels) check_panel(kernels, row, rows, in->a + rows % 2, DIMS[k]);
             }
         }
     }
 }
 
+/* Every position that plain comparing finds, in order, nothing past them, and no NaN. */
+static void check_within(const shx_kernels *kernels, const float *values, size_t count, float low, float high) {
+    uint32_t actual[WITHIN_MAX + 4];
+    memset(actual, GUARD, sizeof actual);
+    size_t found = kernels->within(values, count, low, high, actual), expected = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!(values[i] > low && values[i] <= high)) continue;
+        assert_true(expected < found);
+        assert_int_equal(actual[expected++], i);
+    }
+    assert_int_equal(found, expected);
+    assert_guard(actual + count, sizeof actual - count * sizeof *actual);
+}
+
+static void positions_within_are_found(void **state) {
+    inputs *in = *state;
+    float values[WITHIN_MAX];
+    memcpy(values, in->a, sizeof values);
+    for (size_t i = 5; i < WITHIN_MAX; i += 11) values[i] = NAN;
+    values[0] = values[18] = values[33] = INFINITY;
+    for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+        const shx_kernels *kernels = table_at(level);
+        for (size_t count = 0; kernels && count <= WITHIN_MAX - 3; count++) {
+            const float *from = values + count % 4;
+            check_within(kernels, from, count, -0.9f, 0.2f);
+            check_within(kernels, from, count, values[1], values[2]);
+            check_within(kernels, from, count, -INFINITY, INFINITY);
+            check_within(kernels, from, count, 0.5f, 0.4f);
+            check_within(kernels, from, count, NAN, 1);
+        }
+    }
+}
+
+/* What the compiler's own library says of this machine. */
+static bool machine_has(int level) {
+#if defined(__x86_64__)
+    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    if (level == SHX_SIMD_AVX2) return __builtin_cpu_supports("avx2");
+    if (level == SHX_SIMD_AVX512) return avx512;
+#elif defined(__aarch64__)
+    if (level == SHX_SIMD_NEON) return true;
+#endif
+    return level == SHX_SIMD_SCALAR;
+}
+
 static void the_level_that_runs_is_the_one_claimed(void **state) {
     (void)state;
-    const shx_kernels *scalar = shx_kernels_at(SHX_SIMD_SCALAR), *wide = shx_kernels_at(SHX_SIMD_AVX2);
-    assert_int_equal(scalar->level, SHX_SIMD_SCALAR);
-    assert_string_equal(scalar->name, "scalar");
-#if defined(__x86_64__)
-    assert_int_equal(wide != NULL, __builtin_cpu_supports("avx2") != 0);
-#else
-    assert_null(wide);
-#endif
-    if (!wide) return;
-    assert_int_equal(wide->level, SHX_SIMD_AVX2);
-    assert_string_equal(wide->name, "avx2");
-    /* No kernel of a level is borrowed from the one below. */
-    assert_true(wide->l2_squared != scalar->l2_squared && wide->dot != scalar->dot);
-    assert_true(wide->l2_squared_scaled != scalar->l2_squared_scaled);
-    assert_true(wide->code_l2_squared != scalar->code_l2_squared);
-    assert_true(wide->scan_block != scalar->scan_block && wide->bound_block != scalar->bound_block);
-    assert_true(wide->refine_dot != scalar->refine_dot && wide->dot_panel != scalar->dot_panel);
+    const shx_kernels *scalar = shx_kernels_at(SHX_SIMD_SCALAR);
+    for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+        const shx_kernels *kernels = table_at(level);
+        assert_int_equal(kernels != NULL, machine_has(level));
+        if (!kernels) continue;
+        assert_int_equal(kernels->level, level);
+        assert_string_equal(kernels->name, NAMES[level]);
+        if (level == SHX_SIMD_SCALAR) continue;
+        /* No kernel is borrowed from the scalar level. */
+        assert_true(kernels->l2_squared != scalar->l2_squared && kernels->dot != scalar->dot);
+        assert_true(kernels->l2_squared_scaled != scalar->l2_squared_scaled);
+        assert_true(kernels->code_l2_squared != scalar->code_l2_squared && kernels->within != scalar->within);
+        assert_true(kernels->scan_block != scalar->scan_block && kernels->bound_block != scalar->bound_block);
+        assert_true(kernels->refine_dot != scalar->refine_dot && kernels->dot_panel != scalar->dot_panel);
+    }
+}
+
+/* The best table of this machine that is not above a level. */
+static const shx_kernels *best_up_to(int level) {
+    const shx_kernels *best = NULL;
+    while (!best) best = table_at(level--);
+    return best;
 }
 
 static void caps_lower_the_level(void **state) {
     (void)state;
-    const shx_kernels *scalar = shx_kernels_at(SHX_SIMD_SCALAR), *wide = shx_kernels_at(SHX_SIMD_AVX2);
-    const shx_kernels *best = wide ? wide : scalar;
-    unsetenv("SHARDEX_SIMD");
-    shx_kernels_cap(SHX_SIMD_AVX2);
-    assert_ptr_equal(shx_kernels_get(), best);
-    shx_kernels_cap(SHX_SIMD_SCALAR);
-    assert_ptr_equal(shx_kernels_get(), scalar);
-    setenv("SHARDEX_SIMD", "scalar", 1);
-    shx_kernels_cap(SHX_SIMD_AVX2);
-    assert_ptr_equal(shx_kernels_get(), scalar);
-    setenv("SHARDEX_SIMD", "avx2", 1);
-    shx_kernels_cap(SHX_SIMD_SCALAR);
-    assert_ptr_equal(shx_kernels_get(), scalar);
-    shx_kernels_cap(SHX_SIMD_AVX2);
-    assert_ptr_equal(shx_kernels_get(), best);
+    for (int cap = SHX_SIMD_SCALAR; cap <= SHX_SIMD_HIGHEST; cap++) {
+        unsetenv("SHARDEX_SIMD");
+        shx_kernels_cap((shx_simd_level)cap);
+        assert_ptr_equal(shx_kernels_get(), best_up_to(cap));
+        setenv("SHARDEX_SIMD", "sse9", 1);
+        shx_kernels_cap((shx_simd_level)cap);
+        assert_ptr_equal(shx_kernels_get(), best_up_to(cap));
+        for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+            setenv("SHARDEX_SIMD", NAMES[level], 1);
+            shx_kernels_cap((shx_simd_level)cap);
+            assert_ptr_equal(shx_kernels_get(), best_up_to(level < cap ? level : cap));
+        }
+    }
 }
 
 int main(void) {
@@ -372,6 +431,7 @@ int main(void) {
         cmocka_unit_test(refine_dots_are_exact),
         cmocka_unit_test(refine_dots_hold_the_extremes),
         cmocka_unit_test(panels_sum_in_order),
+        cmocka_unit_test(positions_within_are_found),
         cmocka_unit_test(the_level_that_runs_is_the_one_claimed),
         cmocka_unit_test(caps_lower_the_level),
     };

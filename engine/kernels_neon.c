@@ -1,0 +1,331 @@
+#include "kernels_levels.h"
+
+#if SHX_HAVE_NEON
+
+#include <arm_neon.h>
+#include <assert.h>
+#include <string.h>
+
+/* Eight of the 16 double lanes of the exact kernels. */
+typedef struct neon_lanes {
+    float64x2_t a, b, c, d;
+} neon_lanes;
+
+static inline neon_lanes neon_lanes_zero(void) {
+    float64x2_t zero = vdupq_n_f64(0);
+    return (neon_lanes){zero, zero, zero, zero};
+}
+
+static inline double neon_lanes_fold(neon_lanes low, neon_lanes high) {
+    float64x2_t a = vaddq_f64(low.a, high.a), b = vaddq_f64(low.b, high.b);
+    float64x2_t c = vaddq_f64(low.c, high.c), d = vaddq_f64(low.d, high.d);
+    return vaddvq_f64(vaddq_f64(vaddq_f64(a, c), vaddq_f64(b, d)));
+}
+
+static inline float64x2_t neon_widen(const float *at) { return vcvt_f64_f32(vld1_f32(at)); }
+
+static inline float64x2_t neon_add_square64(float64x2_t sum, float64x2_t difference) {
+    return vaddq_f64(sum, vmulq_f64(difference, difference));
+}
+
+static inline neon_lanes neon_l2_step(neon_lanes sum, const float *a, const float *b) {
+    sum.a = neon_add_square64(sum.a, vsubq_f64(neon_widen(a), neon_widen(b)));
+    sum.b = neon_add_square64(sum.b, vsubq_f64(neon_widen(a + 2), neon_widen(b + 2)));
+    sum.c = neon_add_square64(sum.c, vsubq_f64(neon_widen(a + 4), neon_widen(b + 4)));
+    sum.d = neon_add_square64(sum.d, vsubq_f64(neon_widen(a + 6), neon_widen(b + 6)));
+    return sum;
+}
+
+/* The last dim mod 16 elements go through zero-padded copies: zeros leave every lane as it is. */
+static double neon_l2_squared(const float *a, const float *b, size_t dim) {
+    neon_lanes low = neon_lanes_zero(), high = low;
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) {
+        low = neon_l2_step(low, a + i, b + i);
+        high = neon_l2_step(high, a + i + 8, b + i + 8);
+    }
+    if (i < dim) {
+        float tail_a[16] = {0}, tail_b[16] = {0};
+        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
+        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
+        low = neon_l2_step(low, tail_a, tail_b);
+        high = neon_l2_step(high, tail_a + 8, tail_b + 8);
+    }
+    return neon_lanes_fold(low, high);
+}
+
+static inline neon_lanes neon_dot_step(neon_lanes sum, const float *a, const float *b) {
+    sum.a = vaddq_f64(sum.a, vmulq_f64(neon_widen(a), neon_widen(b)));
+    sum.b = vaddq_f64(sum.b, vmulq_f64(neon_widen(a + 2), neon_widen(b + 2)));
+    sum.c = vaddq_f64(sum.c, vmulq_f64(neon_widen(a + 4), neon_widen(b + 4)));
+    sum.d = vaddq_f64(sum.d, vmulq_f64(neon_widen(a + 6), neon_widen(b + 6)));
+    return sum;
+}
+
+static double neon_dot(const float *a, const float *b, size_t dim) {
+    neon_lanes low = neon_lanes_zero(), high = low;
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) {
+        low = neon_dot_step(low, a + i, b + i);
+        high = neon_dot_step(high, a + i + 8, b + i + 8);
+    }
+    if (i < dim) {
+        float tail_a[16] = {0}, tail_b[16] = {0};
+        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
+        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
+        low = neon_dot_step(low, tail_a, tail_b);
+        high = neon_dot_step(high, tail_a + 8, tail_b + 8);
+    }
+    return neon_lanes_fold(low, high);
+}
+
+static inline float64x2_t neon_scaled(const float *a, double scale_a, const float *b, double scale_b) {
+    return vsubq_f64(vmulq_n_f64(neon_widen(a), scale_a), vmulq_n_f64(neon_widen(b), scale_b));
+}
+
+static inline neon_lanes neon_scaled_step(neon_lanes sum, const float *a, double scale_a, const float *b,
+                                          double scale_b) {
+    sum.a = neon_add_square64(sum.a, neon_scaled(a, scale_a, b, scale_b));
+    sum.b = neon_add_square64(sum.b, neon_scaled(a + 2, scale_a, b + 2, scale_b));
+    sum.c = neon_add_square64(sum.c, neon_scaled(a + 4, scale_a, b + 4, scale_b));
+    sum.d = neon_add_square64(sum.d, neon_scaled(a + 6, scale_a, b + 6, scale_b));
+    return sum;
+}
+
+static double neon_l2_squared_scaled(const float *a, double scale_a, const float *b, double scale_b, size_t dim) {
+    neon_lanes low = neon_lanes_zero(), high = low;
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) {
+        low = neon_scaled_step(low, a + i, scale_a, b + i, scale_b);
+        high = neon_scaled_step(high, a + i + 8, scale_a, b + i + 8, scale_b);
+    }
+    if (i < dim) {
+        float tail_a[16] = {0}, tail_b[16] = {0};
+        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
+        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
+        low = neon_scaled_step(low, tail_a, scale_a, tail_b, scale_b);
+        high = neon_scaled_step(high, tail_a + 8, scale_a, tail_b + 8, scale_b);
+    }
+    return neon_lanes_fold(low, high);
+}
+
+static inline float32x4_t neon_add_square(float32x4_t sum, const float *a, const float *b) {
+    float32x4_t difference = vsubq_f32(vld1q_f32(a), vld1q_f32(b));
+    return vaddq_f32(sum, vmulq_f32(difference, difference));
+}
+
+static float neon_code_l2_squared(const float *a, const float *b, size_t dim) {
+    assert(dim % 16 == 0);
+    float32x4_t sum0 = vdupq_n_f32(0), sum4 = sum0, sum8 = sum0, sum12 = sum0;
+    for (size_t i = 0; i < dim; i += 16) {
+        sum0 = neon_add_square(sum0, a + i, b + i);
+        sum4 = neon_add_square(sum4, a + i + 4, b + i + 4);
+        sum8 = neon_add_square(sum8, a + i + 8, b + i + 8);
+        sum12 = neon_add_square(sum12, a + i + 12, b + i + 12);
+    }
+    float32x4_t four = vaddq_f32(vaddq_f32(sum0, sum8), vaddq_f32(sum4, sum12));
+    float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+
+/* Sums of a chunk in u16, in the order of a group's bytes: those of the low nibbles, and of the high ones. */
+typedef struct neon_chunk {
+    uint16x8_t low0, low8, high0, high8;
+} neon_chunk;
+
+static inline neon_chunk neon_scan_step(neon_chunk sum, const uint8_t *code, const uint8_t *lut) {
+    uint8x16_t bytes = vld1q_u8(code), table = vld1q_u8(lut);
+    uint8x16_t low = vqtbl1q_u8(table, vandq_u8(bytes, vdupq_n_u8(15)));
+    uint8x16_t high = vqtbl1q_u8(table, vshrq_n_u8(bytes, 4));
+    sum.low0 = vaddw_u8(sum.low0, vget_low_u8(low));
+    sum.low8 = vaddw_high_u8(sum.low8, low);
+    sum.high0 = vaddw_u8(sum.high0, vget_low_u8(high));
+    sum.high8 = vaddw_high_u8(sum.high8, high);
+    return sum;
+}
+
+/* Adds eight sums, those of postings in order, to two registers of u32. */
+static inline void neon_add_chunk(uint32x4_t sum[2], uint16x8_t chunk) {
+    sum[0] = vaddw_u16(sum[0], vget_low_u16(chunk));
+    sum[1] = vaddw_high_u16(sum[1], chunk);
+}
+
+/* Table sums of 32 postings, four to a register. A group's even bytes are postings 0 … 7, its odd ones 8 … 15. */
+static inline void neon_block_sums(const uint8_t *block, const uint8_t *lut, size_t dim, uint32x4_t sum[8]) {
+    assert(dim % 16 == 0 && dim <= 65536);
+    for (size_t i = 0; i < 8; i++) sum[i] = vdupq_n_u32(0);
+    for (size_t at = 0; at < dim * 4;) {
+        const uint16x8_t zero = vdupq_n_u16(0);
+        neon_chunk chunk = {zero, zero, zero, zero};
+        size_t end = at + SHX_SCAN_CHUNK * 4 < dim * 4 ? at + SHX_SCAN_CHUNK * 4 : dim * 4;
+        for (; at < end; at += 32) {
+            chunk = neon_scan_step(chunk, block + at, lut + at);
+            chunk = neon_scan_step(chunk, block + at + 16, lut + at + 16);
+        }
+        neon_add_chunk(sum, vuzp1q_u16(chunk.low0, chunk.low8));
+        neon_add_chunk(sum + 2, vuzp2q_u16(chunk.low0, chunk.low8));
+        neon_add_chunk(sum + 4, vuzp1q_u16(chunk.high0, chunk.high8));
+        neon_add_chunk(sum + 6, vuzp2q_u16(chunk.high0, chunk.high8));
+    }
+}
+
+static inline float32x4_t neon_ip(uint32x4_t sum, const shx_bound *bound) {
+    return vaddq_f32(vmulq_n_f32(vcvtq_f32_u32(sum), bound->lut_step), vdupq_n_f32(bound->lut_bias));
+}
+
+static inline float32x4_t neon_factor(const uint8_t *at, float min, float step) {
+    float32x4_t number = vcvtq_f32_u32(vmovl_u16(vreinterpret_u16_u8(vld1_u8(at))));
+    return vaddq_f32(vdupq_n_f32(min), vmulq_n_f32(number, step));
+}
+
+/* The bounds of four postings; `factors` points at the add factor of the first one. */
+static inline float32x4_t neon_bound(const uint8_t *factors, float32x4_t ip, const shx_factor_scale *scale,
+                                     const shx_bound *bound) {
+    float32x4_t add = neon_factor(factors, scale->add_min, scale->add_step);
+    float32x4_t mul = neon_factor(factors + 64, scale->mul_min, scale->mul_step);
+    float32x4_t rest = vmulq_f32(mul, vaddq_f32(ip, vdupq_n_f32(bound->shift)));
+    return vaddq_f32(vaddq_f32(add, vdupq_n_f32(bound->offset)), rest);
+}
+
+/* A bit for each of four values that is not at the threshold or above. */
+static inline uint32_t neon_pass(float32x4_t value, const shx_bound *bound) {
+    static const uint32_t bits[4] = {1, 2, 4, 8};
+    return vaddvq_u32(vbicq_u32(vld1q_u32(bits), vcgeq_f32(value, vdupq_n_f32(bound->threshold))));
+}
+
+static uint32_t neon_scan_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
+                                const shx_bound *bound, float ret_ip[32]) {
+    uint32x4_t sum[8];
+    uint32_t mask = 0;
+    neon_block_sums(block, lut, dim, sum);
+    for (size_t i = 0; i < 8; i++) {
+        float32x4_t value = neon_bound(block + dim * 4 + 8 * i, neon_ip(sum[i], bound), scale, bound);
+        mask |= neon_pass(value, bound) << 4 * i;
+    }
+    if (mask == 0) return 0;
+    for (size_t i = 0; i < 8; i++) vst1q_f32(ret_ip + 4 * i, neon_ip(sum[i], bound));
+    return mask;
+}
+
+static void neon_bound_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
+                             const shx_bound *bound, float ret_bounds[32]) {
+    uint32x4_t sum[8];
+    neon_block_sums(block, lut, dim, sum);
+    for (size_t i = 0; i < 8; i++) {
+        vst1q_f32(ret_bounds + 4 * i, neon_bound(block + dim * 4 + 8 * i, neon_ip(sum[i], bound), scale, bound));
+    }
+}
+
+/* Four products are at most 4 × 15 × 127, which i16 holds; every step is folded into i32 at once. */
+static inline int32x4_t neon_refine_step(int32x4_t sum, const uint8_t *code, const int8_t *query_low,
+                                         const int8_t *query_high) {
+    uint8x16_t both = vld1q_u8(code);
+    int8x16_t low = vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15)));
+    int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(both, 4));
+    int8x16_t factor_low = vld1q_s8(query_low), factor_high = vld1q_s8(query_high);
+    int16x8_t products = vmull_s8(vget_low_s8(low), vget_low_s8(factor_low));
+    products = vmlal_high_s8(products, low, factor_low);
+    products = vmlal_s8(products, vget_low_s8(high), vget_low_s8(factor_high));
+    products = vmlal_high_s8(products, high, factor_high);
+    return vpadalq_s16(sum, products);
+}
+
+static int32_t neon_refine_dot(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes) {
+    assert(bytes % 32 == 0 && bytes <= 32768);
+    int32x4_t even = vdupq_n_s32(0), odd = even;
+    for (size_t i = 0; i < bytes; i += 32) {
+        even = neon_refine_step(even, code + i, query_low + i, query_high + i);
+        odd = neon_refine_step(odd, code + i + 16, query_low + i + 16, query_high + i + 16);
+    }
+    return vaddvq_s32(vaddq_s32(even, odd));
+}
+
+/* One row's sums with 16 centroids. */
+typedef struct neon_panel_row {
+    float32x4_t a, b, c, d;
+} neon_panel_row;
+
+static inline neon_panel_row neon_panel_add(neon_panel_row sum, float value, const neon_panel_row *panel) {
+    sum.a = vaddq_f32(sum.a, vmulq_n_f32(panel->a, value));
+    sum.b = vaddq_f32(sum.b, vmulq_n_f32(panel->b, value));
+    sum.c = vaddq_f32(sum.c, vmulq_n_f32(panel->c, value));
+    sum.d = vaddq_f32(sum.d, vmulq_n_f32(panel->d, value));
+    return sum;
+}
+
+static inline neon_panel_row neon_panel_load(const float *at) {
+    return (neon_panel_row){vld1q_f32(at), vld1q_f32(at + 4), vld1q_f32(at + 8), vld1q_f32(at + 12)};
+}
+
+static inline void neon_panel_store(neon_panel_row sum, float *ret) {
+    vst1q_f32(ret, sum.a);
+    vst1q_f32(ret + 4, sum.b);
+    vst1q_f32(ret + 8, sum.c);
+    vst1q_f32(ret + 12, sum.d);
+}
+
+static void neon_panel1(const float *row, const float *panel, size_t dim, float *ret) {
+    const float32x4_t zero = vdupq_n_f32(0);
+    neon_panel_row sum = {zero, zero, zero, zero};
+    for (size_t d = 0; d < dim; d++) {
+        neon_panel_row values = neon_panel_load(panel + d * 16);
+        sum = neon_panel_add(sum, row[d], &values);
+    }
+    neon_panel_store(sum, ret);
+}
+
+/* Two rows share each load of the panel, and their eight sums are enough to hide how long an addition takes. */
+static void neon_panel2(const float *row0, const float *row1, const float *panel, size_t dim, float *ret) {
+    const float32x4_t zero = vdupq_n_f32(0);
+    neon_panel_row sum0 = {zero, zero, zero, zero}, sum1 = sum0;
+    for (size_t d = 0; d < dim; d++) {
+        neon_panel_row values = neon_panel_load(panel + d * 16);
+        sum0 = neon_panel_add(sum0, row0[d], &values);
+        sum1 = neon_panel_add(sum1, row1[d], &values);
+    }
+    neon_panel_store(sum0, ret);
+    neon_panel_store(sum1, ret + 16);
+}
+
+static void neon_dot_panel(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret) {
+    assert(rows >= 1 && rows <= 6);
+    size_t r = 0;
+    for (; r + 2 <= rows; r += 2) neon_panel2(row[r], row[r + 1], panel, dim, ret + r * 16);
+    if (r < rows) neon_panel1(row[r], panel, dim, ret + r * 16);
+}
+
+static size_t neon_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions) {
+    size_t found = 0, i = 0;
+    float32x4_t lows = vdupq_n_f32(low), highs = vdupq_n_f32(high);
+    for (; i + 4 <= count; i += 4) {
+        float32x4_t four = vld1q_f32(values + i);
+        uint32x4_t inside = vandq_u32(vcgtq_f32(four, lows), vcleq_f32(four, highs));
+        /* Narrowed to 16 bits a value, so that one scalar register shows all four. */
+        uint64_t mask = vget_lane_u64(vreinterpret_u64_u16(vmovn_u32(inside)), 0) & 0x0001000100010001u;
+        for (; mask; mask &= mask - 1) ret_positions[found++] = (uint32_t)i + (uint32_t)__builtin_ctzll(mask) / 16;
+    }
+    for (; i < count; i++) {
+        if (values[i] > low && values[i] <= high) ret_positions[found++] = (uint32_t)i;
+    }
+    return found;
+}
+
+const shx_kernels shx_kernels_neon = {
+    .level = SHX_SIMD_NEON,
+    .name = "neon",
+    .l2_squared = neon_l2_squared,
+    .dot = neon_dot,
+    .l2_squared_scaled = neon_l2_squared_scaled,
+    .code_l2_squared = neon_code_l2_squared,
+    .scan_block = neon_scan_block,
+    .bound_block = neon_bound_block,
+    .within = neon_within,
+    .refine_dot = neon_refine_dot,
+    .dot_panel = neon_dot_panel,
+};
+
+#else
+
+const shx_kernels shx_kernels_neon = {.level = SHX_SIMD_NEON, .name = "neon"};
+
+#endif

@@ -17,6 +17,15 @@ typedef struct search_candidate {
 
 #define SEARCH_DELTA UINT32_MAX
 
+/* A posting that passed the scan codes and waits for its refine code, which was asked for when it came. */
+typedef struct search_survivor {
+    search_candidate candidate;
+    float distance2, ip; /* of its run's centroid, and from the scan code */
+} search_survivor;
+
+#define SEARCH_SURVIVORS 128
+#define SEARCH_LOOKAHEAD 3 /* shards that are known before they are scanned */
+
 struct shx_search_scratch {
     shx_query *query;
     shx_router router;
@@ -41,6 +50,8 @@ typedef struct search_run {
     float sigmas;    /* of the refined bounds, unless exact */
     float norm;      /* |query| in code space */
     float threshold; /* squared distance in code space that is surely enough for the k nearest */
+    search_survivor survivors[SEARCH_SURVIVORS];
+    uint32_t survivor_count, survivors_before; /* all, and those from before the present shard */
     uint64_t asked, accepted, since_poll;
 } search_run;
 
@@ -234,6 +245,32 @@ static shx_status search_refine(search_run *run, search_candidate candidate, con
     return search_add_upper(run, estimate.distance2 + margin);
 }
 
+/* Refines the first `count` survivors; the others move up. */
+static shx_status search_settle(search_run *run, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        const search_survivor *survivor = &run->survivors[i];
+        const shx_segment *segment = run->base->segments[survivor->candidate.segment];
+        uint64_t row = survivor->candidate.row;
+        SHX_TRY(search_refine(run, survivor->candidate, segment->refine + row * segment->refine_bytes,
+                              segment->factors + row * 3, survivor->distance2, survivor->ip));
+    }
+    run->survivor_count -= count;
+    memmove(run->survivors, run->survivors + count, run->survivor_count * sizeof *run->survivors);
+    return SHX_OK;
+}
+
+/* Takes in a survivor and asks for its refine code, which takes longer to come than the next block to scan. */
+static shx_status search_survive(search_run *run, const shx_segment *segment, const search_survivor *survivor) {
+    const uint8_t *refine = segment->refine + (uint64_t)survivor->candidate.row * segment->refine_bytes;
+    for (size_t at = 0; at < segment->refine_bytes && at < SEARCH_PREFETCH_BYTES; at += 64) {
+        __builtin_prefetch(refine + at);
+    }
+    __builtin_prefetch(segment->factors + (uint64_t)survivor->candidate.row * 3);
+    if (run->survivor_count == SEARCH_SURVIVORS) SHX_TRY(search_settle(run, SEARCH_SURVIVORS));
+    run->survivors[run->survivor_count++] = *survivor;
+    return SHX_OK;
+}
+
 /* The lanes of block `i` of a run that hold rows. */
 static uint32_t search_lanes(const shx_run *rows, uint32_t i) {
     uint32_t left = rows->rows - i * SHX_BLOCK_ROWS;
@@ -256,17 +293,11 @@ static shx_status search_scan_codes(search_run *run, shx_place place, float dist
         mask &= search_lanes(rows, i);
         if (mask) mask &= ~shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
         for (uint32_t rest = mask; rest; rest &= rest - 1) {
-            uint64_t row = first + (uint64_t)__builtin_ctz(rest);
-            __builtin_prefetch(segment->refine + row * segment->refine_bytes);
-            __builtin_prefetch(segment->factors + row * 3);
-        }
-        for (uint32_t rest = mask; rest; rest &= rest - 1) {
             uint32_t lane = (uint32_t)__builtin_ctz(rest);
-            uint64_t row = first + lane;
-            search_candidate candidate = {.segment = place.segment, .row = (uint32_t)row};
-            SHX_TRY(search_refine(run, candidate, segment->refine + row * segment->refine_bytes,
-                                  segment->factors + row * 3, distance2, ip[lane]));
+            search_candidate candidate = {.segment = place.segment, .row = (uint32_t)(first + lane)};
+            SHX_TRY(search_survive(run, segment, &(search_survivor){candidate, distance2, ip[lane]}));
         }
+        if (run->threshold == INFINITY) SHX_TRY(search_settle(run, run->survivor_count));
     }
     run->scratch->work.rows += rows->rows;
     return search_poll(run, rows->rows);
@@ -330,8 +361,15 @@ static bool search_may_stop(const search_run *run, float distance2, float neares
     return shx_stop_rule_holds(&run->plan.kth, distance2, run->threshold, rank * pow(selectivity, SEARCH_FILTER_GAMMA));
 }
 
-/* Asks for the codes of a shard that will be scanned soon. */
-static void search_prefetch_shard(const search_run *run, uint32_t shard) {
+/* Asks for what a shard's scan needs: first where its runs lie, then, one shard later, their codes. */
+static void search_prefetch_runs(const search_run *run, uint32_t shard) {
+    const shx_base *base = run->base;
+    for (uint32_t p = base->first_place[shard]; p < base->first_place[shard + 1]; p++) {
+        __builtin_prefetch(&base->segments[base->places[p].segment]->runs[base->places[p].run]);
+    }
+}
+
+static void search_prefetch_codes(const search_run *run, uint32_t shard) {
     const shx_base *base = run->base;
     for (uint32_t p = base->first_place[shard]; p < base->first_place[shard + 1]; p++) {
         const shx_segment *segment = base->segments[base->places[p].segment];
@@ -342,32 +380,48 @@ static void search_prefetch_shard(const search_run *run, uint32_t shard) {
     }
 }
 
+/* Survivors of the shard before are refined after this one: their codes have arrived by then. */
 static shx_status search_scan_shard(search_run *run, const shx_route *route, uint64_t *rows) {
     const shx_base *base = run->base;
+    run->survivors_before = run->survivor_count;
     for (uint32_t p = base->first_place[route->shard]; p < base->first_place[route->shard + 1]; p++) {
         SHX_TRY(search_scan_codes(run, base->places[p], route->distance2));
         *rows += base->segments[base->places[p].segment]->runs[base->places[p].run].rows;
     }
     run->scratch->work.shards++;
-    return SHX_OK;
+    uint32_t older = run->survivors_before < run->survivor_count ? run->survivors_before : run->survivor_count;
+    return search_settle(run, older);
+}
+
+/* The next shards, the nearest first; routes[count] on are none. */
+typedef struct search_queue {
+    shx_route routes[SEARCH_LOOKAHEAD];
+    uint32_t count;
+} search_queue;
+
+static void search_queue_fill(search_run *run, search_queue *queue) {
+    while (queue->count < SEARCH_LOOKAHEAD && shx_router_next(&run->scratch->router, &queue->routes[queue->count])) {
+        search_prefetch_runs(run, queue->routes[queue->count++].shard);
+    }
+    if (queue->count > 1) search_prefetch_codes(run, queue->routes[1].shard);
 }
 
 static shx_status search_scan_shards(search_run *run) {
     shx_search_scratch *scratch = run->scratch;
-    shx_route route, next;
+    search_queue queue = {.count = 0};
     uint64_t rows = 0;
     SHX_TRY(shx_router_start(&scratch->router, run->base->shards, scratch->query, false));
-    bool more = shx_router_next(&scratch->router, &next);
-    float nearest2 = more ? next.distance2 : 0;
-    while (more) {
-        route = next;
-        if (scratch->work.shards >= 2 && search_may_stop(run, route.distance2, nearest2, rows)) return SHX_OK;
-        more = shx_router_next(&scratch->router, &next);
-        if (more) search_prefetch_shard(run, next.shard);
+    search_queue_fill(run, &queue);
+    float nearest2 = queue.count > 0 ? queue.routes[0].distance2 : 0;
+    while (queue.count > 0) {
+        shx_route route = queue.routes[0];
+        if (scratch->work.shards >= 2 && search_may_stop(run, route.distance2, nearest2, rows)) break;
         SHX_TRY(search_scan_shard(run, &route, &rows));
+        memmove(queue.routes, queue.routes + 1, --queue.count * sizeof *queue.routes);
+        search_queue_fill(run, &queue);
     }
-    scratch->work.exhaustive = true;
-    return SHX_OK;
+    scratch->work.exhaustive = queue.count == 0;
+    return search_settle(run, run->survivor_count);
 }
 
 /* The overflow shard has no codes: its vectors are compared. */

@@ -64,7 +64,7 @@ static void law_draw(law *ret_law) {
     size_t latent = ret_law->latent;
     law_draw_groups(ret_law);
     ret_law->spreads = need(malloc(latent * sizeof(float)));
-    for (size_t i = 0; i < latent; i++) ret_law->spreads[i] = 1.6f * powf((float)(i + 1), -0.15f);
+    for (size_t i = 0; i < latent; i++) ret_law->spreads[i] = 1.6f * powf((float)(i + 1), -0.2f);
     ret_law->linear = normals_of(latent * ret_law->dimensions, 1);
     ret_law->bent = normals_of(latent * ret_law->dimensions, 0.8f);
 }
@@ -94,7 +94,7 @@ static void reflect(float *vector, const float *axis, size_t count) {
 
 static void draw_latent(const law *from, float *latent) {
     size_t group = pick_group(from);
-    float scale = expf(0.55f * normal());
+    float scale = expf(0.45f * normal());
     for (size_t i = 0; i < from->latent; i++) latent[i] = scale * from->spreads[i] * normal();
     for (size_t plane = 0; plane < PLANES; plane++)
         reflect(latent, from->normals + (group * PLANES + plane) * from->latent, from->latent);

@@ -267,6 +267,13 @@ shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, sh
     return SHX_OK;
 }
 
+double shx_base_live_share(const shx_base *base) {
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < base->segment_count; i++) rows += base->segments[i]->row_count;
+    bool some_dead = base->info.live_rows > 0 && base->info.live_rows < rows;
+    return some_dead ? (double)base->info.live_rows / (double)rows : 1;
+}
+
 void shx_base_retain(shx_base *base) { atomic_fetch_add(&base->references, 1); }
 
 void shx_base_release(shx_base *base) {

@@ -71,6 +71,9 @@ shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, sh
 void shx_base_retain(shx_base *base);
 void shx_base_release(shx_base *base);
 
+/* The share of the segments' rows that live, above 0. */
+double shx_base_live_share(const shx_base *base);
+
 /* What a base file is written from. */
 typedef struct shx_base_plan {
     shx_base_info info;

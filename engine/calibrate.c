@@ -96,10 +96,11 @@ static shx_status calibrate_keep_order(const calibrate_work *work, calibrate_que
     query->rank = shx_alloc_zero(depth, sizeof(float));
     SHX_CHECK(query->distance2 && query->rank, SHX_NOMEM);
     query->depth = depth;
+    double live_share = shx_base_live_share(work->base);
     uint64_t rows = 0;
     for (uint32_t p = 0; p < depth; p++) {
         query->distance2[p] = routes[p].distance2;
-        query->rank[p] = (float)((double)rows / SHX_SHARD_TARGET);
+        query->rank[p] = (float)((double)rows * live_share / SHX_SHARD_TARGET);
         rows += work->shard_rows[routes[p].shard];
     }
     return SHX_OK;

@@ -3,12 +3,13 @@
 ** Shards are visited in the order of their centroids' distance. The search stops before the first shard whose score is
 ** above theta:
 **
-**     score = ln(d²_c / d²_ref) + beta × ln(1 + rank),      rank = rows passed / SHX_SHARD_TARGET
+**     score = ln(d²_c / d²_ref) + beta × ln(1 + rank),      rank = rows passed × live share / SHX_SHARD_TARGET
 **
 ** where d²_c is the distance of query and centroid and d²_ref either the one of the nearest centroid (form FIRST, for
 ** searches without a filter) or the distance of the k-th best posting so far (form KTH, which widens by itself under
-** filters). Dead and filtered rows count as passed, so neither segments nor deletions change what a rank means. Of the
-** rules tried on real data this one scans the fewest rows.
+** filters). Filtered rows count as passed; the share of dead ones in all segments is taken off, since an update leaves a
+** dead row beside the living one. So neither segments nor changes make a rank mean something else. Of the rules tried on
+** real data this one scans the fewest rows.
 **
 ** FORMAT (section CALIBRATION of a base): the struct below, little-endian, 8-byte fields only.
 */

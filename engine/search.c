@@ -50,6 +50,7 @@ typedef struct search_run {
     float sigmas;    /* of the refined bounds, unless exact */
     float norm;      /* |query| in code space */
     float threshold; /* squared distance in code space that is surely enough for the k nearest */
+    double live_share;
     search_survivor survivors[SEARCH_SURVIVORS];
     uint32_t survivor_count, survivors_before; /* all, and those from before the present shard */
     uint64_t asked, accepted, since_poll;
@@ -354,7 +355,7 @@ static shx_status search_scan_delta_codes(search_run *run, uint32_t coded) {
 
 static bool search_may_stop(const search_run *run, float distance2, float nearest2, uint64_t rows) {
     if (run->plan.exhaustive || run->threshold == INFINITY) return false;
-    double rank = (double)rows / SHX_SHARD_TARGET;
+    double rank = (double)rows * run->live_share / SHX_SHARD_TARGET;
     if ((double)rows > run->plan.row_cap) return true;
     if (!run->params->accept) return shx_stop_rule_holds(&run->plan.first, distance2, nearest2, rank);
     double selectivity = (double)(run->accepted + 1) / (double)(run->asked + 1);
@@ -491,6 +492,7 @@ static shx_status search_by_codes(search_run *run) {
     run->exact = run->params->exact;
     if (run->exact || run->view->mark.live_rows < SHX_ROUTED_ROWS) run->plan.exhaustive = true;
     run->norm = sqrtf(search_origin2(run));
+    run->live_share = shx_base_live_share(run->base);
     run->sigmas = run->plan.epsilon >= 2.5f ? 4 : 3;
     SHX_TRY(search_scan_delta(run, coded));
     SHX_TRY(search_scan_overflow(run));

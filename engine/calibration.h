@@ -7,9 +7,9 @@
 **
 ** where d²_c is the distance of query and centroid and d²_ref either the one of the nearest centroid (form FIRST, for
 ** searches without a filter) or the distance of the k-th best posting so far (form KTH, which widens by itself under
-** filters). Filtered rows count as passed; the share of dead ones in all segments is taken off, since an update leaves a
-** dead row beside the living one. So neither segments nor changes make a rank mean something else. Of the rules tried on
-** real data this one scans the fewest rows.
+** filters). Filtered rows count as passed; the share of dead ones in all segments is taken off, since an update leaves
+** a dead row beside the living one. So neither segments nor changes make a rank mean something else. Of the rules tried
+** on real data this one scans the fewest rows.
 **
 ** FORMAT (section CALIBRATION of a base): the struct below, little-endian, 8-byte fields only.
 */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define COMMAND_WAIT_MS 10
-#define COMMAND_WAITS 60000 /* ten minutes for somebody else's maintenance to end: it may be clustering millions of rows */
+#define COMMAND_WAITS 60000 /* ten minutes for maintenance that is under way: it may be clustering millions of rows */
 
 /* One kind of maintenance. */
 typedef shx_status (*command_work)(shx_index *index, const shx_id *commit, shx_interrupted interrupted, void *context);

@@ -95,7 +95,9 @@ static void every_allocation_may_fail(void **context) {
                      "INSERT INTO t(rowid, v, n, x) VALUES(1,'[0,1]',1,'x'),(2,'[0,2]',2,'y'),(3,'[0,3]',3,'z');"
                      "INSERT INTO twin VALUES(1, 1, 'x'), (2, 2, 'y'), (3, 3, 'z')");
         through = memory_run_story(db, round);
-        if (host_rows(db, "SELECT 1 FROM u")[0] != '!') host_run(db, "ALTER TABLE u RENAME TO t");
+        char *renamed = host_rows(db, "SELECT 1 FROM u");
+        if (renamed[0] != '!') host_run(db, "ALTER TABLE u RENAME TO t");
+        sqlite3_free(renamed);
         memory_check(db, round);
         if (!sqlite3_get_autocommit(db)) host_run(db, "COMMIT");
         memory_check(db, round);

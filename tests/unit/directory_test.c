@@ -292,7 +292,7 @@ static uint64_t case_file_size(const char *path) {
 static void case_flip_bit(const char *path) {
     uint64_t at = fixture_below(&case_random, case_file_size(path));
     int file = open(path, O_RDWR | O_CLOEXEC);
-    uint8_t byte;
+    uint8_t byte = 0;
     twin_require(file >= 0 && pread(file, &byte, 1, (off_t)at) == 1);
     byte ^= (uint8_t)(1 << fixture_below(&case_random, 8));
     twin_require(pwrite(file, &byte, 1, (off_t)at) == 1 && close(file) == 0);

@@ -1,0 +1,146 @@
+#include "search_run.h"
+
+#include "memory.h"
+
+#include <math.h>
+#include <string.h>
+
+#define GATHER_POLL_ROWS 4096
+#define GATHER_PREFETCH_BYTES 4096
+#define GATHER_FLOAT_ERROR 1e-5f
+
+/* ---- what is known exactly ---- */
+
+shx_status shx_search_poll(shx_search_run *run, uint64_t rows) {
+    run->since_poll += rows;
+    if (run->since_poll < GATHER_POLL_ROWS) return SHX_OK;
+    run->since_poll = 0;
+    const shx_search_params *params = run->params;
+    bool stop = params->interrupted && params->interrupted(params->interrupted_context);
+    return stop ? SHX_INTERRUPT : SHX_OK;
+}
+
+/* Asks the filter; a committed posting that the own transaction replaced or deleted is none. */
+static shx_status gather_accept(shx_search_run *run, int64_t rowid, bool committed, bool *ret_accepted) {
+    const shx_search_params *params = run->params;
+    *ret_accepted = false;
+    if (committed && params->pending && shx_pending_hides(params->pending, rowid)) return SHX_OK;
+    if (!params->accept) {
+        *ret_accepted = true;
+        return SHX_OK;
+    }
+    int verdict = params->accept(params->accept_context, rowid);
+    SHX_CHECK(verdict >= 0, SHX_ABORT);
+    run->asked++;
+    run->accepted += verdict > 0;
+    *ret_accepted = verdict > 0;
+    return SHX_OK;
+}
+
+/* Keeps the k smallest upper bounds; the largest of them is the threshold once there are k. */
+static shx_status gather_add_upper(shx_search_run *run, float upper) {
+    shx_search_scratch *scratch = run->scratch;
+    uint64_t k = run->params->k, i;
+    if (scratch->upper_count < k) {
+        SHX_TRY(shx_grow((void **)&scratch->uppers, &scratch->upper_capacity, scratch->upper_count + 1, sizeof(float)));
+        i = scratch->upper_count++;
+        while (i > 0 && scratch->uppers[(i - 1) / 2] < upper) {
+            scratch->uppers[i] = scratch->uppers[(i - 1) / 2];
+            i = (i - 1) / 2;
+        }
+    } else {
+        if (!(upper < scratch->uppers[0])) return SHX_OK;
+        i = 0;
+        for (uint64_t child = 1; child < k; child = 2 * i + 1) {
+            if (child + 1 < k && scratch->uppers[child + 1] > scratch->uppers[child]) child++;
+            if (scratch->uppers[child] <= upper) break;
+            scratch->uppers[i] = scratch->uppers[child];
+            i = child;
+        }
+    }
+    scratch->uppers[i] = upper;
+    if (scratch->upper_count == k) run->threshold = scratch->uppers[0];
+    return SHX_OK;
+}
+
+shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const float *vector, bool committed) {
+    const shx_encoding *encoding = &run->base->encoding;
+    double distance = shx_distance(encoding->metric, run->params->query, vector, encoding->dim);
+    bool accepted = false;
+    run->scratch->work.verified++;
+    if (distance > shx_topk_worst(run->hits)) return SHX_OK;
+    SHX_TRY(gather_accept(run, rowid, committed, &accepted));
+    return accepted ? shx_topk_insert(run->hits, distance, rowid) : SHX_OK;
+}
+
+/* ---- what codes tell ---- */
+
+shx_status shx_search_seed_uppers(shx_search_run *run) {
+    const shx_hit *hits = run->hits->hits;
+    for (uint64_t i = 0; i < run->hits->count; i++) {
+        double distance2 = shx_distance_to_code(&run->base->encoding, run->scratch->query->norm, hits[i].distance);
+        SHX_TRY(gather_add_upper(run, (float)distance2));
+    }
+    return SHX_OK;
+}
+
+/* Of a squared distance d²: points are rotated with a relative error far
+** below GATHER_FLOAT_ERROR, and no longer than |query| + d. */
+float shx_search_slack(const shx_search_run *run, float distance2) {
+    float distance = sqrtf(distance2 > 0 ? distance2 : 0);
+    return GATHER_FLOAT_ERROR * distance * (2 * run->norm + distance) + GATHER_FLOAT_ERROR * GATHER_FLOAT_ERROR;
+}
+
+/* How far the true squared distance may be from an estimate: certainly, or as many standard deviations as were
+** asked for. */
+static float gather_margin(const shx_search_run *run, const shx_estimate *estimate, float distance2) {
+    if (!run->exact) return run->sigmas * estimate->deviation;
+    return estimate->limit + shx_search_slack(run, distance2) +
+           shx_search_slack(run, estimate->distance2 + estimate->limit);
+}
+
+int64_t shx_search_rowid_of(const shx_search_run *run, const shx_candidate *candidate) {
+    if (candidate->segment == SHX_SEARCH_DELTA) return shx_delta_row_at(run->delta, candidate->row)->rowid;
+    return run->base->segments[candidate->segment]->rowids[candidate->row];
+}
+
+shx_status shx_search_refine(shx_search_run *run, shx_candidate candidate, const uint8_t *refine,
+                             const float factors[3], float distance2, float ip) {
+    shx_search_scratch *scratch = run->scratch;
+    shx_estimate estimate = shx_query_refine(scratch->query, run->kernels, refine, factors, distance2, ip);
+    float margin = gather_margin(run, &estimate, distance2);
+    bool accepted = false;
+    candidate.lower = estimate.distance2 - margin;
+    scratch->work.refined++;
+    if (candidate.lower > run->threshold) return SHX_OK;
+    SHX_TRY(gather_accept(run, shx_search_rowid_of(run, &candidate), true, &accepted));
+    if (!accepted) return SHX_OK;
+    SHX_TRY(shx_grow((void **)&scratch->candidates, &scratch->candidate_capacity, scratch->candidate_count + 1,
+                     sizeof *scratch->candidates));
+    scratch->candidates[scratch->candidate_count++] = candidate;
+    return gather_add_upper(run, estimate.distance2 + margin);
+}
+
+shx_status shx_search_settle(shx_search_run *run, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        const shx_survivor *survivor = &run->survivors[i];
+        const shx_segment *segment = run->base->segments[survivor->candidate.segment];
+        uint64_t row = survivor->candidate.row;
+        SHX_TRY(shx_search_refine(run, survivor->candidate, segment->refine + row * segment->refine_bytes,
+                                  segment->factors + row * 3, survivor->distance2, survivor->ip));
+    }
+    run->survivor_count -= count;
+    memmove(run->survivors, run->survivors + count, run->survivor_count * sizeof *run->survivors);
+    return SHX_OK;
+}
+
+shx_status shx_search_survive(shx_search_run *run, const shx_segment *segment, const shx_survivor *survivor) {
+    const uint8_t *refine = segment->refine + (uint64_t)survivor->candidate.row * segment->refine_bytes;
+    for (size_t at = 0; at < segment->refine_bytes && at < GATHER_PREFETCH_BYTES; at += 64) {
+        __builtin_prefetch(refine + at);
+    }
+    __builtin_prefetch(segment->factors + (uint64_t)survivor->candidate.row * 3);
+    if (run->survivor_count == SHX_SEARCH_SURVIVORS) SHX_TRY(shx_search_settle(run, SHX_SEARCH_SURVIVORS));
+    run->survivors[run->survivor_count++] = *survivor;
+    return SHX_OK;
+}

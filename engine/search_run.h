@@ -1,0 +1,109 @@
+/* The inside of a search, for the files that make it: search.c chooses shards, search_scan.c goes through their rows,
+** search_gather.c keeps what may be an answer, search_finish.c compares it exactly.
+*/
+#ifndef SHX_SEARCH_RUN_H
+#define SHX_SEARCH_RUN_H
+
+#include "index_state.h"
+#include "router.h"
+#include "search.h"
+
+/* A posting that may be among the k nearest, with bounds of its squared distance in code space. */
+typedef struct shx_candidate {
+    float lower;
+    uint32_t segment, row; /* of the base, or SHX_SEARCH_DELTA and a row of the delta */
+} shx_candidate;
+
+#define SHX_SEARCH_DELTA UINT32_MAX
+
+/* A posting that passed the scan codes and waits for its refine code, which was asked for when it came. */
+typedef struct shx_survivor {
+    shx_candidate candidate;
+    float distance2, ip; /* of its run's centroid, and from the scan code */
+} shx_survivor;
+
+#define SHX_SEARCH_SURVIVORS 128
+
+struct shx_search_scratch {
+    shx_query *query;
+    shx_router router;
+    shx_candidate *candidates;
+    uint64_t candidate_count, candidate_capacity;
+    float *uppers; /* max-heap of the k smallest upper bounds */
+    uint64_t upper_count, upper_capacity;
+    shx_search_work work;
+};
+
+/* One search. */
+typedef struct shx_search_run {
+    shx_view *view;
+    const shx_base *base;
+    const shx_delta *delta;
+    const shx_search_params *params;
+    shx_search_scratch *scratch;
+    const shx_kernels *kernels;
+    shx_topk *hits;
+    shx_stop_plan plan;
+    bool exact;      /* bounds are certain ones, and everything is refined */
+    float sigmas;    /* of the refined bounds, unless exact */
+    float norm;      /* |query| in code space */
+    float threshold; /* squared distance in code space that is surely enough for the k nearest */
+    double live_share;
+    shx_survivor survivors[SHX_SEARCH_SURVIVORS];
+    uint32_t survivor_count, survivors_before; /* all, and those from before the present shard */
+    uint64_t asked, accepted, since_poll;
+} shx_search_run;
+
+/* ---- search_gather.c: what may be an answer ---- */
+
+/* Counts rows that were gone through and asks now and then whether to stop. */
+shx_status shx_search_poll(shx_search_run *run, uint64_t rows);
+
+/* Compares a vector exactly and takes it in if it belongs to the k nearest so far. */
+shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const float *vector, bool committed);
+
+/* Turns what is known exactly so far into upper bounds, so that the scan of codes starts with a threshold. */
+shx_status shx_search_seed_uppers(shx_search_run *run);
+
+/* What float arithmetic may add to the error of a squared distance. */
+float shx_search_slack(const shx_search_run *run, float distance2);
+
+int64_t shx_search_rowid_of(const shx_search_run *run, const shx_candidate *candidate);
+
+/* A posting that passed the scan codes: a candidate if its refine code says that it may be one of the k nearest.
+** `refine` and `factors` are its codes. */
+shx_status shx_search_refine(shx_search_run *run, shx_candidate candidate, const uint8_t *refine,
+                             const float factors[3], float distance2, float ip);
+
+/* Takes in a survivor and asks for its refine code, which takes longer to come than the next block to scan. */
+shx_status shx_search_survive(shx_search_run *run, const shx_segment *segment, const shx_survivor *survivor);
+
+/* Refines the first `count` survivors; the others move up. */
+shx_status shx_search_settle(shx_search_run *run, uint32_t count);
+
+/* ---- search_scan.c: going through rows ---- */
+
+shx_status shx_search_scan_pending(shx_search_run *run);
+
+/* Compares the rows of the delta from `first` on. */
+shx_status shx_search_scan_delta(shx_search_run *run, uint32_t first);
+
+/* Scans the codes of the delta's first `coded` rows. */
+shx_status shx_search_scan_delta_codes(shx_search_run *run, uint32_t coded);
+
+/* Scans the codes of a run whose centroid is at a squared distance from the query. */
+shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float distance2);
+
+/* Compares the vectors of the overflow shard, which has no codes, or of all shards. */
+shx_status shx_search_scan_overflow(shx_search_run *run);
+shx_status shx_search_scan_all_vectors(shx_search_run *run);
+
+/* The squared norm of the query's point in code space: its distance to the origin. */
+float shx_search_origin2(const shx_search_run *run);
+
+/* ---- search_finish.c ---- */
+
+/* Compares candidates exactly, nearest lower bound first, until no further one can be among the k nearest. */
+shx_status shx_search_verify(shx_search_run *run);
+
+#endif

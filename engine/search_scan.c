@@ -1,0 +1,142 @@
+#include "search_run.h"
+
+#include <math.h>
+
+/* ---- scanning vectors ---- */
+
+shx_status shx_search_scan_pending(shx_search_run *run) {
+    const shx_pending *pending = run->params->pending;
+    for (size_t i = 0; pending && i < shx_pending_count(pending); i++) {
+        if (!shx_pending_is_live(pending, i)) continue;
+        const shx_op *op = shx_pending_op(pending, i);
+        SHX_TRY(shx_search_compare(run, op->rowid, op->vector, false));
+        SHX_TRY(shx_search_poll(run, 1));
+    }
+    return SHX_OK;
+}
+
+static shx_status scan_compare_delta_row(shx_search_run *run, uint32_t position) {
+    const shx_delta_row *row = shx_delta_row_at(run->delta, position);
+    if (!shx_delta_row_alive(row, run->view->mark.operations)) return SHX_OK;
+    return shx_search_compare(run, row->rowid, row->vector, true);
+}
+
+/* Compares the rows of the delta from `first` on. */
+shx_status shx_search_scan_delta(shx_search_run *run, uint32_t first) {
+    for (uint32_t i = first; i < run->view->mark.rows; i++) {
+        SHX_TRY(scan_compare_delta_row(run, i));
+        SHX_TRY(shx_search_poll(run, 1));
+    }
+    return SHX_OK;
+}
+
+/* Compares every living vector of a run. */
+static shx_status scan_vectors(shx_search_run *run, shx_place place) {
+    shx_segment *segment = run->base->segments[place.segment];
+    const shx_run *rows = &segment->runs[place.run];
+    SHX_TRY(shx_segment_verify_vectors(segment, place.run));
+    for (uint32_t i = 0; i < rows->rows; i++) {
+        uint64_t block = rows->first_block + i / SHX_BLOCK_ROWS, row = rows->first_row + i;
+        uint32_t dead = shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
+        if (dead >> (i % SHX_BLOCK_ROWS) & 1) continue;
+        SHX_TRY(shx_search_compare(run, segment->rowids[row], segment->vectors + row * segment->dim, true));
+    }
+    run->scratch->work.rows += rows->rows;
+    return shx_search_poll(run, rows->rows);
+}
+
+shx_status shx_search_scan_all_vectors(shx_search_run *run) {
+    run->scratch->work.exhaustive = true;
+    for (uint32_t s = 0; s < run->base->segment_count; s++) {
+        for (uint32_t r = 0; r < run->base->segments[s]->run_count; r++) {
+            SHX_TRY(scan_vectors(run, (shx_place){s, r}));
+        }
+    }
+    return SHX_OK;
+}
+
+/* The overflow shard has no codes: its vectors are compared. */
+shx_status shx_search_scan_overflow(shx_search_run *run) {
+    const shx_base *base = run->base;
+    uint64_t overflow = base->shards->count;
+    for (uint32_t p = base->first_place[overflow]; p < base->first_place[overflow + 1]; p++) {
+        SHX_TRY(scan_vectors(run, base->places[p]));
+    }
+    return SHX_OK;
+}
+
+/* ---- scanning codes ---- */
+
+float shx_search_origin2(const shx_search_run *run) {
+    const shx_query *query = run->scratch->query;
+    float origin2 = 0;
+    for (uint32_t i = 0; i < query->code_dim; i++) origin2 += query->point[i] * query->point[i];
+    return origin2;
+}
+
+/* The lanes of block `i` of a run that hold rows. */
+static uint32_t scan_lanes(const shx_run *rows, uint32_t i) {
+    uint32_t left = rows->rows - i * SHX_BLOCK_ROWS;
+    return left >= SHX_BLOCK_ROWS ? UINT32_MAX : (UINT32_C(1) << left) - 1;
+}
+
+shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float distance2) {
+    shx_segment *segment = run->base->segments[place.segment];
+    const shx_run *rows = &segment->runs[place.run];
+    const shx_query *query = run->scratch->query;
+    shx_bound bound;
+    float ip[SHX_BLOCK_ROWS];
+    SHX_TRY(shx_segment_verify_run(segment, place.run));
+    shx_query_bound(query, &rows->scale, distance2, run->plan.epsilon, run->threshold, &bound);
+    for (uint32_t i = 0; i < shx_blocks_of(rows->rows); i++) {
+        uint64_t block = rows->first_block + i, first = rows->first_row + (uint64_t)i * SHX_BLOCK_ROWS;
+        bound.threshold = run->exact ? INFINITY : run->threshold;
+        uint32_t mask = run->kernels->scan_block(segment->blocks + block * segment->block_bytes, query->lut,
+                                                 segment->code_dim, &rows->scale, &bound, ip);
+        mask &= scan_lanes(rows, i);
+        if (mask) mask &= ~shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
+        for (uint32_t rest = mask; rest; rest &= rest - 1) {
+            uint32_t lane = (uint32_t)__builtin_ctz(rest);
+            shx_candidate candidate = {.segment = place.segment, .row = (uint32_t)(first + lane)};
+            SHX_TRY(shx_search_survive(run, segment, &(shx_survivor){candidate, distance2, ip[lane]}));
+        }
+        if (run->threshold == INFINITY) SHX_TRY(shx_search_settle(run, run->survivor_count));
+    }
+    run->scratch->work.rows += rows->rows;
+    return shx_search_poll(run, rows->rows);
+}
+
+/* One block of the delta's codes, which starts at row `first`. */
+static shx_status scan_delta_block(shx_search_run *run, uint32_t first, float origin2) {
+    const shx_query *query = run->scratch->query;
+    const shx_delta_block *block = shx_delta_codes_block(&run->delta->codes, first);
+    size_t refine_bytes = shx_refine_bytes(query->code_dim);
+    uint32_t left = run->view->mark.rows - first;
+    uint32_t lanes = left >= SHX_BLOCK_ROWS ? UINT32_MAX : (UINT32_C(1) << left) - 1;
+    shx_bound bound;
+    float ip[SHX_BLOCK_ROWS];
+    shx_query_bound(query, &block->scale, origin2, run->plan.epsilon, run->exact ? INFINITY : run->threshold, &bound);
+    uint32_t mask =
+        run->kernels->scan_block(block->codes, query->lut, query->code_dim, &block->scale, &bound, ip) & lanes;
+    for (uint32_t rest = mask & ~block->pointless; rest; rest &= rest - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(rest);
+        const shx_delta_row *row = shx_delta_row_at(run->delta, first + lane);
+        if (!shx_delta_row_alive(row, run->view->mark.operations)) continue;
+        shx_candidate candidate = {.segment = SHX_SEARCH_DELTA, .row = first + lane};
+        SHX_TRY(shx_search_refine(run, candidate, block->refine + lane * refine_bytes, block->factors[lane], origin2,
+                                  ip[lane]));
+    }
+    for (uint32_t rest = lanes & block->pointless; rest; rest &= rest - 1) {
+        SHX_TRY(scan_compare_delta_row(run, first + (uint32_t)__builtin_ctz(rest)));
+    }
+    return shx_search_poll(run, SHX_BLOCK_ROWS);
+}
+
+shx_status shx_search_scan_delta_codes(shx_search_run *run, uint32_t coded) {
+    float origin2 = shx_search_origin2(run);
+    for (uint32_t first = 0; first < coded && first < run->view->mark.rows; first += SHX_BLOCK_ROWS) {
+        SHX_TRY(scan_delta_block(run, first, origin2));
+    }
+    run->scratch->work.rows += run->view->mark.rows;
+    return SHX_OK;
+}

@@ -24,7 +24,7 @@ static shx_status index_open_store(shx_index *index) {
     SHX_CHECK(index->directory, SHX_NOMEM);
     memcpy(index->directory, index->config.directory, size);
     index->config.directory = index->directory;
-    return shx_store_open_posix(index->directory, &index->store);
+    return shx_store_open(index->directory, &index->store);
 }
 
 shx_status shx_index_create(const shx_index_config *config, shx_index **ret_index) {

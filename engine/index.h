@@ -67,6 +67,13 @@ void shx_index_confirm(shx_index *index, const shx_id *commit);
 ** process no longer resolve until a rebuild publishes a new base. */
 void shx_index_distrust(shx_index *index);
 
+/* Whether this process does maintenance in threads of its own (it does unless told otherwise). Without them what is due
+** waits for shx_index_step or the last release: so a simulation runs the same way every time. */
+void shx_index_use_threads(bool wanted);
+
+/* Does in the caller's thread one round of what the threads of the open indexes would do; true when there was any. */
+bool shx_index_step(void);
+
 /* Figures for statistics. */
 typedef struct shx_index_stats {
     uint64_t rows, delta_rows, delta_operations, segments, segment_rows, tombstones, shards, closed_shards, wal_files,

@@ -9,10 +9,12 @@
 #include "limits.h"
 #include "maintain.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 static pthread_mutex_t keeper_registry_mutex = PTHREAD_MUTEX_INITIALIZER;
 static shx_index *keeper_registry;
+static atomic_bool keeper_threads = true;
 
 /* ---- what is due ---- */
 
@@ -33,35 +35,45 @@ static bool keeper_commit_due(shx_index *index, const shx_id *commit, uint64_t f
     return due;
 }
 
+/* One round of due work. Call with the mutex held, which is given back meanwhile. */
+static void keeper_round(shx_index *index) {
+    index->due = false;
+    shx_id commit = index->committed;
+    pthread_mutex_unlock(&index->mutex);
+    bool flushed = shx_maintain_flush(index, &commit, NULL, NULL) == SHX_OK;
+    pthread_mutex_lock(&index->mutex);
+    shx_id newest = index->committed; /* commits may have piled up meanwhile */
+    pthread_mutex_unlock(&index->mutex);
+    bool more = flushed && keeper_commit_due(index, &newest, 1);
+    pthread_mutex_lock(&index->mutex);
+    index->due = index->due || more;
+}
+
 static void *keeper_main(void *context) {
     shx_index *index = context;
     pthread_mutex_lock(&index->mutex);
     while (!index->stopping) {
-        if (!index->due) {
+        if (index->due) {
+            keeper_round(index);
+        } else {
             pthread_cond_wait(&index->wake, &index->mutex);
-            continue;
         }
-        index->due = false;
-        shx_id commit = index->committed;
-        pthread_mutex_unlock(&index->mutex);
-        bool flushed = shx_maintain_flush(index, &commit, NULL, NULL) == SHX_OK;
-        pthread_mutex_lock(&index->mutex);
-        shx_id newest = index->committed; /* commits may have piled up meanwhile */
-        pthread_mutex_unlock(&index->mutex);
-        bool more = flushed && keeper_commit_due(index, &newest, 1);
-        pthread_mutex_lock(&index->mutex);
-        index->due = index->due || more;
     }
     pthread_mutex_unlock(&index->mutex);
     return NULL;
 }
 
-/* Without a thread (the process may have no more) the last release does the work. Call with the mutex held. */
+/* Without a thread (the process may have no more, or want none) the last release does the work. Call with the mutex
+** held. */
 static void keeper_wake(shx_index *index) {
     index->due = true;
-    if (!index->thread_started) index->thread_started = pthread_create(&index->thread, NULL, keeper_main, index) == 0;
+    if (!index->thread_started && atomic_load(&keeper_threads)) {
+        index->thread_started = pthread_create(&index->thread, NULL, keeper_main, index) == 0;
+    }
     pthread_cond_signal(&index->wake);
 }
+
+void shx_index_use_threads(bool wanted) { atomic_store(&keeper_threads, wanted); }
 
 void shx_index_committed(shx_index *index, const shx_id *commit) {
     shx_view *view = NULL;
@@ -104,6 +116,19 @@ shx_status shx_index_acquire(const shx_index_config *config, shx_index **ret_ind
     shx_status status = keeper_acquire(config, ret_index);
     pthread_mutex_unlock(&keeper_registry_mutex);
     return status;
+}
+
+bool shx_index_step(void) {
+    bool any = false;
+    pthread_mutex_lock(&keeper_registry_mutex);
+    for (shx_index *index = keeper_registry; index; index = index->next) {
+        pthread_mutex_lock(&index->mutex);
+        any = any || index->due;
+        if (index->due) keeper_round(index);
+        pthread_mutex_unlock(&index->mutex);
+    }
+    pthread_mutex_unlock(&keeper_registry_mutex);
+    return any;
 }
 
 static void keeper_unlink(const shx_index *index) {

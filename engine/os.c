@@ -8,6 +8,12 @@ static bool os_name_plain(const char *name) {
     return name[0] != '\0' && strchr(name, '/') == NULL && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
+static shx_store_opener os_opener = shx_store_open_posix;
+
+void shx_store_use(shx_store_opener opener) { os_opener = opener; }
+
+shx_status shx_store_open(const char *path, shx_store **ret_store) { return os_opener(path, ret_store); }
+
 void shx_store_close(shx_store *store) {
     if (store) store->ops->close(store);
 }

@@ -73,6 +73,12 @@ shx_status shx_store_open_posix(const char *path, shx_store **ret_store);
 /* An empty store in memory; it is not there before shx_store_prepare either. Mappings stay valid after it is closed. */
 shx_status shx_store_open_heap(shx_store **ret_store);
 
+/* Opens the store of a directory: shx_store_open_posix, unless shx_store_use has put another function in its place, as
+** tests do that simulate a file system. It is of the process; call it while no store is open. */
+typedef shx_status (*shx_store_opener)(const char *path, shx_store **ret_store);
+shx_status shx_store_open(const char *path, shx_store **ret_store);
+void shx_store_use(shx_store_opener opener);
+
 /* Closes a store; NULL is allowed. Open files and mappings stay usable until they are closed. */
 void shx_store_close(shx_store *store);
 

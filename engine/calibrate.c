@@ -31,8 +31,9 @@ typedef struct calibrate_query {
     double kth2[SHX_CALIBRATION_KS]; /* squared distance of the k-th neighbour */
     uint32_t count;                  /* neighbours known */
     uint32_t depth;                  /* positions known */
-    float *distance2;                /* of the centroids in order, `depth` of them */
+    float *log_distance2;            /* of the centroids in order, `depth` of them */
     float *rank;                     /* rows before each, / SHX_SHARD_TARGET */
+    float *log_rank;                 /* log1p of it */
 } calibrate_query;
 
 typedef struct calibrate_work {
@@ -92,15 +93,17 @@ typedef struct calibrate_scratch {
 
 static shx_status calibrate_keep_order(const calibrate_work *work, calibrate_query *query, const shx_route *routes,
                                        uint32_t depth) {
-    query->distance2 = shx_alloc_zero(depth, sizeof(float));
+    query->log_distance2 = shx_alloc_zero(depth, sizeof(float));
     query->rank = shx_alloc_zero(depth, sizeof(float));
-    SHX_CHECK(query->distance2 && query->rank, SHX_NOMEM);
+    query->log_rank = shx_alloc_zero(depth, sizeof(float));
+    SHX_CHECK(query->log_distance2 && query->rank && query->log_rank, SHX_NOMEM);
     query->depth = depth;
     double live_share = shx_base_live_share(work->base);
     uint64_t rows = 0;
     for (uint32_t p = 0; p < depth; p++) {
-        query->distance2[p] = routes[p].distance2;
+        query->log_distance2[p] = logf(routes[p].distance2); /* -infinity at a centroid */
         query->rank[p] = (float)((double)rows * live_share / SHX_SHARD_TARGET);
+        query->log_rank[p] = log1pf(query->rank[p]);
         rows += work->shard_rows[routes[p].shard];
     }
     return SHX_OK;
@@ -156,15 +159,15 @@ static shx_status calibrate_measure(void *context, uint64_t first, uint64_t end,
 /* ---- fitting ---- */
 
 /* The score that theta must reach so that shard p is probed: the highest one on the way there. Written for all
-** positions. */
-static void calibrate_needs(const calibrate_query *query, double reference2, double beta, float *needs) {
-    double highest = -INFINITY;
+** positions. Without a reference (the logarithm of nothing) no shard needs more than the first ones. */
+static void calibrate_needs(const calibrate_query *query, float log_reference2, float beta, float *needs) {
+    float highest = -INFINITY;
     for (uint32_t p = 0; p < query->depth; p++) {
-        if (p >= CALIBRATE_FREE_SHARDS && reference2 > 0) {
-            double score = log(query->distance2[p] / reference2) + beta * log1p(query->rank[p]);
+        if (p >= CALIBRATE_FREE_SHARDS && isfinite(log_reference2)) {
+            float score = query->log_distance2[p] - log_reference2 + beta * query->log_rank[p];
             if (score > highest) highest = score;
         }
-        needs[p] = (float)highest;
+        needs[p] = highest;
     }
 }
 
@@ -190,7 +193,8 @@ static void calibrate_try(const calibrate_work *work, calibrate_trial *trial) {
     for (uint64_t q = 0; q < work->count; q++) {
         const calibrate_query *query = &work->queries[q];
         if (query->count == 0) continue;
-        calibrate_needs(query, trial->kth ? query->kth2[trial->k] : query->distance2[0], trial->beta, needs);
+        float reference = trial->kth ? (float)log(query->kth2[trial->k]) : query->log_distance2[0];
+        calibrate_needs(query, reference, (float)trial->beta, needs);
         for (uint32_t j = 0; j < k && j < query->count; j++) {
             trial->wanted[trial->wanted_count++] = needs[query->position[j]];
         }
@@ -251,27 +255,41 @@ static void calibrate_adopt(const calibrate_work *work, const calibrate_trial *t
     }
 }
 
-static shx_status calibrate_fit(const calibrate_work *work, const double *loss, shx_calibration *calibration) {
-    uint64_t positions = 0;
-    for (uint64_t q = 0; q < work->count; q++) positions += work->queries[q].depth;
-    calibrate_trial trial = {.needs = shx_alloc_zero(positions, sizeof(float)),
-                             .wanted = shx_alloc_zero(work->count * CALIBRATE_K, sizeof(float))};
+/* One form and k are fitted apart from the others: pairs of them are spread over the threads. */
+typedef struct calibrate_fitting {
+    const calibrate_work *work;
+    const double *loss;
+    shx_calibration *calibration;
+    uint64_t positions;
+} calibrate_fitting;
+
+static shx_status calibrate_fit_pairs(void *context, uint64_t first, uint64_t end, unsigned thread) {
+    (void)thread;
+    const calibrate_fitting *fitting = context;
+    calibrate_trial trial = {.needs = shx_alloc_zero(fitting->positions, sizeof(float)),
+                             .wanted = shx_alloc_zero(fitting->work->count * CALIBRATE_K, sizeof(float))};
     shx_status status = trial.needs && trial.wanted ? SHX_OK : SHX_NOMEM;
-    for (int form = 0; status == SHX_OK && form < 2; form++) {
-        trial.kth = form == 1;
-        for (trial.k = 0; trial.k < SHX_CALIBRATION_KS; trial.k++) {
-            double best[SHX_CALIBRATION_RECALLS];
-            for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) best[r] = INFINITY;
-            for (size_t b = 0; b < CALIBRATE_BETAS; b++) {
-                trial.beta = calibrate_betas[b];
-                calibrate_try(work, &trial);
-                calibrate_adopt(work, &trial, loss, best, calibration);
-            }
+    for (uint64_t pair = first; status == SHX_OK && pair < end; pair++) {
+        trial.kth = pair % 2 == 1;
+        trial.k = (int)(pair / 2);
+        double best[SHX_CALIBRATION_RECALLS];
+        for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) best[r] = INFINITY;
+        for (size_t b = 0; b < CALIBRATE_BETAS; b++) {
+            trial.beta = calibrate_betas[b];
+            calibrate_try(fitting->work, &trial);
+            calibrate_adopt(fitting->work, &trial, fitting->loss, best, fitting->calibration);
         }
     }
     shx_free(trial.needs);
     shx_free(trial.wanted);
     return status;
+}
+
+static shx_status calibrate_fit(const calibrate_work *work, shx_pool *pool, const double *loss,
+                                shx_calibration *calibration) {
+    calibrate_fitting fitting = {.work = work, .loss = loss, .calibration = calibration};
+    for (uint64_t q = 0; q < work->count; q++) fitting.positions += work->queries[q].depth;
+    return shx_pool_run(pool, 2 * SHX_CALIBRATION_KS, 1, calibrate_fit_pairs, &fitting);
 }
 
 /* ---- the bounds' own losses ---- */
@@ -368,12 +386,13 @@ shx_status shx_calibrate(shx_view *view, shx_pool *pool, shx_calibration *ret_ca
     if (status == SHX_OK) status = shx_pool_run(pool, work.count, 20, calibrate_measure, &work);
     calibration.fitted = 1;
     calibration.sample_size = work.count;
-    if (status == SHX_OK) status = calibrate_fit(&work, loss, &calibration);
+    if (status == SHX_OK) status = calibrate_fit(&work, pool, loss, &calibration);
     if (status == SHX_OK) status = calibrate_measure_loss(&work, pool, &calibration, loss);
-    if (status == SHX_OK) status = calibrate_fit(&work, loss, &calibration);
+    if (status == SHX_OK) status = calibrate_fit(&work, pool, loss, &calibration);
     for (uint64_t q = 0; q < work.count; q++) {
-        shx_free(work.queries[q].distance2);
+        shx_free(work.queries[q].log_distance2);
         shx_free(work.queries[q].rank);
+        shx_free(work.queries[q].log_rank);
     }
     shx_free(work.queries);
     shx_free(work.shard_rows);

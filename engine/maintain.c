@@ -200,7 +200,7 @@ static void maintain_plan_info(maintain_job *job, shx_base_info *info) {
     for (uint32_t s = 0; s < job->base->segment_count; s++) info->merges += job->taken[s];
     if (job->anew) {
         info->clustered_rows = job->rewrite.count;
-        info->calibrated_rows = 0;
+        info->calibrated_rows = info->changes = 0;
         info->builds++;
     }
     pthread_mutex_lock(&index->mutex);
@@ -283,6 +283,15 @@ static shx_status maintain_publish(maintain_job *job) {
 
 /* ---- entry points ---- */
 
+/* Is everything in one segment that was clustered and calibrated as it is? Then there is nothing to optimize: a bulk
+** load followed by 'optimize' is built once, by whoever comes first. */
+static bool maintain_is_optimal(const maintain_job *job) {
+    const shx_base_info *info = &job->base->info;
+    if (job->view->mark.operations > 0 || job->base->segment_count != 1) return false;
+    return maintain_dead_rows(job, 0) == 0 && info->changes == 0 && info->clustered_rows == info->live_rows &&
+           info->live_rows == job->base->segments[0]->row_count && !maintain_wants_calibration(info);
+}
+
 static void maintain_free(maintain_job *job) {
     for (uint32_t s = 0; s < SHX_SEGMENTS_MAX; s++) shx_free(job->dead[s]);
     shx_rewrite_free(&job->rewrite);
@@ -303,7 +312,7 @@ static shx_status maintain_run(maintain_job *job, const shx_id *commit) {
         maintain_choose(job);
         status = shx_pool_create(index->config.threads, &job->pool);
     }
-    bool idle = status == SHX_OK && !asked && job->view->mark.operations == 0;
+    bool idle = status == SHX_OK && (asked ? maintain_is_optimal(job) : job->view->mark.operations == 0);
     if (status == SHX_OK && !idle) status = maintain_rewrite(job);
     if (status == SHX_OK && !idle) status = maintain_publish(job);
     maintain_free(job);

@@ -6,7 +6,8 @@
 #   SET       words (341k word vectors, the default), words-20k (the 20,000 most frequent of them; libSQL needs hours
 #             for more), generated-128 (1M rows, l2), generated-768 (300k rows, cosine), generated-768-1m (1M rows;
 #             shardex alone unless --only says otherwise), or all (the first four)
-#   --only    measures these engines; the others keep what an earlier run found, marked in the table
+#   --only    measures these engines; the others keep what an earlier run found, marked in the table; `--only commits`
+#             measures transactions beside an ordinary table instead (commits.c; a minute, nothing is fetched)
 #   --keep    peers that were built by an earlier run with --keep are not built again, only queried
 #
 # Everything it fetches and makes stays in build/bench/: data sets with their exact neighbours (cached), peers, results
@@ -37,6 +38,15 @@ sets=${sets:-words}
 # --- what is needed ---
 
 install_missing
+if [ "$only" = commits ]; then
+    mkdir -p "$bench/bin"
+    build build -- shardex.so
+    cc -std=c11 -O2 -D_GNU_SOURCE tests/bench/commits.c -o "$bench/bin/commits" -lsqlite3
+    rm -rf "$bench/work/commits" && mkdir -p "$bench/work/commits"
+    "$bench/bin/commits" build/shardex.so "$bench/work/commits"
+    rm -rf "$bench/work/commits"
+    exit 0
+fi
 missing_packages() {
     command -v g++ >/dev/null 2>&1 || echo g++
     command -v npm >/dev/null 2>&1 || echo nodejs npm

@@ -2,9 +2,9 @@
 **
 ** Three databases in WAL mode take turns, a round each: a shardex table; `t(id INTEGER PRIMARY KEY, v BLOB)`; and the
 ** floor, what a shardex table writes to the database (narrow row, vector, state row) done by hand with ordinary tables.
-** A line gives medians of the rounds, in microseconds a row, and two ratios of plain to shardex (1: as fast): of the wall
-** time, which is what a user sees, and of the CPU time, user and system, which can be compared on a busy machine. A
-** round is long enough to hold checkpoints of every database. `bulk` inserts its rows in one transaction.
+** A line gives medians of the rounds, in microseconds a row, and two ratios of plain to shardex (1: as fast): of the
+** wall time, which is what a user sees, and of the CPU time, user and system, which can be compared on a busy machine.
+** A round is long enough to hold checkpoints of every database. `bulk` inserts its rows in one transaction.
 **
 ** Ledger of the commit path: driver.c.
 */
@@ -66,7 +66,9 @@ static void need_ok(const commit_side *side, int rc) {
     if (rc != SQLITE_OK && rc != SQLITE_DONE && rc != SQLITE_ROW) fail(sqlite3_errmsg(side->db));
 }
 
-static void run(const commit_side *side, const char *sql) { need_ok(side, sqlite3_exec(side->db, sql, NULL, NULL, NULL)); }
+static void run(const commit_side *side, const char *sql) {
+    need_ok(side, sqlite3_exec(side->db, sql, NULL, NULL, NULL));
+}
 
 static commit_side side_open(const char *extension, const char *folder, const commit_engine *engine,
                              const commit_trial *trial) {
@@ -143,8 +145,8 @@ static void measure_trial(const char *extension, const char *folder, const commi
 
 int main(int count, char **arguments) {
     if (count != 3) fail("usage: commits EXTENSION FOLDER");
-    printf("%-20s %8s %8s %8s %6s %8s %8s %8s %6s\n", "us a row", "wall", "floor", "plain", "ratio", "CPU", "floor", "plain",
-           "ratio");
+    printf("%-20s %8s %8s %8s %6s %8s %8s %8s %6s\n", "us a row", "wall", "floor", "plain", "ratio", "CPU", "floor",
+           "plain", "ratio");
     for (size_t i = 0; i < sizeof TRIALS / sizeof *TRIALS; i++) measure_trial(arguments[1], arguments[2], &TRIALS[i]);
     return 0;
 }

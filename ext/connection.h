@@ -12,6 +12,7 @@
 
 #include "../engine/index.h"
 #include "../engine/pending.h"
+#include "../engine/search.h"
 #include "declare.h"
 
 #include <stdbool.h>
@@ -62,8 +63,19 @@ typedef struct shx_state {
     shx_status logged;                     /* the failure of the directory that was logged last */
 } shx_state;
 
+/* Memory of a search that is over, for one to come: SQLite closes a cursor whenever its statement has run. */
+typedef struct shx_spare {
+    shx_search_scratch *scratch;
+    shx_topk hits;
+} shx_spare;
+
+#define SHX_SPARES 4         /* cursors of one statement that find memory waiting for them */
+#define SHX_SPARE_HITS 16384 /* searches for more than that do not leave their memory behind */
+
 typedef struct shx_connection {
     sqlite3 *db;
+    shx_spare spares[SHX_SPARES];
+    int spare_count;
     shx_state *states;
     struct shx_table *tables;
     sqlite3_stmt *probe; /* see shx_interrupted */
@@ -75,6 +87,10 @@ void shx_connection_destroy(void *connection);
 /* The state of an index, made when there is none yet. Returns an SQLite result code. */
 int shx_connection_state(shx_connection *connection, const char *schema, const shx_id *uuid,
                          const shx_declaration *declaration, shx_state **ret_state);
+
+/* Takes memory for a search, zero when there is none to spare, and gives it back. */
+shx_spare shx_connection_take_spare(shx_connection *connection);
+void shx_connection_give_spare(shx_connection *connection, shx_spare spare);
 
 /* Drops states that nobody can need any more. */
 void shx_connection_reap(shx_connection *connection);

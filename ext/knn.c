@@ -111,13 +111,25 @@ static int knn_search_view(shx_knn *knn, shx_snapshot *snapshot, uint64_t k, shx
     return gate.rc;
 }
 
+/* Memory to search with: of an earlier query, if there is any. */
+static int knn_equip(shx_knn *knn) {
+    if (knn->scratch) return SQLITE_OK;
+    shx_topk_free(&knn->hits);
+    shx_spare spare = shx_connection_take_spare(knn->table->connection);
+    if (!spare.scratch && shx_search_scratch_create(&spare.scratch) != SHX_OK) return SQLITE_NOMEM;
+    knn->scratch = spare.scratch;
+    knn->hits = spare.hits;
+    return SQLITE_OK;
+}
+
 int shx_knn_search(shx_knn *knn, uint64_t k, shx_knn_manner manner) {
     uint64_t keep = manner == SHX_KNN_COUNTED ? k : SHX_KNN_ALL;
     knn->complete = false;
     if (knn_set_is_small(knn, k)) return knn_search_set(knn, keep);
-    if (!knn->scratch && shx_search_scratch_create(&knn->scratch) != SHX_OK) return SQLITE_NOMEM;
+    int rc = knn_equip(knn);
+    if (rc != SQLITE_OK) return rc;
     shx_snapshot snapshot;
-    int rc = shx_snapshot_open(knn->table, &snapshot);
+    rc = shx_snapshot_open(knn->table, &snapshot);
     if (rc != SQLITE_OK) return rc;
     shx_status status = SHX_NOTFOUND;
     if (snapshot.view) rc = knn_search_view(knn, &snapshot, k, manner, &status);
@@ -235,8 +247,11 @@ void shx_knn_end(shx_knn *knn) {
 
 void shx_knn_free(shx_knn *knn) {
     shx_knn_end(knn);
-    shx_search_scratch_destroy(knn->scratch);
-    shx_topk_free(&knn->hits);
+    if (knn->scratch) {
+        shx_connection_give_spare(knn->table->connection, (shx_spare){knn->scratch, knn->hits});
+    } else {
+        shx_topk_free(&knn->hits);
+    }
     shx_free(knn->returned);
     memset(knn, 0, sizeof *knn);
 }

@@ -30,7 +30,7 @@ typedef struct shx_knn {
     shx_vector query;
     shx_filter filter;
     shx_knn_wish wish;
-    shx_search_scratch *scratch;
+    shx_search_scratch *scratch; /* with the hits' memory borrowed from the connection */
     shx_topk hits;
     uint64_t position; /* of the next hit */
     uint64_t round;    /* how many rows the last round asked for; 0 before the first */

@@ -4,7 +4,7 @@
 **
 **     offset  size  meaning
 **     0       8     magic "shardex\n"
-**     8       4     format version, 1
+**     8       4     format version, 2
 **     12      4     kind of file (shx_file_kind)
 **     16      16    uuid of the index
 **     32      8     file id, as in the file's name
@@ -31,7 +31,8 @@
 ** before anything names it.
 **
 ** | version | since | change |
-** | 1       | 0.1.0 | first  |
+** | 1       | 0.1.0 | first                                                |
+** | 2       | 0.1.0 | filterable columns in WAL records and in segments    |
 */
 #ifndef SHX_CONTAINER_H
 #define SHX_CONTAINER_H
@@ -42,7 +43,7 @@
 
 #include <pthread.h>
 
-#define SHX_FORMAT_VERSION 1
+#define SHX_FORMAT_VERSION 2
 #define SHX_HEADER_BYTES 64
 #define SHX_SECTIONS_MAX 32
 

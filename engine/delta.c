@@ -90,6 +90,7 @@ static shx_status delta_append_row(shx_delta *delta, const shx_op *op) {
     shx_delta_row *row = &delta->chunks[chunk][offset];
     row->rowid = op->rowid;
     row->vector = op->vector;
+    row->columns = op->columns;
     row->fingerprint = (shx_fingerprint){op->vector_hash, op->column_hash};
     delta->row_count++;
     delta->live_rows++;
@@ -157,9 +158,9 @@ shx_status shx_delta_apply(shx_delta *delta, shx_wal_record *record, const shx_i
     shx_wal_record *owned = &delta->records[delta->record_count++];
     *owned = *record;
     SHX_CHECK(delta->operation_count + owned->operation_count < UINT32_MAX, SHX_FULL);
-    uint64_t vector = 0;
-    for (uint64_t i = 0; i < owned->operation_count; i++) {
-        shx_op op = shx_wal_operation(owned, i, &vector);
+    shx_wal_cursor cursor = {0};
+    while (cursor.operation < owned->operation_count) {
+        shx_op op = shx_wal_next(owned, &cursor);
         SHX_TRY(delta_apply_one(delta, &op));
     }
     return delta_mark(delta, commit);

@@ -21,6 +21,7 @@
 typedef struct shx_delta_row {
     int64_t rowid;
     const float *vector;
+    shx_packed columns;
     shx_fingerprint fingerprint;
     atomic_uint killed; /* 0: alive, else 1 + the position of the operation that killed it */
 } shx_delta_row;

@@ -25,6 +25,7 @@ typedef struct shx_index_config {
     shx_id genesis; /* the commit id of the empty table */
     shx_metric metric;
     uint32_t dim;
+    uint32_t columns;    /* filterable ones; every posting comes with so many values */
     uint32_t shard_size; /* postings per shard to aim at, 0 = default; may change later */
     uint32_t flush_rows; /* operations in the delta that call for a flush, 0 = default; may change later */
     uint32_t threads;    /* for builds, 0 = all processors; may change later */

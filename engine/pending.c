@@ -9,6 +9,15 @@
 /* Vectors live in slabs that are never moved, since operations point into them. */
 #define PENDING_SLAB_BYTES (1u << 20)
 
+/* A block that packed columns are copied into; never moved, since operations point into it. */
+typedef struct pending_text {
+    struct pending_text *before;
+    uint64_t used, size;
+    uint8_t bytes[];
+} pending_text;
+
+#define PENDING_TEXT_BYTES (1u << 16)
+
 struct shx_pending {
     uint32_t dim;
     shx_op *ops;
@@ -21,7 +30,8 @@ struct shx_pending {
     size_t slab_count;   /* slabs allocated */
     size_t vector_count; /* vectors in use, in slab order */
     size_t vectors_per_slab;
-    shx_rowmap latest; /* rowid → position of the last INSERT, REPLACE or DELETE */
+    pending_text *texts; /* packed columns, the newest first */
+    shx_rowmap latest;   /* rowid → position of the last INSERT, REPLACE or DELETE */
 };
 
 shx_status shx_pending_create(uint32_t dim, shx_pending **ret_pending) {
@@ -38,9 +48,30 @@ static void pending_free_slabs(shx_pending *pending, size_t keep) {
     while (pending->slab_count > keep) shx_free_aligned(pending->slabs[--pending->slab_count]);
 }
 
+static bool pending_text_holds(const pending_text *text, const uint8_t *bytes) {
+    return (uintptr_t)bytes >= (uintptr_t)text->bytes && (uintptr_t)bytes < (uintptr_t)(text->bytes + text->size);
+}
+
+/* Frees what was taken from `from` on; NULL: everything. */
+static void pending_free_texts(shx_pending *pending, const uint8_t *from) {
+    while (pending->texts && !(from && pending_text_holds(pending->texts, from))) {
+        pending_text *before = pending->texts->before;
+        shx_free(pending->texts);
+        pending->texts = before;
+    }
+    if (pending->texts) pending->texts->used = (uint64_t)(from - pending->texts->bytes);
+}
+
+/* The columns of the operations from `count` on are given back. */
+static void pending_rewind_texts(shx_pending *pending, size_t count) {
+    while (count < pending->count && pending->ops[count].columns.size == 0) count++;
+    if (count < pending->count) pending_free_texts(pending, pending->ops[count].columns.bytes);
+}
+
 void shx_pending_destroy(shx_pending *pending) {
     if (!pending) return;
     pending_free_slabs(pending, 0);
+    pending_free_texts(pending, NULL);
     shx_free(pending->slabs);
     shx_free(pending->ops);
     shx_free(pending->digests);
@@ -48,7 +79,19 @@ void shx_pending_destroy(shx_pending *pending) {
     shx_free(pending);
 }
 
-shx_status shx_pending_reserve(shx_pending *pending) {
+static shx_status pending_reserve_text(shx_pending *pending, uint64_t size) {
+    pending_text *text = pending->texts;
+    if (text ? text->size - text->used >= size : size == 0) return SHX_OK;
+    uint64_t room = size > PENDING_TEXT_BYTES ? size : PENDING_TEXT_BYTES;
+    text = shx_alloc(sizeof *text + room);
+    SHX_CHECK(text, SHX_NOMEM);
+    *text = (pending_text){.before = pending->texts, .size = room};
+    pending->texts = text;
+    return SHX_OK;
+}
+
+shx_status shx_pending_reserve(shx_pending *pending, uint64_t column_bytes) {
+    SHX_TRY(pending_reserve_text(pending, column_bytes));
     SHX_CHECK(pending->count < UINT32_MAX - 1, SHX_FULL);
     SHX_TRY(shx_grow((void **)&pending->ops, &pending->op_capacity, pending->count + 1, sizeof *pending->ops));
     SHX_TRY(shx_grow((void **)&pending->digests, &pending->digest_capacity, pending->count + 1, sizeof(shx_id)));
@@ -78,8 +121,18 @@ static void pending_note(shx_pending *pending, size_t position) {
     (void)status;
 }
 
+/* Cannot fail after a reserve. */
+static shx_packed pending_copy_columns(shx_pending *pending, const shx_packed *columns) {
+    if (columns->size == 0) return (shx_packed){0};
+    pending_text *text = pending->texts;
+    uint8_t *bytes = text->bytes + text->used;
+    memcpy(bytes, columns->bytes, columns->size);
+    text->used += columns->size;
+    return (shx_packed){bytes, columns->size};
+}
+
 shx_status shx_pending_append(shx_pending *pending, const shx_op *op, const shx_id *digest) {
-    SHX_TRY(shx_pending_reserve(pending));
+    SHX_TRY(shx_pending_reserve(pending, op->columns.size));
     shx_op copy = *op;
     if (pending_holds_vector(op)) {
         size_t slab = pending->vector_count / pending->vectors_per_slab;
@@ -88,6 +141,7 @@ shx_status shx_pending_append(shx_pending *pending, const shx_op *op, const shx_
         memcpy(vector, op->vector, pending->dim * sizeof(float));
         copy.vector = vector;
         pending->vector_count++;
+        copy.columns = pending_copy_columns(pending, &op->columns);
     }
     pending->ops[pending->count] = copy;
     pending->digests[pending->count] = *digest;
@@ -100,6 +154,7 @@ size_t shx_pending_count(const shx_pending *pending) { return pending->count; }
 /* What the dropped operations hid comes to light again, so the map is built anew from what stays. */
 void shx_pending_truncate(shx_pending *pending, size_t count) {
     if (count >= pending->count) return;
+    pending_rewind_texts(pending, count);
     pending->count = count;
     pending->live = 0;
     pending->vector_count = 0;

@@ -8,6 +8,7 @@
 
 #include "bytes.h"
 #include "status.h"
+#include "value.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +28,7 @@ typedef struct shx_op {
     int64_t rowid;
     uint64_t vector_hash, column_hash; /* the posting's fingerprint (INSERT, REPLACE), else 0 */
     const float *vector;               /* dim floats (INSERT, REPLACE), else NULL */
+    shx_packed columns;                /* the filterable ones (INSERT, REPLACE), else none */
 } shx_op;
 
 typedef struct shx_pending shx_pending;
@@ -34,11 +36,12 @@ typedef struct shx_pending shx_pending;
 shx_status shx_pending_create(uint32_t dim, shx_pending **ret_pending);
 void shx_pending_destroy(shx_pending *pending);
 
-/* Makes sure that the next shx_pending_append cannot fail: call it before the first shadow write of a row operation. */
-shx_status shx_pending_reserve(shx_pending *pending);
+/* Makes sure that the next shx_pending_append, with at most `column_bytes` of columns, cannot fail: call it before the
+** first shadow write of a row operation. */
+shx_status shx_pending_reserve(shx_pending *pending, uint64_t column_bytes);
 
-/* Appends an operation (the vector is copied) with its digest: the XXH3-128 of everything the operation stores (kind,
-** rowid, every column with type tag and length, vector bytes), which the caller computes. */
+/* Appends an operation (vector and columns are copied) with its digest: the XXH3-128 of everything the operation
+** stores (kind, rowid, every column with type tag and length, vector bytes), which the caller computes. */
 shx_status shx_pending_append(shx_pending *pending, const shx_op *op, const shx_id *digest);
 
 /* How many operations there are; and back to an earlier count. */

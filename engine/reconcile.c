@@ -172,10 +172,11 @@ shx_status shx_reconcile_row(shx_reconcile *reconcile, int64_t rowid, uint64_t v
 
 /* The hash is taken anew: a vector that does not match what the database says of it must not make the record
 ** unreadable. */
-shx_status shx_reconcile_vector(shx_reconcile *reconcile, const float *vector) {
+shx_status shx_reconcile_content(shx_reconcile *reconcile, const float *vector, const shx_packed *columns) {
     SHX_CHECK(reconcile->wanted, SHX_MISUSE);
     reconcile->wanted = false;
     reconcile->op.vector = vector;
+    reconcile->op.columns = *columns;
     reconcile->op.vector_hash = shx_hash64(vector, reconcile->index->config.dim * sizeof(float), 0);
     return reconcile_put(reconcile, &reconcile->op);
 }
@@ -186,12 +187,17 @@ uint64_t shx_reconcile_changes(const shx_reconcile *reconcile) { return reconcil
 
 /* The differences in the form of a loaded record. */
 static shx_status reconcile_record(const shx_reconcile *reconcile, shx_wal_record *ret_record) {
-    uint64_t count = shx_pending_count(reconcile->pending), vectors = 0;
+    uint64_t count = shx_pending_count(reconcile->pending), vectors = 0, columns = 0;
     uint32_t dim = reconcile->index->config.dim;
-    for (uint64_t i = 0; i < count; i++) vectors += shx_pending_op(reconcile->pending, i)->vector != NULL;
+    for (uint64_t i = 0; i < count; i++) {
+        vectors += shx_pending_op(reconcile->pending, i)->vector != NULL;
+        columns += shx_pending_op(reconcile->pending, i)->columns.size;
+    }
     uint64_t vector_bytes = shx_align(vectors * dim * sizeof(float), 64);
-    uint8_t *bytes = shx_alloc_aligned(vector_bytes + count * SHX_OPERATION_BYTES + 1, 1);
+    uint64_t columns_at = vector_bytes + count * SHX_OPERATION_BYTES;
+    uint8_t *bytes = shx_alloc_aligned(columns_at + columns + 1, 1);
     SHX_CHECK(bytes, SHX_NOMEM);
+    uint8_t *column = bytes + columns_at;
     float *vector = (float *)(void *)bytes;
     for (uint64_t i = 0; i < count; i++) {
         const shx_op *op = shx_pending_op(reconcile->pending, i);
@@ -199,9 +205,12 @@ static shx_status reconcile_record(const shx_reconcile *reconcile, shx_wal_recor
         if (!op->vector) continue;
         memcpy(vector, op->vector, dim * sizeof(float));
         vector += dim;
+        if (op->columns.size) memcpy(column, op->columns.bytes, op->columns.size);
+        column += op->columns.size;
     }
     *ret_record = (shx_wal_record){.operation_count = count,
                                    .operations = bytes + vector_bytes,
+                                   .columns = bytes + columns_at,
                                    .vectors = (const float *)(const void *)bytes,
                                    .dim = dim,
                                    .copy = bytes};

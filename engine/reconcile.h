@@ -2,8 +2,8 @@
 ** database.
 **
 ** The caller walks the database's postings in ascending rowid order and hands in each row's fingerprint; where it
-** differs from what the index has, the caller hands in the vector too. The result is either a private view in memory
-** (readers) or a WAL record from the state it started from to the database's commit id (writers, rebuild).
+** differs from what the index has, the caller hands in vector and columns too. The result is either a
+** private view in memory (readers) or a WAL record from the state it started from to the database's commit id (writers, rebuild).
 */
 #ifndef SHX_RECONCILE_H
 #define SHX_RECONCILE_H
@@ -19,11 +19,11 @@ typedef struct shx_reconcile shx_reconcile;
 shx_status shx_reconcile_open(shx_index *index, bool from_nothing, bool durable, shx_reconcile **ret_reconcile);
 void shx_reconcile_close(shx_reconcile *reconcile);
 
-/* The next posting of the database. *ret_wanted: its vector is needed; call shx_reconcile_vector before the next
-** row. */
+/* The next posting of the database. *ret_wanted: its vector and columns are needed; call shx_reconcile_content before
+** the next row. */
 shx_status shx_reconcile_row(shx_reconcile *reconcile, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
                              bool *ret_wanted);
-shx_status shx_reconcile_vector(shx_reconcile *reconcile, const float *vector);
+shx_status shx_reconcile_content(shx_reconcile *reconcile, const float *vector, const shx_packed *columns);
 
 /* How many postings differ so far. */
 uint64_t shx_reconcile_changes(const shx_reconcile *reconcile);

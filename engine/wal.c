@@ -10,14 +10,14 @@
 static const uint8_t wal_magic[8] = {'r', 'e', 'c', 'o', 'r', 'd', 0, 1};
 
 /* The length of a record, or false when it overflows. */
-static bool wal_layout(uint64_t operations, uint64_t vectors, uint32_t dim, uint64_t *ret_operations_at,
-                       uint64_t *ret_length) {
+static bool wal_layout(const shx_wal_entry *entry, uint32_t dim, uint64_t *ret_operations_at, uint64_t *ret_length) {
     uint64_t vector_bytes, operation_bytes, at, length;
-    if (!shx_mul(vectors, dim * sizeof(float), &vector_bytes)) return false;
-    if (!shx_mul(operations, SHX_OPERATION_BYTES, &operation_bytes)) return false;
+    if (!shx_mul(entry->vector_count, dim * sizeof(float), &vector_bytes)) return false;
+    if (!shx_mul(entry->operation_count, SHX_OPERATION_BYTES, &operation_bytes)) return false;
     if (!shx_add(vector_bytes, SHX_RECORD_BYTES + 63, &at)) return false;
     at &= ~UINT64_C(63);
-    if (!shx_add(at, operation_bytes, &length) || !shx_add(length, 63, &length)) return false;
+    if (!shx_add(at, operation_bytes, &length) || !shx_add(length, entry->column_bytes, &length)) return false;
+    if (!shx_add(length, 63, &length)) return false;
     *ret_operations_at = at;
     *ret_length = length & ~UINT64_C(63);
     return true;
@@ -33,13 +33,13 @@ shx_status shx_wal_header_check(const uint8_t bytes[SHX_RECORD_BYTES], uint64_t 
                            .offset = offset,
                            .length = shx_get64(bytes + 8),
                            .operation_count = shx_get64(bytes + 48),
-                           .vector_count = shx_get64(bytes + 56)};
+                           .vector_count = shx_get64(bytes + 56),
+                           .column_bytes = shx_get64(bytes + 112)};
     memcpy(entry.commit.bytes, bytes + 16, 16);
     memcpy(entry.parent.bytes, bytes + 32, 16);
     uint64_t operations_at, length;
     SHX_CHECK(entry.vector_count <= entry.operation_count && entry.operation_count < UINT32_MAX, shx_corrupt("counts"));
-    SHX_CHECK(wal_layout(entry.operation_count, entry.vector_count, dim, &operations_at, &length),
-              shx_corrupt("record length"));
+    SHX_CHECK(wal_layout(&entry, dim, &operations_at, &length), shx_corrupt("record length"));
     SHX_CHECK(entry.length == length && shx_get64(bytes + 64) == operations_at, shx_corrupt("record length"));
     SHX_CHECK(shx_span_fits(offset, length, 1, size), shx_corrupt("record beyond the file"));
     *ret_entry = entry;
@@ -101,16 +101,34 @@ static shx_status wal_fetch(shx_store *store, const shx_wal_entry *entry, shx_wa
     return status;
 }
 
+static uint64_t wal_checksum(const uint8_t *operations, const uint8_t *columns, const shx_wal_entry *entry) {
+    uint64_t hash = shx_hash64(operations, entry->operation_count * SHX_OPERATION_BYTES, entry->file);
+    return shx_hash64(columns, entry->column_bytes, hash);
+}
+
+/* `bytes`: those of the record, from its header on. */
+static void wal_place_parts(shx_wal_record *record, const uint8_t *bytes) {
+    record->vectors = (const float *)(const void *)(bytes + SHX_RECORD_BYTES);
+    record->operations = bytes + shx_get64(bytes + 64);
+    record->columns = record->operations + record->operation_count * SHX_OPERATION_BYTES;
+}
+
 static shx_status wal_check_body(const shx_wal_record *record, const shx_wal_entry *entry) {
-    uint64_t vectors = 0;
+    uint64_t vectors = 0, columns = 0;
     for (uint64_t i = 0; i < record->operation_count; i++) {
         const uint8_t *bytes = record->operations + i * SHX_OPERATION_BYTES;
         SHX_CHECK(bytes[0] >= SHX_OP_INSERT && bytes[0] <= SHX_OP_TOUCH, shx_corrupt("operation kind"));
+        shx_packed packed = {record->columns + columns, shx_get32(bytes + 4)};
+        uint32_t count;
+        SHX_CHECK(packed.size <= entry->column_bytes - columns, shx_corrupt("columns"));
+        SHX_CHECK(shx_packed_check(&packed, &count), shx_corrupt("columns"));
+        columns += packed.size;
         if (bytes[0] != SHX_OP_INSERT && bytes[0] != SHX_OP_REPLACE) continue;
         SHX_CHECK(vectors < entry->vector_count, shx_corrupt("vector count"));
         const float *vector = record->vectors + vectors++ * record->dim;
         SHX_CHECK(shx_hash64(vector, record->dim * sizeof(float), 0) == shx_get64(bytes + 16), shx_corrupt("vector"));
     }
+    SHX_CHECK(columns == entry->column_bytes, shx_corrupt("columns"));
     return vectors == entry->vector_count ? SHX_OK : shx_corrupt("vector count");
 }
 
@@ -124,10 +142,8 @@ shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, uint32_t d
     }
     if (status == SHX_OK && !shx_id_equal(&found.commit, &entry->commit)) status = shx_corrupt("record changed");
     if (status == SHX_OK) {
-        uint64_t size = found.operation_count * SHX_OPERATION_BYTES;
-        record.vectors = (const float *)(const void *)(bytes + SHX_RECORD_BYTES);
-        record.operations = bytes + shx_get64(bytes + 64);
-        if (shx_hash64(record.operations, size, entry->file) != shx_get64(bytes + 88)) {
+        wal_place_parts(&record, bytes);
+        if (wal_checksum(record.operations, record.columns, &found) != shx_get64(bytes + 88)) {
             status = shx_corrupt("operations");
         }
     }
@@ -146,14 +162,16 @@ void shx_wal_record_close(shx_wal_record *record) {
     record->copy = NULL;
 }
 
-shx_op shx_wal_operation(const shx_wal_record *record, uint64_t position, uint64_t *vector_position) {
-    const uint8_t *bytes = record->operations + position * SHX_OPERATION_BYTES;
+shx_op shx_wal_next(const shx_wal_record *record, shx_wal_cursor *cursor) {
+    const uint8_t *bytes = record->operations + cursor->operation++ * SHX_OPERATION_BYTES;
     shx_op op = {.kind = (shx_op_kind)bytes[0],
                  .rowid = (int64_t)shx_get64(bytes + 8),
                  .vector_hash = shx_get64(bytes + 16),
-                 .column_hash = shx_get64(bytes + 24)};
+                 .column_hash = shx_get64(bytes + 24),
+                 .columns = {record->columns + cursor->column, shx_get32(bytes + 4)}};
+    cursor->column += op.columns.size;
     if (op.kind == SHX_OP_INSERT || op.kind == SHX_OP_REPLACE) {
-        op.vector = record->vectors + (*vector_position)++ * record->dim;
+        op.vector = record->vectors + cursor->vector++ * record->dim;
     }
     return op;
 }
@@ -166,9 +184,9 @@ struct shx_wal_writer {
     shx_file *file;
     uint64_t id, end; /* where the next record goes */
     uint32_t dim;
-    uint64_t operation_count, vector_count;
-    uint8_t *operations; /* of the record being written */
-    uint64_t operation_capacity;
+    uint64_t operation_count, vector_count, column_bytes;
+    uint8_t *operations, *columns; /* of the record being written */
+    uint64_t operation_capacity, column_capacity;
     uint8_t *buffer; /* vector bytes that are not written yet */
     uint64_t buffered, written;
     uint8_t *image; /* the record written last, if it was small: whoever needs it next has it without reading */
@@ -223,6 +241,7 @@ void shx_wal_writer_close(shx_wal_writer *writer) {
     shx_file_close(writer->file);
     shx_free_aligned(writer->image);
     shx_free(writer->operations);
+    shx_free(writer->columns);
     shx_free(writer->buffer);
     shx_free(writer);
 }
@@ -234,7 +253,7 @@ shx_status shx_wal_begin(shx_wal_writer *writer) {
     uint64_t size;
     SHX_TRY(shx_file_size(writer->file, &size));
     SHX_CHECK(size >= writer->end, SHX_NOTFOUND);
-    writer->operation_count = writer->vector_count = writer->buffered = writer->written = 0;
+    writer->operation_count = writer->vector_count = writer->column_bytes = writer->buffered = writer->written = 0;
     return SHX_OK;
 }
 
@@ -264,15 +283,25 @@ static shx_status wal_put_vector(shx_wal_writer *writer, const float *vector) {
 void shx_wal_put_operation(const shx_op *op, uint8_t bytes[SHX_OPERATION_BYTES]) {
     memset(bytes, 0, SHX_OPERATION_BYTES);
     bytes[0] = (uint8_t)op->kind;
+    shx_put32(bytes + 4, op->columns.size);
     shx_put64(bytes + 8, (uint64_t)op->rowid);
     shx_put64(bytes + 16, op->vector_hash);
     shx_put64(bytes + 24, op->column_hash);
+}
+
+static shx_status wal_put_columns(shx_wal_writer *writer, const shx_packed *columns) {
+    if (columns->size == 0) return SHX_OK;
+    SHX_TRY(shx_grow((void **)&writer->columns, &writer->column_capacity, writer->column_bytes + columns->size, 1));
+    memcpy(writer->columns + writer->column_bytes, columns->bytes, columns->size);
+    writer->column_bytes += columns->size;
+    return SHX_OK;
 }
 
 shx_status shx_wal_put(shx_wal_writer *writer, const shx_op *op) {
     SHX_TRY(shx_grow((void **)&writer->operations, &writer->operation_capacity, writer->operation_count + 1,
                      SHX_OPERATION_BYTES));
     if (op->vector) SHX_TRY(wal_put_vector(writer, op->vector));
+    SHX_TRY(wal_put_columns(writer, &op->columns));
     shx_wal_put_operation(op, writer->operations + writer->operation_count++ * SHX_OPERATION_BYTES);
     return SHX_OK;
 }
@@ -287,8 +316,8 @@ static void wal_put_header(const shx_wal_writer *writer, const shx_wal_entry *en
     shx_put64(bytes + 48, entry->operation_count);
     shx_put64(bytes + 56, entry->vector_count);
     shx_put64(bytes + 64, operations_at);
-    uint64_t size = entry->operation_count * SHX_OPERATION_BYTES;
-    shx_put64(bytes + 88, shx_hash64(writer->operations, size, writer->id));
+    shx_put64(bytes + 88, wal_checksum(writer->operations, writer->columns, entry));
+    shx_put64(bytes + 112, entry->column_bytes);
     shx_put64(bytes + 120, shx_hash64(bytes, 120, entry->offset));
 }
 
@@ -306,11 +335,9 @@ static void wal_keep_image(shx_wal_writer *writer, const shx_wal_entry *entry, u
 bool shx_wal_take_image(shx_wal_writer *writer, const shx_wal_entry *entry, shx_wal_record *ret_record) {
     const shx_wal_entry *kept = &writer->image_entry;
     if (!writer->image || kept->file != entry->file || kept->offset != entry->offset) return false;
-    *ret_record = (shx_wal_record){.operation_count = kept->operation_count,
-                                   .operations = writer->image + shx_get64(writer->image + 64),
-                                   .vectors = (const float *)(const void *)(writer->image + SHX_RECORD_BYTES),
-                                   .dim = writer->dim,
-                                   .copy = writer->image};
+    *ret_record =
+        (shx_wal_record){.operation_count = kept->operation_count, .dim = writer->dim, .copy = writer->image};
+    wal_place_parts(ret_record, writer->image);
     writer->image = NULL;
     return true;
 }
@@ -327,16 +354,18 @@ static shx_status wal_write_record(shx_wal_writer *writer, const shx_wal_entry *
         memcpy(record, header, sizeof header);
         memcpy(record + SHX_RECORD_BYTES, writer->buffer, writer->buffered);
         if (size) memcpy(record + operations_at, writer->operations, size);
+        if (entry->column_bytes) memcpy(record + operations_at + size, writer->columns, entry->column_bytes);
         shx_status status = shx_file_write(writer->file, entry->offset, record, entry->length);
         wal_keep_image(writer, status == SHX_OK ? entry : NULL, record);
         return status;
     }
     wal_keep_image(writer, NULL, NULL);
     static const uint8_t zeros[64];
-    uint64_t padding = entry->length - operations_at - size;
+    uint64_t used = operations_at + size + entry->column_bytes;
     SHX_TRY(wal_flush_vectors(writer));
     SHX_TRY(shx_file_write(writer->file, entry->offset + operations_at, writer->operations, size));
-    SHX_TRY(shx_file_write(writer->file, entry->offset + operations_at + size, zeros, padding));
+    SHX_TRY(shx_file_write(writer->file, entry->offset + operations_at + size, writer->columns, entry->column_bytes));
+    SHX_TRY(shx_file_write(writer->file, entry->offset + used, zeros, entry->length - used));
     return shx_file_write(writer->file, entry->offset, header, sizeof header);
 }
 
@@ -347,10 +376,10 @@ shx_status shx_wal_finish(shx_wal_writer *writer, const shx_id *commit, const sh
                            .file = writer->id,
                            .offset = writer->end,
                            .operation_count = writer->operation_count,
-                           .vector_count = writer->vector_count};
+                           .vector_count = writer->vector_count,
+                           .column_bytes = writer->column_bytes};
     uint64_t operations_at;
-    SHX_CHECK(wal_layout(entry.operation_count, entry.vector_count, writer->dim, &operations_at, &entry.length),
-              SHX_FULL);
+    SHX_CHECK(wal_layout(&entry, writer->dim, &operations_at, &entry.length), SHX_FULL);
     SHX_TRY(wal_write_record(writer, &entry, operations_at));
     writer->end += entry.length;
     *ret_entry = entry;

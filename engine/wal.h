@@ -14,18 +14,20 @@
 **     64      8       offset of the operations, 128 + 4 × dim × m rounded up to a multiple of 64
 **     72      8       encoding id of the codes, 0: none (unrouted)
 **     80      8       offset of the codes, 0: none
-**     88      8       XXH3-64 of the operations' bytes, seeded with the file id
+**     88      8       XXH3-64 of the columns' bytes, seeded with that of the operations' bytes, seeded with the file id
 **     96      8       file and offset of the parent record when it is known: file id,
 **     104     8       offset (0, 0: unknown); a hint only
-**     112     8       zero
+**     112     8       size of the columns
 **     120     8       XXH3-64 of the bytes 0 … 119, seeded with the record's offset in the file
 **     128     …       m vectors, little-endian f32, dim each
-**     …       32 × n  operations: u8 kind, 7 zero bytes, i64 rowid, u64 hash of the vector, u64 hash of the columns
+**     …       32 × n  operations: u8 kind, 3 zero bytes, u32 size of its columns, i64 rowid, u64 hash of the vector,
+**                     u64 hash of the columns
+**     …       …       the columns of the operations, packed (value.h), in their order
 **
-** A record is valid if and only if: (1) magic and header checksum match; (2) its length is what n, m and dim make it,
-** and ends inside the file; (3) the checksum of the operations matches, kinds are known, and m of them have vectors;
-** (4) every vector matches its operation's hash. (1) and (2) are tested when the file is scanned, (3) and (4) when it
-** is loaded.
+** A record is valid if and only if: (1) magic and header checksum match; (2) its length is what n, m, dim and the size
+** of the columns make it, and ends inside the file; (3) the checksum of operations and columns matches, kinds are
+** known, m of them have vectors, and columns consist of whole values; (4) every vector matches its operation's hash. (1) and
+** (2) are tested when the file is scanned, (3) and (4) when it is loaded.
 **
 ** Writer: the record's body first, its header last, never over what is there; a process appends only to a file that it
 ** holds the exclusive lock of and whose records are valid to the end, else it starts a new file. Reader: scans to the
@@ -47,7 +49,7 @@
 typedef struct shx_wal_entry {
     shx_id commit, parent;
     uint64_t file, offset, length;
-    uint64_t operation_count, vector_count;
+    uint64_t operation_count, vector_count, column_bytes;
 } shx_wal_entry;
 
 typedef shx_status (*shx_wal_visit)(void *context, const shx_wal_entry *entry);
@@ -65,6 +67,7 @@ shx_status shx_wal_header_check(const uint8_t bytes[SHX_RECORD_BYTES], uint64_t 
 typedef struct shx_wal_record {
     uint64_t operation_count;
     const uint8_t *operations;
+    const uint8_t *columns; /* right behind the operations */
     const float *vectors;
     uint32_t dim;
     shx_map map;   /* owner of the bytes, or */
@@ -75,9 +78,13 @@ typedef struct shx_wal_record {
 shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, uint32_t dim, shx_wal_record *ret_record);
 void shx_wal_record_close(shx_wal_record *record);
 
-/* Operation `position` of a loaded record. Vectors are handed out in order, so walk from 0 and keep
-** *vector_position. */
-shx_op shx_wal_operation(const shx_wal_record *record, uint64_t position, uint64_t *vector_position);
+/* Where a walk over the operations of a record stands; starts as zeros. */
+typedef struct shx_wal_cursor {
+    uint64_t operation, vector, column; /* numbers, and an offset */
+} shx_wal_cursor;
+
+/* The next operation of a loaded record, which must have one more. */
+shx_op shx_wal_next(const shx_wal_record *record, shx_wal_cursor *cursor);
 
 /* Encodes one operation, without its vector. */
 void shx_wal_put_operation(const shx_op *op, uint8_t bytes[SHX_OPERATION_BYTES]);

@@ -2,6 +2,7 @@
 
 #include "../engine/memory.h"
 #include "../engine/reconcile.h"
+#include "row.h"
 
 #include <string.h>
 
@@ -30,22 +31,28 @@ static int catch_up_count(shx_table *table, int64_t limit, int64_t *ret_count) {
     return sqlite3_reset(statement);
 }
 
-/* Hands the vector of a row to the comparison. */
-static int catch_up_vector(catch_up_walk *walk, int64_t rowid, shx_status *ret_status) {
+/* Hands vector and columns of a row to the comparison. */
+static int catch_up_content(catch_up_walk *walk, int64_t rowid, shx_status *ret_status) {
     sqlite3_stmt *statement;
-    int rc = shx_statement_get(walk->table, SHX_STATEMENT_READ_VECTOR, &statement);
-    if (rc != SQLITE_OK) return rc;
+    shx_row row;
+    int rc = shx_row_read_columns(walk->table, rowid, &row);
+    if (rc == SQLITE_OK) rc = shx_statement_get(walk->table, SHX_STATEMENT_READ_VECTOR, &statement);
+    if (rc != SQLITE_OK) {
+        shx_row_clear(walk->table, &row);
+        return rc;
+    }
     sqlite3_bind_int64(statement, 1, rowid);
     size_t size = (size_t)walk->table->declaration->dim * sizeof(float);
     int step = sqlite3_step(statement);
     if (step == SQLITE_ROW && (size_t)sqlite3_column_bytes(statement, 0) == size) {
         memcpy(walk->vector, sqlite3_column_blob(statement, 0), size);
-        *ret_status = shx_reconcile_vector(walk->reconcile, walk->vector);
+        *ret_status = shx_reconcile_content(walk->reconcile, walk->vector, &row.columns);
     } else if (step == SQLITE_ROW || step == SQLITE_DONE) {
         rc = shx_table_error(walk->table, SQLITE_CORRUPT_VTAB, "shardex: table \"%s\" has no valid vector for row %lld",
                              walk->table->name, rowid);
     }
     int reset = sqlite3_reset(statement);
+    shx_row_clear(walk->table, &row);
     return rc == SQLITE_OK ? reset : rc;
 }
 
@@ -59,7 +66,7 @@ static int catch_up_row(catch_up_walk *walk, shx_status *ret_status) {
     *ret_status = shx_reconcile_row(walk->reconcile, rowid, (uint64_t)sqlite3_column_int64(walk->rows, 1),
                                     (uint64_t)sqlite3_column_int64(walk->rows, 2), &wanted);
     if (*ret_status != SHX_OK || !wanted) return SQLITE_OK;
-    int rc = catch_up_vector(walk, rowid, ret_status);
+    int rc = catch_up_content(walk, rowid, ret_status);
     if (rc == SQLITE_OK && *ret_status == SHX_OK && shx_reconcile_changes(walk->reconcile) > walk->limit) {
         *ret_status = SHX_NOTFOUND;
     }

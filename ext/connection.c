@@ -83,6 +83,7 @@ static int connection_acquire(shx_state *state, const shx_declaration *declarati
         .uuid = state->uuid,
         .metric = declaration->metric,
         .dim = declaration->dim,
+        .columns = declaration->plain_count,
         .shard_size = declaration->shard_size,
         .flush_rows = declaration->flush_rows,
         .threads = declaration->threads,

@@ -1,13 +1,15 @@
-/* What is hashed, for commit ids and fingerprints alike: each value as
+/* What is hashed for commit ids: each value as
 **
 **     type tag (SQLITE_INTEGER … SQLITE_NULL)   1 byte
 **     length                                     8 bytes
 **     bytes                                      integer and real: 8, little-endian; text: UTF-8; blob; null: none
 **
 ** An operation: kind, 1 byte; rowid, 8 bytes; plain columns; auxiliary columns; the vector's bytes. The fingerprint's
-** column hash: the plain columns alone.
+** column hash is that of the plain columns as they are packed for the index (column_value.h).
 */
 #include "row.h"
+
+#include "column_value.h"
 
 #include <assert.h>
 #include <string.h>
@@ -31,6 +33,7 @@ void shx_row_clear(const shx_table *table, shx_row *row) {
     }
     sqlite3_free(row->values);
     shx_vector_clear(&row->vector);
+    sqlite3_free((void *)(uintptr_t)row->columns.bytes);
     memset(row, 0, sizeof *row);
 }
 
@@ -205,15 +208,58 @@ static void row_write_values(sqlite3_str *bytes, sqlite3_value **values, uint32_
     for (uint32_t i = 0; i < count; i++) row_write_value(bytes, values[i]);
 }
 
+static int row_pack_value(sqlite3_str *bytes, sqlite3_value *value, shx_affinity affinity) {
+    shx_value packed = {.type = SHX_VALUE_NULL};
+    sqlite3_value *copy = NULL;
+    uint8_t head[9];
+    int rc = value ? shx_column_value(value, affinity, &copy, &packed) : SQLITE_OK;
+    if (rc == SQLITE_OK) {
+        bool variable = packed.type == SHX_VALUE_TEXT || packed.type == SHX_VALUE_BLOB;
+        shx_value fixed = packed;
+        if (variable) fixed.size = 0; /* the bytes follow without a detour */
+        shx_value_put(&fixed, head);
+        if (variable) shx_put32(head + 1, packed.size);
+        row_write_bytes(bytes, head, (size_t)shx_value_size(&fixed));
+        if (variable) row_write_bytes(bytes, packed.is.bytes, packed.size);
+    }
+    sqlite3_value_free(copy);
+    return rc;
+}
+
+static int row_pack(const shx_table *table, shx_row *row) {
+    const shx_declaration *declaration = table->declaration;
+    sqlite3_str *bytes = sqlite3_str_new(NULL);
+    int rc = SQLITE_OK;
+    for (uint32_t i = 0; i < declaration->column_count && rc == SQLITE_OK; i++) {
+        if (declaration->columns[i].role != SHX_COLUMN_PLAIN) continue;
+        rc = row_pack_value(bytes, row->values[table->slots[i]], shx_affinity_of(declaration->columns[i].type));
+    }
+    if (rc == SQLITE_OK) rc = sqlite3_str_errcode(bytes);
+    uint32_t size = (uint32_t)sqlite3_str_length(bytes);
+    char *text = sqlite3_str_finish(bytes);
+    if (rc != SQLITE_OK) {
+        sqlite3_free(text);
+        return rc;
+    }
+    sqlite3_free((void *)(uintptr_t)row->columns.bytes);
+    row->columns = (shx_packed){(const uint8_t *)text, size};
+    return SQLITE_OK;
+}
+
 int shx_row_fingerprint(const shx_table *table, shx_row *row) {
     row->vector_hash = shx_hash64(row->vector.floats, (uint64_t)row->vector.dim * sizeof(float), 0);
-    sqlite3_str *bytes = sqlite3_str_new(NULL);
-    row_write_values(bytes, row->values, table->declaration->plain_count);
-    int rc = sqlite3_str_errcode(bytes);
-    if (rc == SQLITE_OK)
-        row->column_hash = shx_hash64(sqlite3_str_value(bytes), (uint64_t)sqlite3_str_length(bytes), 0);
-    sqlite3_free(sqlite3_str_finish(bytes));
+    int rc = row_pack(table, row);
+    if (rc == SQLITE_OK) row->column_hash = shx_hash64(row->columns.bytes, row->columns.size, 0);
     return rc;
+}
+
+int shx_row_read_columns(shx_table *table, int64_t rowid, shx_row *ret_row) {
+    int rc = shx_row_init(table, ret_row);
+    if (rc != SQLITE_OK) return rc;
+    ret_row->rowid = rowid;
+    ret_row->owns_values = true;
+    rc = row_read_narrow(table, ret_row);
+    return rc == SQLITE_OK ? row_pack(table, ret_row) : rc;
 }
 
 int shx_row_digest(const shx_table *table, shx_op_kind kind, const shx_row *row, shx_id *ret_digest) {

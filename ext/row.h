@@ -3,6 +3,7 @@
 #ifndef SHX_ROW_H
 #define SHX_ROW_H
 
+#include "../engine/value.h"
 #include "table.h"
 #include "vector_value.h"
 
@@ -20,6 +21,7 @@ typedef struct shx_row {
     sqlite3_value **values; /* the plain columns, then the auxiliary ones */
     bool owns_values;       /* the values themselves; the array is always owned */
     shx_vector vector;      /* owned; floats NULL when it was not read */
+    shx_packed columns;     /* owned; the plain ones as the index gets them, once the fingerprint is known */
 } shx_row;
 
 /* Allocates the array of values, all NULL. */
@@ -35,7 +37,10 @@ int shx_row_read_vector(shx_table *table, int64_t rowid, shx_vector *ret_vector)
 int shx_row_put(shx_table *table, shx_row *row, unsigned parts, bool choose_rowid);
 int shx_row_delete(shx_table *table, int64_t rowid, unsigned parts);
 
-/* Sets both hashes of the row's fingerprint; the vector must be known. */
+/* Reads the plain columns of a row and packs them. The row must be cleared in any case. */
+int shx_row_read_columns(shx_table *table, int64_t rowid, shx_row *ret_row);
+
+/* Packs the plain columns and sets both hashes of the row's fingerprint; the vector must be known. */
 int shx_row_fingerprint(const shx_table *table, shx_row *row);
 
 /* The digest of an operation: everything that it stores. A deletion has the rowid only; the vector counts when it is

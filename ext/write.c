@@ -175,6 +175,7 @@ static int write_append(shx_table *table, shx_op_kind kind, const shx_row *row) 
         op.vector_hash = row->vector_hash;
         op.column_hash = row->column_hash;
         op.vector = row->vector.floats;
+        op.columns = row->columns;
     }
     shx_id digest;
     int rc = shx_row_digest(table, kind, row, &digest);
@@ -186,7 +187,7 @@ static int write_append(shx_table *table, shx_op_kind kind, const shx_row *row) 
 static int write_store(write_operation *operation, shx_op_kind kind, unsigned parts, shx_row *before) {
     shx_table *table = operation->table;
     shx_row *after = &operation->after;
-    int rc = shx_result_code(shx_pending_reserve(table->state->pending));
+    int rc = shx_result_code(shx_pending_reserve(table->state->pending, after->columns.size));
     if (rc == SQLITE_OK) rc = write_put(table, after, parts, before, operation->choose_rowid);
     if (rc != SQLITE_OK) return rc;
     rc = write_append(table, kind, after);
@@ -195,7 +196,7 @@ static int write_store(write_operation *operation, shx_op_kind kind, unsigned pa
 }
 
 static int write_delete(shx_table *table, shx_row *before) {
-    int rc = shx_result_code(shx_pending_reserve(table->state->pending));
+    int rc = shx_result_code(shx_pending_reserve(table->state->pending, 0));
     if (rc == SQLITE_OK) rc = write_remove(table, before);
     if (rc != SQLITE_OK) return rc;
     rc = write_append(table, SHX_OP_DELETE, before);

@@ -469,6 +469,8 @@ double fixture_recall(fixture_table *table, shx_view *view, const float *queries
     return wanted ? (double)found / (double)wanted : 1;
 }
 
+static const shx_packed no_columns;
+
 static shx_status fixture_hand_in(const fixture_table *table, shx_reconcile *reconcile) {
     uint32_t dim = table->config.dim;
     for (uint64_t slot = 0; slot < table->capacity; slot++) {
@@ -477,7 +479,7 @@ static shx_status fixture_hand_in(const fixture_table *table, shx_reconcile *rec
         uint64_t hash = shx_hash64(vector, dim * sizeof(float), 0);
         bool wanted = false;
         SHX_TRY(shx_reconcile_row(reconcile, (int64_t)slot + FIXTURE_FIRST_ROWID, hash, table->columns[slot], &wanted));
-        if (wanted) SHX_TRY(shx_reconcile_vector(reconcile, vector));
+        if (wanted) SHX_TRY(shx_reconcile_content(reconcile, vector, &no_columns));
     }
     return SHX_OK;
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define DIM 4
+static const shx_packed no_columns;
+
 #define SLOTS 400
 
 static shx_store *heap(void) {
@@ -207,12 +209,12 @@ static void misuse_is_said(void **state) {
     bool wanted;
     fixture_open(&table, NULL, NULL);
     assert_ok(shx_reconcile_open(table.index, false, false, &reconcile));
-    assert_status(shx_reconcile_vector(reconcile, vector), SHX_MISUSE);
+    assert_status(shx_reconcile_content(reconcile, vector, &no_columns), SHX_MISUSE);
     assert_ok(shx_reconcile_row(reconcile, 1, 2, 3, &wanted));
     assert_true(wanted);
     assert_status(shx_reconcile_row(reconcile, 2, 2, 3, &wanted), SHX_MISUSE);
     assert_status(shx_reconcile_view(reconcile, &commit, &view), SHX_MISUSE);
-    assert_ok(shx_reconcile_vector(reconcile, vector));
+    assert_ok(shx_reconcile_content(reconcile, vector, &no_columns));
     assert_status(shx_reconcile_publish(reconcile, &commit), SHX_MISUSE);
     assert_ok(shx_reconcile_view(reconcile, &commit, &view));
     assert_int_equal(shx_view_rows(view), 1);
@@ -234,7 +236,7 @@ static void a_vector_that_contradicts_its_hash(void **state) {
     table.tip.bytes[5] = 5;
     assert_ok(shx_reconcile_open(table.index, false, true, &reconcile));
     assert_ok(shx_reconcile_row(reconcile, 1, 12345, 3, &wanted));
-    assert_ok(shx_reconcile_vector(reconcile, vector));
+    assert_ok(shx_reconcile_content(reconcile, vector, &no_columns));
     assert_ok(shx_reconcile_publish(reconcile, &table.tip));
     shx_reconcile_close(reconcile);
     shx_view *view = fixture_view(&table);
@@ -257,7 +259,7 @@ static void an_unfinished_one_is_harmless(void **state) {
     commit_some(&table, &random, 100);
     assert_ok(shx_reconcile_open(table.index, true, true, &reconcile));
     assert_ok(shx_reconcile_row(reconcile, 1, 2, 3, &wanted));
-    assert_ok(shx_reconcile_vector(reconcile, vector));
+    assert_ok(shx_reconcile_content(reconcile, vector, &no_columns));
     commit_some(&table, &random, 100);
     shx_reconcile_close(reconcile);
     fixture_assert_same(&table);

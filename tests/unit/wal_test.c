@@ -49,7 +49,13 @@ static shx_op put_op(int64_t rowid, const float *vector, uint32_t dim) {
                     .vector = vector};
 }
 
-/* Two inserts, a replacement, a deletion and a touch. */
+/* Packed columns: the integer 258, and the text "ab" with a null behind it. */
+static const uint8_t number_column[9] = {SHX_VALUE_INTEGER, 2, 1};
+static const uint8_t text_column[8] = {SHX_VALUE_TEXT, 2, 0, 0, 0, 'a', 'b', SHX_VALUE_NULL};
+
+#define COLUMN_BYTES (sizeof number_column + sizeof text_column)
+
+/* Two inserts, a replacement, a deletion and a touch; columns in the inserts. */
 static shx_wal_entry write_record(shx_wal_writer *writer, uint8_t number) {
     const float vectors[3][DIM] = {{1, 2, 3}, {4, 5, 6}, {(float)number, 8, 9}};
     shx_wal_entry entry;
@@ -61,6 +67,8 @@ static shx_wal_entry write_record(shx_wal_writer *writer, uint8_t number) {
                      put_op(INT64_MAX, vectors[2], DIM),
                      {.kind = SHX_OP_TOUCH, .rowid = 8}};
     ops[3].kind = SHX_OP_REPLACE;
+    ops[0].columns = (shx_packed){number_column, sizeof number_column};
+    ops[1].columns = (shx_packed){text_column, sizeof text_column};
     for (int i = 0; i < 5; i++) assert_ok(shx_wal_put(writer, &ops[i]));
     assert_ok(shx_wal_finish(writer, &commit, &parent, &entry));
     return entry;
@@ -68,21 +76,24 @@ static shx_wal_entry write_record(shx_wal_writer *writer, uint8_t number) {
 
 static void check_record(shx_store *store, const shx_wal_entry *entry, uint8_t number) {
     shx_wal_record record;
-    uint64_t at = 0;
+    shx_wal_cursor at = {0};
     assert_ok(shx_wal_load(store, entry, DIM, &record));
     assert_int_equal(record.operation_count, 5);
     const shx_op_kind kinds[] = {SHX_OP_INSERT, SHX_OP_INSERT, SHX_OP_DELETE, SHX_OP_REPLACE, SHX_OP_TOUCH};
     const int64_t rowids[] = {number, -5, INT64_MIN, INT64_MAX, 8};
     const float first[] = {1, 4, 0, (float)number, 0};
     for (uint64_t i = 0; i < 5; i++) {
-        shx_op op = shx_wal_operation(&record, i, &at);
+        shx_op op = shx_wal_next(&record, &at);
         assert_int_equal(op.kind, kinds[i]);
         assert_true(op.rowid == rowids[i]);
         assert_int_equal(op.vector != NULL, first[i] != 0);
         assert_int_equal(op.column_hash, first[i] != 0 ? 1234 : 0);
         if (op.vector) assert_true(op.vector[0] == first[i]);
+        assert_int_equal(op.columns.size, i == 0 ? sizeof number_column : i == 1 ? sizeof text_column : 0);
+        if (i == 0) assert_memory_equal(op.columns.bytes, number_column, sizeof number_column);
+        if (i == 1) assert_memory_equal(op.columns.bytes, text_column, sizeof text_column);
     }
-    assert_int_equal(at, 3);
+    assert_int_equal(at.vector, 3);
     shx_wal_record_close(&record);
 }
 
@@ -123,7 +134,8 @@ static void the_file_is_as_documented(void **state) {
     uint64_t size;
     uint8_t *file = fixture_read_file(store, FILE_NAME, &size), *record = file + 64;
     assert_memory_equal(record, "record\0\1", 8);
-    uint64_t operations_at = 128 + (4 * DIM * 3 + 63) / 64 * 64, length = (operations_at + 5 * 32 + 63) / 64 * 64;
+    uint64_t operations_at = 128 + (4 * DIM * 3 + 63) / 64 * 64, columns_at = operations_at + 5 * 32;
+    uint64_t length = (columns_at + COLUMN_BYTES + 63) / 64 * 64;
     assert_int_equal(shx_get64(record + 8), length);
     assert_int_equal(size, 64 + 3 * length);
     shx_id commit = commit_of(1), parent = commit_of(0);
@@ -132,16 +144,21 @@ static void the_file_is_as_documented(void **state) {
     assert_int_equal(shx_get64(record + 48), 5);
     assert_int_equal(shx_get64(record + 56), 3);
     assert_int_equal(shx_get64(record + 64), operations_at);
-    for (int at = 72; at < 120; at += 8) {
+    assert_int_equal(shx_get64(record + 112), COLUMN_BYTES);
+    assert_memory_equal(record + columns_at, number_column, sizeof number_column);
+    assert_memory_equal(record + columns_at + sizeof number_column, text_column, sizeof text_column);
+    for (int at = 72; at < 112; at += 8) {
         if (at != 88) assert_true(shx_get64(record + at) == 0);
     }
-    assert_true(shx_get64(record + 88) == shx_hash64(record + operations_at, 5 * 32, FILE_ID));
+    uint64_t hash = shx_hash64(record + operations_at, 5 * 32, FILE_ID);
+    assert_true(shx_get64(record + 88) == shx_hash64(record + columns_at, COLUMN_BYTES, hash));
     assert_true(shx_get64(record + 120) == shx_hash64(record, 120, 64));
     const float *vectors = (const float *)(const void *)(record + 128);
     assert_true(vectors[0] == 1 && vectors[3] == 4 && vectors[8] == 9);
     const uint8_t *op = record + operations_at + 32;
     assert_int_equal(op[0], SHX_OP_INSERT);
-    for (int i = 1; i < 8; i++) assert_int_equal(op[i], 0);
+    for (int i = 1; i < 4; i++) assert_int_equal(op[i], 0);
+    assert_int_equal(shx_get32(op + 4), sizeof text_column);
     assert_true((int64_t)shx_get64(op + 8) == -5);
     assert_true(shx_get64(op + 16) == shx_hash64(vectors + 3, 12, 0));
     assert_int_equal(shx_get64(op + 24), 1234);
@@ -177,10 +194,10 @@ static void records_of_every_size(void **state) {
         assert_int_equal(scan(store, dim).count, 1);
         assert_ok(shx_wal_load(store, &entry, dim, &record));
         memset(vector, 0, dim * sizeof *vector);
-        uint64_t at = 0;
+        shx_wal_cursor at = {0};
         for (uint64_t i = 0; i < sizes[s].rows; i++) {
             vector[i % dim] += 1;
-            shx_op op = shx_wal_operation(&record, i, &at);
+            shx_op op = shx_wal_next(&record, &at);
             assert_memory_equal(op.vector, vector, dim * sizeof *vector);
         }
         shx_wal_record_close(&record);
@@ -227,7 +244,9 @@ static void every_header_field_ends_the_scan(void **state) {
         {"operations' checksum", 88, 1, false, "record header"},
         {"parent's file", 96, 1, false, "record header"},
         {"parent's offset", 104, 1, false, "record header"},
-        {"zero", 112, 1, false, "record header"},
+        {"size of columns", 112, 1, false, "record header"},
+        {"size of columns", 112, COLUMN_BYTES + 64, true, "record length"},
+        {"size of columns", 112, UINT64_MAX, true, "record length"},
         {"checksum", 120, 1, false, "record header"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -269,6 +288,11 @@ static void every_body_field_fails_the_load(void **state) {
         {"kind", operations, 9, false, "operations"},
         {"kind", operations, 0, true, "operation kind"},
         {"kind", operations, 5, true, "operation kind"},
+        {"columns", operations + 5 * 32, 9, false, "operations"},
+        {"type of a column", operations + 5 * 32, 6, true, "columns"},
+        {"size of a text", operations + 5 * 32 + 10, 200, true, "columns"},
+        {"size of an operation's columns", operations + 4, 200, true, "columns"},
+        {"size of an operation's columns", operations + 4, 8, true, "columns"},
         {"kind: a vector less", operations, SHX_OP_DELETE, true, "vector"},
         {"kind: a vector less at the end", operations + 3 * 32, SHX_OP_DELETE, true, "vector count"},
         {"kind: a vector more", operations + 4 * 32, SHX_OP_INSERT, true, "vector count"},
@@ -282,7 +306,8 @@ static void every_body_field_fails_the_load(void **state) {
         memcpy(bad, good, size);
         bad[table[i].offset] = table[i].value;
         if (table[i].sealed) {
-            shx_put64(bad + first + 88, shx_hash64(bad + operations, 5 * 32, FILE_ID));
+            uint64_t hash = shx_hash64(bad + operations, 5 * 32, FILE_ID);
+            shx_put64(bad + first + 88, shx_hash64(bad + operations + 5 * 32, COLUMN_BYTES, hash));
             seal_record(bad, first);
         }
         fixture_write_file(store, FILE_NAME, bad, size);

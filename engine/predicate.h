@@ -33,7 +33,7 @@ typedef struct shx_predicate_text shx_predicate_text;
 typedef struct shx_predicate {
     shx_condition *conditions;
     uint64_t count, capacity;
-    bool restricted;       /* only these rowids: ascending, each once, borrowed */
+    bool restricted; /* only these rowids: ascending, each once, borrowed */
     const int64_t *rowids;
     uint64_t rowid_count;
     shx_predicate_text *texts; /* owner of the values' bytes */

@@ -3,7 +3,8 @@
 **
 ** The caller walks the database's postings in ascending rowid order and hands in each row's fingerprint; where it
 ** differs from what the index has, the caller hands in vector and columns too. The result is either a
-** private view in memory (readers) or a WAL record from the state it started from to the database's commit id (writers, rebuild).
+** private view in memory (readers) or a WAL record from the state it started from to the database's commit id (writers,
+** rebuild).
 */
 #ifndef SHX_RECONCILE_H
 #define SHX_RECONCILE_H

@@ -335,8 +335,7 @@ static void wal_keep_image(shx_wal_writer *writer, const shx_wal_entry *entry, u
 bool shx_wal_take_image(shx_wal_writer *writer, const shx_wal_entry *entry, shx_wal_record *ret_record) {
     const shx_wal_entry *kept = &writer->image_entry;
     if (!writer->image || kept->file != entry->file || kept->offset != entry->offset) return false;
-    *ret_record =
-        (shx_wal_record){.operation_count = kept->operation_count, .dim = writer->dim, .copy = writer->image};
+    *ret_record = (shx_wal_record){.operation_count = kept->operation_count, .dim = writer->dim, .copy = writer->image};
     wal_place_parts(ret_record, writer->image);
     writer->image = NULL;
     return true;

@@ -26,8 +26,8 @@
 **
 ** A record is valid if and only if: (1) magic and header checksum match; (2) its length is what n, m, dim and the size
 ** of the columns make it, and ends inside the file; (3) the checksum of operations and columns matches, kinds are
-** known, m of them have vectors, and columns consist of whole values; (4) every vector matches its operation's hash. (1) and
-** (2) are tested when the file is scanned, (3) and (4) when it is loaded.
+** known, m of them have vectors, and columns consist of whole values; (4) every vector matches its operation's hash.
+** (1) and (2) are tested when the file is scanned, (3) and (4) when it is loaded.
 **
 ** Writer: the record's body first, its header last, never over what is there; a process appends only to a file that it
 ** holds the exclusive lock of and whose records are valid to the end, else it starts a new file. Reader: scans to the

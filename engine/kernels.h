@@ -35,6 +35,18 @@ typedef struct shx_bound {
     float threshold;          /* postings whose bound is below it pass */
 } shx_bound;
 
+/* Sums over the dimensions of one posting while it is encoded (quantizer.h): r its residual, c the centroid, s the code
+** of a dimension, ±1/2 or ±(t + 1/2). */
+typedef struct shx_code_sums {
+    double residual2;     /* Σ r² */
+    double residual_code; /* Σ r s */
+    double code_centroid; /* Σ s c */
+    double code2;         /* Σ s² */
+} shx_code_sums;
+
+/* What the butterfly between the halves of a point is scaled by: 1/√2. */
+#define SHX_ROTATE_HALF 0.70710678118654752f
+
 typedef struct shx_kernels {
     shx_simd_level level;
     const char *name; /* as in SHARDEX_SIMD */
@@ -70,6 +82,20 @@ typedef struct shx_kernels {
     /* Dot products of `rows` (1 … 6) rows with 16 centroids stored interleaved (panel[d × 16 + j] is dimension d of
     ** centroid j): ret[r × 16 + j], each one summed over d = 0 … dim-1 in order, in float. */
     void (*dot_panel)(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret);
+
+    /* One round of a rotation (rotation.h) in place: flips the sign of dimension i where bit i mod 64 of signs[i / 64]
+    ** is set; then the fast Hadamard transform, scaled by 1/√size, of `size` dimensions from `first` on; then, when
+    ** size < dim, the butterfly of the two halves, scaled. dim a multiple of 16, size a power of two ≥ 16. */
+    void (*rotate_round)(float *point, size_t dim, size_t first, size_t size, const uint64_t *signs);
+
+    /* The scan code of a posting against a centroid: dim/8 bytes of bits, and all four sums. dim a multiple of 8. The
+    ** sums of both encoders have 8 lanes of double (lane i sums the dimensions i mod 8 in order, those of the two
+    ** halves in turn for the refine code), added pairwise: 4+4, 2+2, 1+1. */
+    shx_code_sums (*scan_code)(const float *point, const float *centroid, size_t dim, uint8_t *ret_bits);
+
+    /* The refine code, dim/2 bytes; per_step = 1/δ. Σ r² is left 0. dim a multiple of 16. */
+    shx_code_sums (*refine_code)(const float *point, const float *centroid, size_t dim, double per_step,
+                                 uint8_t *ret_refine);
 } shx_kernels;
 
 /* The table for this machine; the same pointer until shx_kernels_cap. */

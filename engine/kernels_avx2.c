@@ -327,6 +327,9 @@ const shx_kernels shx_kernels_avx2 = {
     .within = shx_avx2_within,
     .refine_dot = shx_avx2_refine_dot,
     .dot_panel = shx_avx2_dot_panel,
+    .rotate_round = shx_avx2_rotate_round,
+    .scan_code = shx_avx2_scan_code,
+    .refine_code = shx_avx2_refine_code,
 };
 
 #else

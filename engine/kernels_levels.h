@@ -41,6 +41,12 @@ extern const shx_kernels shx_kernels_avx2;
 extern const shx_kernels shx_kernels_avx512;
 extern const shx_kernels shx_kernels_neon;
 
+/* The scalar kernels that make codes; the NEON table takes them over. */
+void shx_scalar_rotate_round(float *point, size_t dim, size_t first, size_t size, const uint64_t *signs);
+shx_code_sums shx_scalar_scan_code(const float *point, const float *centroid, size_t dim, uint8_t *ret_bits);
+shx_code_sums shx_scalar_refine_code(const float *point, const float *centroid, size_t dim, double per_step,
+                                     uint8_t *ret_refine);
+
 #if SHX_HAVE_X86
 /* The AVX2 kernels that the AVX-512 table takes over as they are: see kernels_avx512.c. */
 double shx_avx2_l2_squared(const float *a, const float *b, size_t dim);
@@ -50,6 +56,10 @@ float shx_avx2_code_l2_squared(const float *a, const float *b, size_t dim);
 size_t shx_avx2_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions);
 int32_t shx_avx2_refine_dot(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes);
 void shx_avx2_dot_panel(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret);
+void shx_avx2_rotate_round(float *point, size_t dim, size_t first, size_t size, const uint64_t *signs);
+shx_code_sums shx_avx2_scan_code(const float *point, const float *centroid, size_t dim, uint8_t *ret_bits);
+shx_code_sums shx_avx2_refine_code(const float *point, const float *centroid, size_t dim, double per_step,
+                                   uint8_t *ret_refine);
 #endif
 
 #endif

@@ -322,6 +322,9 @@ const shx_kernels shx_kernels_neon = {
     .within = neon_within,
     .refine_dot = neon_refine_dot,
     .dot_panel = neon_dot_panel,
+    .rotate_round = shx_scalar_rotate_round,
+    .scan_code = shx_scalar_scan_code,
+    .refine_code = shx_scalar_refine_code,
 };
 
 #else

@@ -147,4 +147,7 @@ const shx_kernels shx_kernels_scalar = {
     .within = scalar_within,
     .refine_dot = scalar_refine_dot,
     .dot_panel = scalar_dot_panel,
+    .rotate_round = shx_scalar_rotate_round,
+    .scan_code = shx_scalar_scan_code,
+    .refine_code = shx_scalar_refine_code,
 };

@@ -105,95 +105,28 @@ double shx_distance_from_code(const shx_encoding *encoding, double query_norm, d
 
 /* ---- codes ---- */
 
-/* Sums over the dimensions of one posting; s is the code of a dimension: ±1/2, or ±(t + 1/2). */
-typedef struct quant_sums {
-    double residual2;     /* Σ r² */
-    double residual_code; /* Σ r s */
-    double code_centroid; /* Σ s c */
-    double code2;         /* Σ s² */
-} quant_sums;
-
-/* The same in eight lanes, so that loops of constant length become vectors. Signs are random, so they are multiplied
-** in rather than branched on. */
-typedef struct quant_lanes {
-    double residual2[8], residual_code[8], code_centroid[8], code2[8];
-} quant_lanes;
-
-static double quant_fold(const double lane[8]) {
-    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
-}
-
-static quant_sums quant_lanes_fold(const quant_lanes *lanes) {
-    return (quant_sums){quant_fold(lanes->residual2), quant_fold(lanes->residual_code),
-                        quant_fold(lanes->code_centroid), quant_fold(lanes->code2)};
-}
-
-static uint8_t quant_bits8(const float *point, const float *centroid) {
-    unsigned byte = 0;
-    for (unsigned i = 0; i < 8; i++) byte |= (unsigned)(point[i] > centroid[i]) << i;
-    return (uint8_t)byte;
-}
-
-static quant_sums quant_scan_code(const float *point, const float *centroid, uint32_t code_dim, uint8_t *ret_bits) {
-    quant_lanes lanes = {0};
-    for (uint32_t k = 0; k < code_dim; k += 8) {
-        for (uint32_t i = 0; i < 8; i++) {
-            double c = centroid[k + i], r = point[k + i] - c, code = r > 0 ? 0.5 : -0.5;
-            lanes.residual2[i] += r * r;
-            lanes.residual_code[i] += r * code;
-            lanes.code_centroid[i] += code * c;
-        }
-        ret_bits[k / 8] = quant_bits8(point + k, centroid + k);
-    }
-    quant_sums sums = quant_lanes_fold(&lanes);
-    sums.code2 = 0.25 * code_dim;
-    return sums;
-}
-
-/* Eight dimensions of a refine code: their sums, and their codes e in *ret_codes. */
-static void quant_refine8(const float *point, const float *centroid, double per_step, quant_lanes *lanes,
-                          int32_t ret_codes[8]) {
-    for (uint32_t i = 0; i < 8; i++) {
-        double c = centroid[i], r = point[i] - c, sign = r > 0 ? 1 : -1;
-        double level = fabs(r) * per_step;
-        level = level < 15 ? level : 15;
-        double code = sign * ((int32_t)level + 0.5);
-        lanes->residual_code[i] += r * code;
-        lanes->code_centroid[i] += code * c;
-        lanes->code2[i] += code * code;
-        ret_codes[i] = (int32_t)(code + 15.5) & 15; /* u = code + 15.5 */
-    }
-}
-
-static quant_sums quant_refine_code(const float *point, const float *centroid, uint32_t code_dim, double residual2,
-                                    uint8_t *ret_refine) {
-    uint32_t half = code_dim / 2;
+/* The refine code: kernels.h has its sums, here are the scale and the padding. */
+static shx_code_sums quant_refine_code(const float *point, const float *centroid, uint32_t code_dim, double residual2,
+                                       uint8_t *ret_refine) {
     double deviation = sqrt(residual2 / code_dim);
     double per_step = deviation > 0 ? 31 / (2 * QUANT_CLIP * deviation) : 0;
-    quant_lanes lanes = {0};
-    for (uint32_t k = 0; k < half; k += 8) {
-        int32_t low[8], high[8];
-        quant_refine8(point + k, centroid + k, per_step, &lanes, low);
-        quant_refine8(point + half + k, centroid + half + k, per_step, &lanes, high);
-        for (uint32_t i = 0; i < 8; i++) ret_refine[k + i] = (uint8_t)(low[i] | high[i] << 4);
-    }
-    memset(ret_refine + half, 0, shx_refine_bytes(code_dim) - half);
-    quant_sums sums = quant_lanes_fold(&lanes);
+    shx_code_sums sums = shx_kernels_get()->refine_code(point, centroid, code_dim, per_step, ret_refine);
+    memset(ret_refine + code_dim / 2, 0, shx_refine_bytes(code_dim) - code_dim / 2);
     sums.residual2 = residual2;
     return sums;
 }
 
 /* g: the length that makes <r,v> ≈ g <s,v> unbiased. Without a residual there is nothing to estimate. */
-static double quant_gain(const quant_sums *sums) {
+static double quant_gain(const shx_code_sums *sums) {
     return sums->residual_code > 0 ? sums->residual2 / sums->residual_code : 0;
 }
 
-static double quant_add(const quant_sums *sums, double gain) {
+static double quant_add(const shx_code_sums *sums, double gain) {
     return sums->residual2 + 2 * gain * sums->code_centroid;
 }
 
 /* |r - g s|, from |r|² = g <r,s>. */
-static double quant_error(const quant_sums *sums, double gain) {
+static double quant_error(const shx_code_sums *sums, double gain) {
     double error2 = gain * gain * sums->code2 - sums->residual2;
     return error2 > 0 ? sqrt(error2) : 0;
 }
@@ -201,8 +134,8 @@ static double quant_error(const quant_sums *sums, double gain) {
 void shx_encode(const float *point, const float *centroid, uint32_t code_dim, uint8_t *ret_bits, uint8_t *ret_refine,
                 shx_code *ret_code) {
     assert(code_dim % SHX_CODE_DIM_UNIT == 0);
-    quant_sums scan = quant_scan_code(point, centroid, code_dim, ret_bits);
-    quant_sums refine = quant_refine_code(point, centroid, code_dim, scan.residual2, ret_refine);
+    shx_code_sums scan = shx_kernels_get()->scan_code(point, centroid, code_dim, ret_bits);
+    shx_code_sums refine = quant_refine_code(point, centroid, code_dim, scan.residual2, ret_refine);
     double gain = quant_gain(&scan), refine_gain = quant_gain(&refine);
     ret_code->add = (float)quant_add(&scan, gain);
     ret_code->mul = (float)(-2 * gain);

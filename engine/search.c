@@ -23,7 +23,7 @@ void shx_search_scratch_destroy(shx_search_scratch *scratch) {
     shx_query_destroy(scratch->query);
     shx_router_free(&scratch->router);
     shx_free(scratch->candidates);
-    shx_free(scratch->uppers);
+    shx_smallest_free(&scratch->uppers);
     shx_free(scratch);
 }
 
@@ -160,7 +160,8 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
                           .threshold = INFINITY};
     bool usable;
     shx_topk_reset(ret_hits, params->k);
-    scratch->candidate_count = scratch->upper_count = 0;
+    scratch->candidate_count = 0;
+    shx_smallest_reset(&scratch->uppers, params->k);
     scratch->work = (shx_search_work){0};
     if (params->k == 0) return SHX_OK;
     SHX_TRY(search_prepare_query(&run, &usable));

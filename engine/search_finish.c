@@ -1,12 +1,13 @@
+#include "order.h"
 #include "search_run.h"
 
-#include <math.h>
-#include <stdlib.h>
-
-static int finish_compare_candidates(const void *a, const void *b) {
-    float x = ((const shx_candidate *)a)->lower, y = ((const shx_candidate *)b)->lower;
-    return x < y ? -1 : x > y;
+/* A total order: what is verified does not depend on the order in which candidates were found. */
+static inline bool finish_before(const shx_candidate *a, const shx_candidate *b) {
+    if (a->lower != b->lower) return a->lower < b->lower;
+    return a->segment != b->segment ? a->segment < b->segment : a->row < b->row;
 }
+
+SHX_DEFINE_ORDER(finish_candidates, shx_candidate, finish_before)
 
 static const float *finish_vector_of(const shx_search_run *run, const shx_candidate *candidate) {
     if (candidate->segment == SHX_SEARCH_DELTA) return shx_delta_row_at(run->delta, candidate->row)->vector;
@@ -18,11 +19,13 @@ static const float *finish_vector_of(const shx_search_run *run, const shx_candid
 static void finish_prune(shx_search_run *run) {
     shx_search_scratch *scratch = run->scratch;
     uint64_t kept = 0;
+    shx_smallest_settle(&scratch->uppers);
+    if (scratch->uppers.threshold < run->threshold) run->threshold = scratch->uppers.threshold;
     for (uint64_t i = 0; i < scratch->candidate_count; i++) {
         if (scratch->candidates[i].lower <= run->threshold) scratch->candidates[kept++] = scratch->candidates[i];
     }
     scratch->candidate_count = kept;
-    if (kept > 1) qsort(scratch->candidates, kept, sizeof *scratch->candidates, finish_compare_candidates);
+    finish_candidates_sort(scratch->candidates, kept);
     for (uint64_t i = 0; i < kept && i < 32; i++) __builtin_prefetch(finish_vector_of(run, &scratch->candidates[i]));
 }
 

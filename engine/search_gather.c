@@ -37,29 +37,11 @@ static shx_status gather_accept(shx_search_run *run, int64_t rowid, bool committ
     return SHX_OK;
 }
 
-/* Keeps the k smallest upper bounds; the largest of them is the threshold once there are k. */
+/* Notes that a posting is within a squared distance; with k of them there is a threshold. */
 static shx_status gather_add_upper(shx_search_run *run, float upper) {
-    shx_search_scratch *scratch = run->scratch;
-    uint64_t k = run->params->k, i;
-    if (scratch->upper_count < k) {
-        SHX_TRY(shx_grow((void **)&scratch->uppers, &scratch->upper_capacity, scratch->upper_count + 1, sizeof(float)));
-        i = scratch->upper_count++;
-        while (i > 0 && scratch->uppers[(i - 1) / 2] < upper) {
-            scratch->uppers[i] = scratch->uppers[(i - 1) / 2];
-            i = (i - 1) / 2;
-        }
-    } else {
-        if (!(upper < scratch->uppers[0])) return SHX_OK;
-        i = 0;
-        for (uint64_t child = 1; child < k; child = 2 * i + 1) {
-            if (child + 1 < k && scratch->uppers[child + 1] > scratch->uppers[child]) child++;
-            if (scratch->uppers[child] <= upper) break;
-            scratch->uppers[i] = scratch->uppers[child];
-            i = child;
-        }
-    }
-    scratch->uppers[i] = upper;
-    if (scratch->upper_count == k) run->threshold = scratch->uppers[0];
+    shx_smallest *uppers = &run->scratch->uppers;
+    SHX_TRY(shx_smallest_add(uppers, upper));
+    if (uppers->threshold < run->threshold) run->threshold = uppers->threshold;
     return SHX_OK;
 }
 

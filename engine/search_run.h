@@ -7,6 +7,7 @@
 #include "index_state.h"
 #include "router.h"
 #include "search.h"
+#include "smallest.h"
 
 /* A posting that may be among the k nearest, with bounds of its squared distance in code space. */
 typedef struct shx_candidate {
@@ -29,8 +30,7 @@ struct shx_search_scratch {
     shx_router router;
     shx_candidate *candidates;
     uint64_t candidate_count, candidate_capacity;
-    float *uppers; /* max-heap of the k smallest upper bounds */
-    uint64_t upper_count, upper_capacity;
+    shx_smallest uppers; /* of bounds: the threshold */
     shx_search_work work;
 };
 

@@ -1,6 +1,7 @@
 #include "topk.h"
 
 #include "memory.h"
+#include "order.h"
 
 #include <assert.h>
 #include <math.h>
@@ -13,6 +14,7 @@ bool shx_hit_before(const shx_hit *a, const shx_hit *b) {
 void shx_topk_reset(shx_topk *topk, uint64_t k) {
     topk->count = 0;
     topk->k = k;
+    topk->worst = (shx_hit){(double)INFINITY, INT64_MAX};
 }
 
 void shx_topk_free(shx_topk *topk) {
@@ -22,6 +24,7 @@ void shx_topk_free(shx_topk *topk) {
 
 double shx_topk_worst(const shx_topk *topk) {
     if (topk->k == 0) return -(double)INFINITY;
+    if (topk->k > SHX_TOPK_HEAP) return topk->worst.distance;
     return topk->count < topk->k ? (double)INFINITY : topk->hits[0].distance;
 }
 
@@ -48,10 +51,31 @@ static void topk_sink(shx_hit *hits, uint64_t count, shx_hit hit) {
     hits[at] = hit;
 }
 
+SHX_DEFINE_ORDER(topk_hits, shx_hit, shx_hit_before)
+
+/* Keeps the best k, and notes the worst of them. */
+static void topk_select(shx_topk *topk) {
+    if (topk->count > topk->k) topk_hits_select(topk->hits, topk->count, topk->k);
+    topk->count = topk->k;
+    topk->worst = topk->hits[0];
+    for (uint64_t i = 1; i < topk->k; i++) {
+        if (shx_hit_before(&topk->worst, &topk->hits[i])) topk->worst = topk->hits[i];
+    }
+}
+
+static shx_status topk_collect(shx_topk *topk, const shx_hit *hit) {
+    if (topk->count >= topk->k && !shx_hit_before(hit, &topk->worst)) return SHX_OK;
+    SHX_TRY(shx_grow((void **)&topk->hits, &topk->capacity, topk->count + 1, sizeof *hit));
+    topk->hits[topk->count++] = *hit;
+    if (topk->count == topk->k || topk->count / 2 >= topk->k) topk_select(topk);
+    return SHX_OK;
+}
+
 shx_status shx_topk_insert(shx_topk *topk, double distance, int64_t rowid) {
-    assert(topk->count <= topk->k);
     shx_hit hit = {distance, rowid};
     if (topk->k == 0 || isnan(distance)) return SHX_OK;
+    if (topk->k > SHX_TOPK_HEAP) return topk_collect(topk, &hit);
+    assert(topk->count <= topk->k);
     if (topk->count < topk->k) {
         SHX_TRY(shx_grow((void **)&topk->hits, &topk->capacity, topk->count + 1, sizeof hit));
         topk_rise(topk->hits, topk->count++, hit);
@@ -62,9 +86,6 @@ shx_status shx_topk_insert(shx_topk *topk, double distance, int64_t rowid) {
 }
 
 void shx_topk_sort(shx_topk *topk) {
-    for (uint64_t left = topk->count; left > 1; left--) {
-        shx_hit worst = topk->hits[0];
-        topk_sink(topk->hits, left - 1, topk->hits[left - 1]);
-        topk->hits[left - 1] = worst;
-    }
+    if (topk->count > topk->k) topk_select(topk);
+    topk_hits_sort(topk->hits, topk->count);
 }

@@ -8,16 +8,56 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUILD_SAMPLE_BYTES (UINT64_C(512) << 20) /* at most this much memory for the sample's points */
+#define BUILD_SAMPLE_BYTES (UINT64_C(256) << 20) /* at most this much memory for the sample's points */
 #define BUILD_SAMPLE_PER_SHARD 64
-#define BUILD_MEAN_ROWS 100000
-#define BUILD_NORM_ROWS 100000
+#define BUILD_SURVEY_ROWS 100000
+#define BUILD_PART 1024
 #define BUILD_PROBES 6
 #define BUILD_BATCH 256
 
 /* Row i of `wanted` rows spread evenly over the postings. */
 static const float *build_sample_vector(const shx_rewrite *rewrite, uint64_t i, uint64_t wanted) {
     return rewrite->postings[i * rewrite->count / wanted].vector;
+}
+
+/* ---- norms and mean ---- */
+
+/* What is known of rows spread evenly, `wanted` of them: each one's norm, and sums of lifted vectors in parts of
+** BUILD_PART rows, which are added up in order, however many threads there are. */
+typedef struct build_survey {
+    const shx_rewrite *rewrite;
+    uint64_t wanted;
+    double *norms;
+    double *sums; /* code_dim a part */
+    uint64_t *found;
+} build_survey;
+
+static shx_status build_survey_norms(void *context, uint64_t first, uint64_t end, unsigned thread) {
+    (void)thread;
+    const build_survey *survey = context;
+    for (uint64_t i = first; i < end; i++) {
+        const float *vector = build_sample_vector(survey->rewrite, i, survey->wanted);
+        survey->norms[i] = sqrt(shx_kernels_get()->dot(vector, vector, survey->rewrite->encoding.dim));
+    }
+    return SHX_OK;
+}
+
+static shx_status build_survey_sums(void *context, uint64_t first, uint64_t end, unsigned thread) {
+    (void)thread;
+    const build_survey *survey = context;
+    const shx_encoding *encoding = &survey->rewrite->encoding;
+    uint64_t part = first / BUILD_PART;
+    double *sums = survey->sums + part * encoding->code_dim;
+    float *lifted = shx_alloc(encoding->code_dim * sizeof *lifted);
+    SHX_CHECK(lifted, SHX_NOMEM);
+    for (uint64_t i = first; i < end; i++) {
+        const float *vector = build_sample_vector(survey->rewrite, i, survey->wanted);
+        if (!shx_encoding_lift(encoding, vector, false, lifted)) continue;
+        survey->found[part]++;
+        for (uint32_t d = 0; d < encoding->code_dim; d++) sums[d] += lifted[d];
+    }
+    shx_free(lifted);
+    return SHX_OK;
 }
 
 static int build_compare_doubles(const void *a, const void *b) {
@@ -29,39 +69,45 @@ static int build_compare_doubles(const void *a, const void *b) {
 static shx_status build_fit_ip_bound(shx_rewrite *rewrite) {
     shx_encoding *encoding = &rewrite->encoding;
     if (encoding->metric != SHX_IP) return SHX_OK;
-    uint64_t wanted = rewrite->count < BUILD_NORM_ROWS ? rewrite->count : BUILD_NORM_ROWS;
-    double *norms = shx_alloc_zero(wanted, sizeof *norms);
-    SHX_CHECK(norms, SHX_NOMEM);
-    for (uint64_t i = 0; i < wanted; i++) {
-        const float *vector = build_sample_vector(rewrite, i, wanted);
-        norms[i] = sqrt(shx_kernels_get()->dot(vector, vector, encoding->dim));
+    uint64_t wanted = rewrite->count < BUILD_SURVEY_ROWS ? rewrite->count : BUILD_SURVEY_ROWS;
+    build_survey survey = {.rewrite = rewrite, .wanted = wanted};
+    survey.norms = shx_alloc_zero(wanted, sizeof *survey.norms);
+    SHX_CHECK(survey.norms, SHX_NOMEM);
+    shx_status status = shx_pool_run(rewrite->pool, wanted, BUILD_PART, build_survey_norms, &survey);
+    if (status == SHX_OK) {
+        qsort(survey.norms, wanted, sizeof *survey.norms, build_compare_doubles);
+        double bound = wanted ? survey.norms[wanted - 1 - wanted / 1000] * 1.000001 : 1;
+        encoding->ip_bound = bound > 0 && bound < 1e15 ? (float)bound : 1;
     }
-    qsort(norms, wanted, sizeof *norms, build_compare_doubles);
-    double bound = wanted ? norms[wanted - 1 - wanted / 1000] * 1.000001 : 1;
-    encoding->ip_bound = bound > 0 && bound < 1e15 ? (float)bound : 1;
-    shx_free(norms);
-    return SHX_OK;
+    shx_free(survey.norms);
+    return status;
+}
+
+static void build_take_mean(const build_survey *survey, float *ret_mean) {
+    uint64_t parts = (survey->wanted + BUILD_PART - 1) / BUILD_PART, found = 0;
+    uint32_t code_dim = survey->rewrite->encoding.code_dim;
+    for (uint64_t part = 0; part < parts; part++) found += survey->found[part];
+    for (uint32_t d = 0; found && d < code_dim; d++) {
+        double sum = 0;
+        for (uint64_t part = 0; part < parts; part++) sum += survey->sums[part * code_dim + d];
+        ret_mean[d] = fabs(sum / (double)found) < 1e30 ? (float)(sum / (double)found) : 0;
+    }
 }
 
 static shx_status build_fit_mean(shx_rewrite *rewrite) {
     shx_encoding *encoding = &rewrite->encoding;
-    uint64_t wanted = rewrite->count < BUILD_MEAN_ROWS ? rewrite->count : BUILD_MEAN_ROWS, found = 0;
+    uint64_t wanted = rewrite->count < BUILD_SURVEY_ROWS ? rewrite->count : BUILD_SURVEY_ROWS;
+    uint64_t parts = (wanted + BUILD_PART - 1) / BUILD_PART;
+    build_survey survey = {.rewrite = rewrite, .wanted = wanted};
     rewrite->mean = shx_alloc_zero(encoding->code_dim, sizeof(float));
-    double *sums = shx_alloc_zero(encoding->code_dim, sizeof *sums);
-    float *lifted = shx_alloc_zero(encoding->code_dim, sizeof *lifted);
-    shx_status status = rewrite->mean && sums && lifted ? SHX_OK : SHX_NOMEM;
-    for (uint64_t i = 0; status == SHX_OK && i < wanted; i++) {
-        if (!shx_encoding_lift(encoding, build_sample_vector(rewrite, i, wanted), false, lifted)) continue;
-        found++;
-        for (uint32_t d = 0; d < encoding->code_dim; d++) sums[d] += lifted[d];
-    }
-    for (uint32_t d = 0; status == SHX_OK && found && d < encoding->code_dim; d++) {
-        double mean = sums[d] / (double)found;
-        rewrite->mean[d] = fabs(mean) < 1e30 ? (float)mean : 0;
-    }
+    survey.sums = shx_alloc_zero(parts, encoding->code_dim * sizeof *survey.sums);
+    survey.found = shx_alloc_zero(parts, sizeof *survey.found);
+    shx_status status = rewrite->mean && survey.sums && survey.found ? SHX_OK : SHX_NOMEM;
+    if (status == SHX_OK) status = shx_pool_run(rewrite->pool, wanted, BUILD_PART, build_survey_sums, &survey);
+    if (status == SHX_OK) build_take_mean(&survey, rewrite->mean);
     encoding->mean = rewrite->mean;
-    shx_free(sums);
-    shx_free(lifted);
+    shx_free(survey.sums);
+    shx_free(survey.found);
     return status;
 }
 
@@ -82,6 +128,7 @@ static shx_status build_sample_points(void *context, uint64_t first, uint64_t en
         const float *vector = build_sample_vector(sample->rewrite, i, sample->wanted);
         sample->found[i] = shx_encoding_point(encoding, vector, false, sample->points + i * encoding->code_dim);
     }
+    shx_progress_add(shx_pool_progress(sample->rewrite->pool), end - first);
     return SHX_OK;
 }
 
@@ -111,10 +158,12 @@ static shx_status build_train(const shx_rewrite *rewrite, uint64_t seed, shx_clu
     sample.found = shx_alloc_zero(sample.wanted, 1);
     shx_status status = sample.points && sample.found ? SHX_OK : SHX_NOMEM;
     if (status == SHX_OK) {
+        shx_progress_begin(shx_pool_progress(rewrite->pool), SHX_PHASE_SAMPLING, sample.wanted);
         status = shx_pool_run(rewrite->pool, sample.wanted, BUILD_BATCH, build_sample_points, &sample);
     }
     uint64_t count = status == SHX_OK ? build_compact_sample(&sample) : 0;
     if (count > 0) {
+        shx_progress_begin(shx_pool_progress(rewrite->pool), SHX_PHASE_CLUSTERING, count);
         uint64_t leaf = sample.wanted * rewrite->shard_size / rewrite->count;
         status = shx_cluster_train(sample.points, count, encoding->code_dim, leaf ? (uint32_t)leaf : 1, seed,
                                    rewrite->pool, ret_clusters);
@@ -151,12 +200,16 @@ static shx_status build_assign_rows(void *context, uint64_t first, uint64_t end,
     (void)thread;
     const build_assignment *assignment = context;
     uint32_t code_dim = assignment->rewrite->encoding.code_dim;
+    shx_progress *progress = shx_pool_progress(assignment->rewrite->pool);
     size_t floats = assignment->clusters ? shx_cluster_scratch_floats(assignment->clusters) : 1;
     float *points = shx_alloc_aligned(BUILD_BATCH, code_dim * sizeof(float));
     float *scratch = shx_alloc_aligned(floats, sizeof *scratch);
     shx_status status = points && scratch ? SHX_OK : SHX_NOMEM;
     for (uint64_t i = first; status == SHX_OK && i < end; i += BUILD_BATCH) {
-        build_assign_batch(assignment, i, i + BUILD_BATCH < end ? i + BUILD_BATCH : end, points, scratch);
+        uint64_t batch_end = i + BUILD_BATCH < end ? i + BUILD_BATCH : end;
+        build_assign_batch(assignment, i, batch_end, points, scratch);
+        shx_progress_add(progress, batch_end - i);
+        status = shx_progress_check(progress);
     }
     shx_free_aligned(points);
     shx_free_aligned(scratch);
@@ -169,6 +222,7 @@ shx_status shx_build_shards(shx_rewrite *rewrite, uint64_t seed) {
     encoding->seed = seed;
     SHX_TRY(build_fit_ip_bound(rewrite));
     SHX_TRY(build_fit_mean(rewrite));
+    SHX_TRY(shx_progress_check(shx_pool_progress(rewrite->pool)));
     shx_clusters *clusters = NULL;
     if (rewrite->count > 0) SHX_TRY(build_train(rewrite, seed, &clusters));
     shx_status status = SHX_OK;
@@ -178,6 +232,7 @@ shx_status shx_build_shards(shx_rewrite *rewrite, uint64_t seed) {
     }
     build_assignment assignment = {rewrite, clusters};
     if (status == SHX_OK) {
+        shx_progress_begin(shx_pool_progress(rewrite->pool), SHX_PHASE_ASSIGNING, rewrite->count);
         status = shx_pool_run(rewrite->pool, rewrite->count, 16 * BUILD_BATCH, build_assign_rows, &assignment);
     }
     shx_clusters_destroy(clusters);

@@ -42,6 +42,7 @@ typedef struct calibrate_work {
     calibrate_query *queries;
     uint64_t count;
     uint32_t *shard_rows; /* per shard of the table: rows in all segments */
+    shx_progress *progress;
 } calibrate_work;
 
 /* ---- the truth ---- */
@@ -139,6 +140,8 @@ static shx_status calibrate_measure_range(const calibrate_work *work, uint64_t f
     for (uint64_t i = first; i < end; i++) {
         SHX_TRY(calibrate_find_neighbours(work, &work->queries[i], scratch->search, &scratch->hits));
         SHX_TRY(calibrate_locate(work, &work->queries[i], scratch));
+        shx_progress_add(work->progress, 1);
+        SHX_TRY(shx_progress_check(work->progress));
     }
     return SHX_OK;
 }
@@ -274,7 +277,8 @@ static shx_status calibrate_fit_pairs(void *context, uint64_t first, uint64_t en
         trial.k = (int)(pair / 2);
         double best[SHX_CALIBRATION_RECALLS];
         for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) best[r] = INFINITY;
-        for (size_t b = 0; b < CALIBRATE_BETAS; b++) {
+        for (size_t b = 0; status == SHX_OK && b < CALIBRATE_BETAS; b++) {
+            status = shx_progress_check(fitting->work->progress);
             trial.beta = calibrate_betas[b];
             calibrate_try(fitting->work, &trial);
             calibrate_adopt(fitting->work, &trial, fitting->loss, best, fitting->calibration);
@@ -318,6 +322,7 @@ static shx_status calibrate_count_found(void *context, uint64_t first, uint64_t 
         }
         atomic_fetch_add(&check->found, found);
         atomic_fetch_add(&check->wanted, wanted);
+        if (status == SHX_OK) status = shx_progress_check(check->work->progress);
     }
     shx_search_scratch_destroy(scratch);
     shx_topk_free(&hits);
@@ -378,11 +383,12 @@ static shx_status calibrate_choose_queries(calibrate_work *work) {
 }
 
 shx_status shx_calibrate(shx_view *view, shx_pool *pool, shx_calibration *ret_calibration) {
-    calibrate_work work = {.view = view, .base = view->delta->base};
+    calibrate_work work = {.view = view, .base = view->delta->base, .progress = shx_pool_progress(pool)};
     shx_calibration calibration;
     double loss[SHX_CALIBRATION_RECALLS] = {0};
     shx_calibration_default(&calibration);
     shx_status status = calibrate_choose_queries(&work);
+    shx_progress_begin(work.progress, SHX_PHASE_CALIBRATING, work.count);
     if (status == SHX_OK) status = shx_pool_run(pool, work.count, 20, calibrate_measure, &work);
     calibration.fitted = 1;
     calibration.sample_size = work.count;

@@ -114,7 +114,8 @@ static shx_status cluster_make_leaves(const cluster_training *training, cluster_
         if (count == 0) continue;
         uint32_t limit = 2 * cluster_wanted(count, training->leaf_points) + 2;
         status =
-            shx_cluster_divide(rows + first[c], count, training->dim, size_max, limit, seed + c, parts, &part_count);
+            shx_cluster_divide(rows + first[c], count, training->dim, size_max, limit, seed + c,
+                                    shx_pool_progress(training->pool), parts, &part_count);
         if (status != SHX_OK) break;
         status =
             cluster_add_leaves(family, (const float *const *)rows + first[c], training->dim, parts, part_count, sums);
@@ -134,9 +135,9 @@ static shx_status cluster_train_family(const cluster_training *training, uint32_
     uint64_t *first = shx_alloc((k + (uint64_t)1) * sizeof *first);
     shx_status status = centroids && first ? SHX_OK : SHX_NOMEM;
     if (status != SHX_OK) goto cleanup;
-    status = shx_kmeans_train(rows, count, training->dim, k, CLUSTER_LEAF_ITERATIONS, seed, NULL, centroids);
+    status = shx_kmeans_train(rows, count, training->dim, k, CLUSTER_LEAF_ITERATIONS, seed, training->pool, centroids);
     if (status != SHX_OK) goto cleanup;
-    status = shx_kmeans_group(rows, count, training->dim, centroids, k, NULL, first);
+    status = shx_kmeans_group(rows, count, training->dim, centroids, k, training->pool, first);
     if (status != SHX_OK) goto cleanup;
     status = cluster_make_leaves(training, &training->families[parent], rows, first, k, seed);
 cleanup:
@@ -147,7 +148,11 @@ cleanup:
 
 static shx_status cluster_train_families(void *context, uint64_t first, uint64_t end, unsigned thread) {
     (void)thread;
-    for (uint64_t p = first; p < end; p++) SHX_TRY(cluster_train_family(context, (uint32_t)p));
+    const cluster_training *training = context;
+    for (uint64_t p = first; p < end; p++) {
+        SHX_TRY(cluster_train_family(training, (uint32_t)p));
+        shx_progress_add(shx_pool_progress(training->pool), training->first[p + 1] - training->first[p]);
+    }
     return SHX_OK;
 }
 

@@ -43,8 +43,8 @@ void shx_cluster_assign(const shx_clusters *clusters, const float *points, uint6
 /* Splits `count` points into `parts` ≥ 2 by k-means: ret_centroids (parts × dim) and ret_part (count). Returns in
 ** *ret_parts how many parts are not empty (the centroids are compacted to them): 1 when all points are identical.
 ** Identical points stay together; otherwise the smaller side of each cut in two is at least a quarter, or as much as
-** the median gives. */
+** the median gives. SHX_INTERRUPT when the progress (NULL: none) says so. */
 shx_status shx_cluster_split(const float *points, uint32_t count, size_t dim, uint32_t parts, uint64_t seed,
-                             float *ret_centroids, uint32_t *ret_part, uint32_t *ret_parts);
+                             shx_progress *progress, float *ret_centroids, uint32_t *ret_part, uint32_t *ret_parts);
 
 #endif

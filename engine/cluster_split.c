@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define CLUSTER_SPLIT_ITERATIONS 8
+#define CLUSTER_CHECK_ROWS 1024 /* between two looks at the progress */
 
 /* Halving the range of projections so often leaves the median alone between the two ends, or as good as alone. */
 #define CLUSTER_SPLIT_HALVINGS 60
@@ -23,6 +24,8 @@ typedef struct divide_work {
     double *projection; /* of each row on the line through the centroids */
     uint8_t *side;      /* of each row: 0 or 1 */
     const float **sorted;
+    shx_progress *progress;
+    shx_status status; /* SHX_INTERRUPT: results mean nothing any more */
 } divide_work;
 
 static void divide_free(divide_work *work) {
@@ -33,8 +36,8 @@ static void divide_free(divide_work *work) {
     shx_free(work->sorted);
 }
 
-static shx_status divide_alloc(divide_work *work, uint64_t count, size_t dim) {
-    *work = (divide_work){.kernels = shx_kernels_get(), .dim = dim};
+static shx_status divide_alloc(divide_work *work, uint64_t count, size_t dim, shx_progress *progress) {
+    *work = (divide_work){.kernels = shx_kernels_get(), .dim = dim, .progress = progress};
     work->centroid[0] = shx_alloc_aligned(2 * dim, sizeof *work->centroid[0]);
     work->centroid[1] = work->centroid[0] ? work->centroid[0] + dim : NULL;
     work->sums = shx_alloc(2 * dim * sizeof *work->sums);
@@ -59,11 +62,14 @@ static bool divide_start(divide_work *work, const float *const *rows, uint64_t c
     return false;
 }
 
-/* Gives each row to the nearer centroid. Returns how many went to the second; *ret_moved: whether any changed sides. */
+/* Gives each row to the nearer centroid. Returns how many went to the second (0 when interrupted); *ret_moved: whether
+** any changed sides. */
 static uint64_t divide_label(divide_work *work, const float *const *rows, uint64_t count, bool *ret_moved) {
     uint64_t second = 0;
     bool moved = false;
     for (uint64_t i = 0; i < count; i++) {
+        if (i % CLUSTER_CHECK_ROWS == 0) work->status = shx_progress_check(work->progress);
+        if (work->status != SHX_OK) return 0;
         float near = work->kernels->code_l2_squared(rows[i], work->centroid[0], work->dim);
         uint8_t side = work->kernels->code_l2_squared(rows[i], work->centroid[1], work->dim) < near;
         moved |= side != work->side[i];
@@ -167,10 +173,11 @@ static uint32_t divide_largest(const shx_part *parts, uint32_t part_count) {
 }
 
 shx_status shx_cluster_divide(const float **rows, uint64_t count, size_t dim, uint64_t size_max, uint32_t parts_max,
-                              uint64_t seed, shx_part *ret_parts, uint32_t *ret_part_count) {
+                              uint64_t seed, shx_progress *progress, shx_part *ret_parts,
+                              uint32_t *ret_part_count) {
     assert(count >= 1 && size_max >= 1 && parts_max >= 1);
     divide_work work = {0};
-    if (count > size_max) SHX_TRY(divide_alloc(&work, count, dim));
+    if (count > size_max) SHX_TRY(divide_alloc(&work, count, dim, progress));
     uint32_t part_count = 1;
     ret_parts[0] = (shx_part){0, count, false};
     while (part_count < parts_max) {
@@ -178,14 +185,15 @@ shx_status shx_cluster_divide(const float **rows, uint64_t count, size_t dim, ui
         if (largest == part_count || ret_parts[largest].count <= size_max) break;
         shx_part *part = &ret_parts[largest];
         uint64_t second = divide_rows(&work, rows + part->first, part->count, shx_random_next(&seed));
+        if (work.status != SHX_OK) break;
         part->whole = second == 0;
         if (part->whole) continue;
         part->count -= second;
         ret_parts[part_count++] = (shx_part){part->first + part->count, second, false};
     }
     divide_free(&work);
-    *ret_part_count = part_count;
-    return SHX_OK;
+    if (work.status == SHX_OK) *ret_part_count = part_count;
+    return work.status;
 }
 
 /* Writes the centroid of each part, and to each point the number of its part. */
@@ -203,7 +211,7 @@ static shx_status divide_describe(const float *points, const float *const *rows,
 }
 
 shx_status shx_cluster_split(const float *points, uint32_t count, size_t dim, uint32_t parts, uint64_t seed,
-                             float *ret_centroids, uint32_t *ret_part, uint32_t *ret_parts) {
+                             shx_progress *progress, float *ret_centroids, uint32_t *ret_part, uint32_t *ret_parts) {
     SHX_CHECK(count >= 1 && parts >= 2 && dim >= 16 && dim % 16 == 0, SHX_MISUSE);
     uint32_t part_count = 0;
     const float **rows = shx_alloc(count * sizeof *rows);
@@ -211,7 +219,7 @@ shx_status shx_cluster_split(const float *points, uint32_t count, size_t dim, ui
     shx_status status = rows && made ? SHX_OK : SHX_NOMEM;
     if (status != SHX_OK) goto cleanup;
     for (uint32_t i = 0; i < count; i++) rows[i] = points + i * dim;
-    status = shx_cluster_divide(rows, count, dim, 1, parts, seed, made, &part_count);
+    status = shx_cluster_divide(rows, count, dim, 1, parts, seed, progress, made, &part_count);
     if (status != SHX_OK) goto cleanup;
     status = divide_describe(points, (const float *const *)rows, dim, made, part_count, ret_centroids, ret_part);
     if (status == SHX_OK) *ret_parts = part_count;

@@ -5,6 +5,7 @@
 #include "catalog.h"
 #include "delta.h"
 #include "index.h"
+#include "progress.h"
 
 #include <pthread.h>
 
@@ -33,6 +34,7 @@ struct shx_index {
     bool rotate;      /* the next record starts a new WAL file */
     bool collect_due; /* a base was published or found: files may have become superfluous */
     uint64_t append_failures;
+    shx_progress progress; /* of the maintenance that this process is doing, without the mutex */
 
     pthread_cond_t wake; /* of the keeper's thread (keeper.c) */
     pthread_t thread;

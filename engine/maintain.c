@@ -24,18 +24,12 @@ typedef struct maintain_job {
     shx_view *view;
     const shx_base *base;
     shx_pool *pool;
-    shx_interrupted interrupted;
-    void *interrupted_context;
     bool anew;                    /* cluster everything anew */
     bool taken[SHX_SEGMENTS_MAX]; /* segments that are rewritten */
     shx_rewrite rewrite;
     uint64_t segment_file, segment_blocks, shards_file;
     uint32_t *dead[SHX_SEGMENTS_MAX]; /* of segments that stay */
 } maintain_job;
-
-static shx_status maintain_poll(const maintain_job *job) {
-    return job->interrupted && job->interrupted(job->interrupted_context) ? SHX_INTERRUPT : SHX_OK;
-}
 
 static uint64_t maintain_new_file(shx_index *index) {
     pthread_mutex_lock(&index->mutex);
@@ -106,10 +100,10 @@ static shx_status maintain_collect_postings(maintain_job *job) {
     rewrite->encoding_id = base->info.encoding_id;
     rewrite->next_shard = base->info.next_shard;
     if (!job->anew) SHX_TRY(shx_rewrite_take_shards(rewrite, base));
+    shx_progress_begin(&job->index->progress, SHX_PHASE_COLLECTING, job->view->mark.live_rows);
     for (uint32_t s = 0; s < base->segment_count; s++) {
         if (!job->taken[s]) continue;
         SHX_TRY(shx_rewrite_take_segment(rewrite, job->view, s, !job->anew));
-        SHX_TRY(maintain_poll(job));
     }
     return shx_rewrite_take_delta(rewrite, job->view);
 }
@@ -172,9 +166,9 @@ static shx_status maintain_copy_tombstones(maintain_job *job) {
 static shx_status maintain_rewrite(maintain_job *job) {
     shx_index *index = job->index;
     SHX_TRY(maintain_collect_postings(job));
-    SHX_TRY(maintain_poll(job));
+    SHX_TRY(shx_progress_check(&job->index->progress));
     SHX_TRY(maintain_assign_shards(job));
-    SHX_TRY(maintain_poll(job));
+    SHX_TRY(shx_progress_check(&job->index->progress));
     if (job->rewrite.count > 0) {
         job->segment_file = maintain_new_file(index);
         SHX_TRY(shx_rewrite_write(&job->rewrite, index->store, &index->config.uuid, job->segment_file,
@@ -273,7 +267,7 @@ static shx_status maintain_publish(maintain_job *job) {
     if (job->anew || !calibration.fitted) shx_calibration_default(&calibration);
     SHX_TRY(maintain_write_base(job, &plan, &file));
     if (!maintain_wants_calibration(&plan.info)) return SHX_OK;
-    SHX_TRY(maintain_poll(job));
+    SHX_TRY(shx_progress_check(&job->index->progress));
     SHX_TRY(maintain_calibrate(job, file, &calibration));
     plan.info.calibrated_rows = plan.info.live_rows;
     plan.info.changes = 0;
@@ -300,32 +294,35 @@ static void maintain_free(maintain_job *job) {
 }
 
 /* The files of a job that failed belong to nobody; the next one who collects removes them. */
-static shx_status maintain_run(maintain_job *job, const shx_id *commit) {
+static shx_status maintain_run(maintain_job *job, const shx_id *commit, shx_interrupted interrupted, void *context) {
     shx_index *index = job->index;
     shx_file *lock = NULL;
     bool asked = job->anew;
     SHX_TRY(shx_store_prepare(index->store));
     SHX_TRY(shx_maintenance_lock(index, &lock));
+    shx_progress_open(&index->progress, interrupted, context); /* the lock's holder is alone */
     shx_status status = shx_index_view(index, commit, &job->view);
     if (status == SHX_OK) {
         job->base = job->view->delta->base;
         maintain_choose(job);
         status = shx_pool_create(index->config.threads, &job->pool);
     }
+    if (status == SHX_OK) shx_pool_watch(job->pool, &index->progress);
     bool idle = status == SHX_OK && (asked ? maintain_is_optimal(job) : job->view->mark.operations == 0);
     if (status == SHX_OK && !idle) status = maintain_rewrite(job);
     if (status == SHX_OK && !idle) status = maintain_publish(job);
     maintain_free(job);
+    shx_progress_close(&index->progress);
     shx_file_close(lock);
     return status;
 }
 
 shx_status shx_maintain_flush(shx_index *index, const shx_id *commit, shx_interrupted interrupted, void *context) {
-    maintain_job job = {.index = index, .interrupted = interrupted, .interrupted_context = context};
-    return maintain_run(&job, commit);
+    maintain_job job = {.index = index};
+    return maintain_run(&job, commit, interrupted, context);
 }
 
 shx_status shx_maintain_optimize(shx_index *index, const shx_id *commit, shx_interrupted interrupted, void *context) {
-    maintain_job job = {.index = index, .interrupted = interrupted, .interrupted_context = context, .anew = true};
-    return maintain_run(&job, commit);
+    maintain_job job = {.index = index, .anew = true};
+    return maintain_run(&job, commit, interrupted, context);
 }

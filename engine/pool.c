@@ -8,10 +8,13 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <time.h>
 #include <unistd.h>
 
 /* More threads than any loop of ours can feed; it bounds what a wrong setting can start. */
 #define POOL_THREADS_MAX 256
+
+#define POOL_WAIT_NS 10000000
 
 /* One loop. Chunks are taken in order and a chunk that was taken is always run: so all chunks before a failing one are
 ** run, and the error of the lowest failing chunk, the one returned, does not depend on the threads. */
@@ -21,6 +24,7 @@ typedef struct pool_loop {
     uint64_t count, chunk, chunks;
     atomic_uint_fast64_t next;
     atomic_bool failed;
+    shx_progress *progress;
     pthread_mutex_t *mutex; /* guards the two below; NULL without other threads */
     uint64_t error_chunk;
     shx_status error;
@@ -34,6 +38,7 @@ typedef struct pool_worker {
 
 struct shx_pool {
     unsigned threads;        /* started, the caller included */
+    shx_progress *progress;  /* or NULL */
     pthread_mutex_t running; /* held by the caller whose loop it is */
     pthread_mutex_t mutex;   /* guards what follows */
     pthread_cond_t start, finished;
@@ -56,6 +61,10 @@ static void pool_fail(pool_loop *loop, uint64_t chunk, shx_status status) {
 
 static void pool_take_part(pool_loop *loop, unsigned thread) {
     while (!atomic_load(&loop->failed)) {
+        if (shx_progress_check(loop->progress) != SHX_OK) {
+            pool_fail(loop, loop->chunks, SHX_INTERRUPT);
+            return;
+        }
         uint64_t chunk = atomic_fetch_add(&loop->next, 1);
         if (chunk >= loop->chunks) return;
         uint64_t first = chunk * loop->chunk, left = loop->count - first;
@@ -137,6 +146,25 @@ void shx_pool_destroy(shx_pool *pool) {
 
 unsigned shx_pool_threads(const shx_pool *pool) { return pool ? pool->threads : 1; }
 
+void shx_pool_watch(shx_pool *pool, shx_progress *progress) { pool->progress = progress; }
+
+shx_progress *shx_pool_progress(const shx_pool *pool) { return pool ? pool->progress : NULL; }
+
+/* Waits a little for the other threads, and meanwhile asks whether they shall stop: only the caller may ask. */
+static void pool_wait(shx_pool *pool, pool_loop *loop) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += POOL_WAIT_NS;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_cond_timedwait(&pool->finished, &pool->mutex, &until);
+    pthread_mutex_unlock(&pool->mutex);
+    if (shx_progress_check(loop->progress) != SHX_OK) pool_fail(loop, loop->chunks, SHX_INTERRUPT);
+    pthread_mutex_lock(&pool->mutex);
+}
+
 /* Runs the loop on all threads. The caller holds pool->running. */
 static void pool_run_together(shx_pool *pool, pool_loop *loop) {
     loop->mutex = &pool->mutex;
@@ -148,7 +176,7 @@ static void pool_run_together(shx_pool *pool, pool_loop *loop) {
     pthread_mutex_unlock(&pool->mutex);
     pool_take_part(loop, 0);
     pthread_mutex_lock(&pool->mutex);
-    while (pool->busy > 0) pthread_cond_wait(&pool->finished, &pool->mutex);
+    while (pool->busy > 0) pool_wait(pool, loop);
     pool->loop = NULL;
     pthread_mutex_unlock(&pool->mutex);
 }
@@ -157,6 +185,7 @@ shx_status shx_pool_run(shx_pool *pool, uint64_t count, uint64_t chunk, shx_pool
     assert(chunk > 0 && work);
     uint64_t chunks = count / chunk + (count % chunk != 0);
     pool_loop loop = {.work = work, .context = context, .count = count, .chunk = chunk, .chunks = chunks};
+    loop.progress = shx_pool_progress(pool);
     bool together = pool && pool->threads > 1 && chunks > 1 && pthread_mutex_trylock(&pool->running) == 0;
     if (!together) {
         pool_take_part(&loop, 0);

@@ -7,6 +7,7 @@
 #ifndef SHX_POOL_H
 #define SHX_POOL_H
 
+#include "progress.h"
 #include "status.h"
 
 #include <stdint.h>
@@ -25,6 +26,13 @@ shx_status shx_pool_create(unsigned threads, shx_pool **ret_pool);
 void shx_pool_destroy(shx_pool *pool);
 
 unsigned shx_pool_threads(const shx_pool *pool);
+
+/* From now on every loop of the pool, nested ones included, checks this progress before each chunk (NULL: none any
+** more) and ends with SHX_INTERRUPT when it says so. Not while a loop runs. */
+void shx_pool_watch(shx_pool *pool, shx_progress *progress);
+
+/* What the pool watches; NULL is allowed and watches nothing. */
+shx_progress *shx_pool_progress(const shx_pool *pool);
 
 /* Runs `work` over [0, count) in chunks of `chunk` > 0 items. Chunks before a failing one are always run, and the error
 ** of the lowest failing one is returned. A NULL pool runs in the caller; so does one that is busy with another loop, be

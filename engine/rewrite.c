@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define REWRITE_CHECK_ROWS 65536 /* between two looks at the progress */
+
 void shx_rewrite_free(shx_rewrite *rewrite) {
     shx_free(rewrite->mean);
     shx_free(rewrite->postings);
@@ -59,6 +61,7 @@ shx_status shx_rewrite_take_shards(shx_rewrite *rewrite, const shx_base *base) {
 shx_status shx_rewrite_take_delta(shx_rewrite *rewrite, const shx_view *view) {
     for (uint32_t i = 0; i < view->mark.rows; i++) {
         const shx_delta_row *row = shx_delta_row_at(view->delta, i);
+        if (i % REWRITE_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(shx_pool_progress(rewrite->pool)));
         if (!shx_delta_row_alive(row, view->mark.operations)) continue;
         shx_posting posting = {row->rowid, row->vector, row->fingerprint};
         SHX_TRY(shx_rewrite_add(rewrite, &posting, SHX_PLACE_NONE));
@@ -78,10 +81,13 @@ static uint32_t rewrite_place_of(const shx_rewrite *rewrite, const shx_shards *s
 shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, const shx_view *view, uint32_t segment, bool keep_places) {
     const shx_base *base = view->delta->base;
     shx_segment *from = base->segments[segment];
+    shx_progress *progress = shx_pool_progress(rewrite->pool);
     for (uint32_t r = 0; r < from->run_count; r++) {
         const shx_run *run = &from->runs[r];
         uint32_t place = rewrite_place_of(rewrite, base->shards, run->shard, keep_places);
+        SHX_TRY(shx_progress_check(progress));
         SHX_TRY(shx_segment_verify_vectors(from, r));
+        shx_progress_add(progress, run->rows);
         for (uint32_t i = 0; i < run->rows; i++) {
             uint64_t row = run->first_row + i, block = run->first_block + i / SHX_BLOCK_ROWS;
             uint32_t dead = shx_delta_dead(view->delta, segment, block, view->mark.operations);

@@ -5,14 +5,12 @@
 
 #include "index.h"
 #include "pending.h"
+#include "progress.h"
 #include "topk.h"
 
 /* Decides whether a posting may be an answer: 1 yes, 0 no, negative: stop with SHX_ABORT. Called only for postings
 ** that are near enough to matter, and never twice for one posting within one search. */
 typedef int (*shx_accept)(void *context, int64_t rowid);
-
-/* Asked now and then in long searches: true = stop with SHX_INTERRUPT. */
-typedef bool (*shx_interrupted)(void *context);
 
 typedef struct shx_search_params {
     const float *query; /* dim floats, all finite */

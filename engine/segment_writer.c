@@ -1,10 +1,25 @@
-/* Writing segments: runs are encoded in parallel, each put together in memory and written with one call a section. */
+/* Writing segments: runs are encoded in parallel; a run's codes are put together in memory and written with one call a
+** section, its vectors in slices on the way. */
 #include "segment.h"
 
 #include "memory.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#define SEGMENT_SLICE_BYTES 262144 /* of vectors that are written with one call */
+#define SEGMENT_CHECK_ROWS 256     /* between two looks at the progress */
+
+/* Memory for one run while it is encoded; each thread keeps its own and makes it larger when it must. */
+typedef struct segment_run_buffer {
+    uint64_t rows; /* room */
+    float *point;
+    uint8_t *bits;
+    shx_code *codes;
+    uint8_t *blocks, *refine;
+    float *factors, *vectors; /* vectors: of one slice */
+    int64_t *rowids;
+    shx_fingerprint *fingerprints;
+} segment_run_buffer;
 
 typedef struct segment_writer {
     shx_container_writer out;
@@ -12,19 +27,11 @@ typedef struct segment_writer {
     const shx_run_plan *plans;
     const shx_posting *postings;
     shx_run *runs;
+    segment_run_buffer *buffers; /* one a thread */
+    shx_progress *progress;
     size_t block_bytes, refine_bytes;
+    uint32_t slice_rows;
 } segment_writer;
-
-/* Memory for one run while it is encoded. */
-typedef struct segment_run_buffer {
-    float *point;
-    uint8_t *bits;
-    shx_code *codes;
-    uint8_t *blocks, *refine;
-    float *factors, *vectors;
-    int64_t *rowids;
-    shx_fingerprint *fingerprints;
-} segment_run_buffer;
 
 static void segment_buffer_free(segment_run_buffer *buffer) {
     shx_free_aligned(buffer->point);
@@ -41,15 +48,16 @@ static void segment_buffer_free(segment_run_buffer *buffer) {
 static shx_status segment_buffer_create(const segment_writer *writer, uint64_t rows, segment_run_buffer *ret_buffer) {
     uint32_t code_dim = writer->encoding->code_dim;
     segment_run_buffer buffer = {
+        .rows = rows,
         .point = shx_alloc_aligned(code_dim, sizeof(float)),
-        .bits = shx_alloc_zero(rows, code_dim / 8),
-        .codes = shx_alloc_zero(rows, sizeof(shx_code)),
+        .bits = shx_alloc(rows * (code_dim / 8)),
+        .codes = shx_alloc(rows * sizeof(shx_code)),
         .blocks = shx_alloc_aligned(shx_blocks_of(rows), writer->block_bytes),
-        .refine = shx_alloc_zero(rows, writer->refine_bytes),
-        .factors = shx_alloc_zero(rows, SHX_SEGMENT_FACTOR_BYTES),
-        .vectors = shx_alloc_zero(rows, writer->encoding->dim * sizeof(float)),
-        .rowids = shx_alloc_zero(rows, sizeof(int64_t)),
-        .fingerprints = shx_alloc_zero(rows, sizeof(shx_fingerprint)),
+        .refine = shx_alloc(rows * writer->refine_bytes),
+        .factors = shx_alloc(rows * SHX_SEGMENT_FACTOR_BYTES),
+        .vectors = shx_alloc((uint64_t)writer->slice_rows * writer->encoding->dim * sizeof(float)),
+        .rowids = shx_alloc(rows * sizeof(int64_t)),
+        .fingerprints = shx_alloc(rows * sizeof(shx_fingerprint)),
     };
     bool complete = buffer.point && buffer.bits && buffer.codes && buffer.blocks && buffer.refine && buffer.factors &&
                     buffer.vectors && buffer.rowids && buffer.fingerprints;
@@ -61,11 +69,25 @@ static shx_status segment_buffer_create(const segment_writer *writer, uint64_t r
     return SHX_OK;
 }
 
+/* Makes room for a run, and zeros what rows without a point leave as it is. */
+static shx_status segment_buffer_prepare(const segment_writer *writer, uint64_t rows, segment_run_buffer *buffer) {
+    if (rows > buffer->rows) {
+        segment_run_buffer larger;
+        SHX_TRY(segment_buffer_create(writer, rows + rows / 2, &larger));
+        segment_buffer_free(buffer);
+        *buffer = larger;
+    }
+    memset(buffer->bits, 0, rows * (writer->encoding->code_dim / 8));
+    memset(buffer->codes, 0, rows * sizeof(shx_code));
+    memset(buffer->refine, 0, rows * writer->refine_bytes);
+    memset(buffer->factors, 0, rows * SHX_SEGMENT_FACTOR_BYTES);
+    return SHX_OK;
+}
+
 static void segment_encode_row(const segment_writer *writer, const shx_run_plan *plan, uint32_t i,
                                segment_run_buffer *buffer) {
     const shx_encoding *encoding = writer->encoding;
     const shx_posting *posting = &writer->postings[plan->first + i];
-    memcpy(buffer->vectors + (size_t)i * encoding->dim, posting->vector, encoding->dim * sizeof(float));
     buffer->rowids[i] = posting->rowid;
     buffer->fingerprints[i] = posting->fingerprint;
     if (!plan->centroid || !shx_encoding_point(encoding, posting->vector, false, buffer->point)) return;
@@ -76,6 +98,24 @@ static void segment_encode_row(const segment_writer *writer, const shx_run_plan 
     factors[0] = code->refine_add;
     factors[1] = code->refine_mul;
     factors[2] = code->refine_error;
+}
+
+/* Encodes the rows of a run and writes their vectors on the way, a slice at a time. */
+static shx_status segment_encode_run(segment_writer *writer, const shx_run_plan *plan, const shx_run *run,
+                                     segment_run_buffer *buffer) {
+    size_t vector_bytes = writer->encoding->dim * sizeof(float);
+    uint32_t held = 0;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        if (i % SEGMENT_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(writer->progress));
+        segment_encode_row(writer, plan, i, buffer);
+        memcpy((char *)buffer->vectors + held++ * vector_bytes, writer->postings[plan->first + i].vector, vector_bytes);
+        if (held < writer->slice_rows && i + 1 < plan->count) continue;
+        uint64_t first = run->first_row + i + 1 - held;
+        shx_container_put(&writer->out, SHX_SEGMENT_VECTORS, first * vector_bytes, buffer->vectors,
+                          held * vector_bytes);
+        held = 0;
+    }
+    return SHX_OK;
 }
 
 static void segment_pack_run(const segment_writer *writer, uint32_t rows, segment_run_buffer *buffer, shx_run *run) {
@@ -100,58 +140,67 @@ static uint64_t segment_buffer_checksum(const segment_writer *writer, const segm
 
 static void segment_put_run(segment_writer *writer, const shx_run *run, const segment_run_buffer *buffer) {
     uint64_t row = run->first_row, rows = run->rows;
-    size_t vector_bytes = writer->encoding->dim * sizeof(float);
     shx_container_writer *out = &writer->out;
     shx_container_put(out, SHX_SEGMENT_BLOCKS, run->first_block * writer->block_bytes, buffer->blocks,
                       shx_blocks_of(rows) * writer->block_bytes);
     shx_container_put(out, SHX_SEGMENT_REFINE, row * writer->refine_bytes, buffer->refine, rows * writer->refine_bytes);
     shx_container_put(out, SHX_SEGMENT_FACTORS, row * SHX_SEGMENT_FACTOR_BYTES, buffer->factors,
                       rows * SHX_SEGMENT_FACTOR_BYTES);
-    shx_container_put(out, SHX_SEGMENT_VECTORS, row * vector_bytes, buffer->vectors, rows * vector_bytes);
     shx_container_put(out, SHX_SEGMENT_ROWIDS, row * sizeof(int64_t), buffer->rowids, rows * sizeof(int64_t));
     shx_container_put(out, SHX_SEGMENT_FINGERPRINTS, row * sizeof(shx_fingerprint), buffer->fingerprints,
                       rows * sizeof(shx_fingerprint));
 }
 
 static shx_status segment_write_runs(void *context, uint64_t first, uint64_t end, unsigned thread) {
-    (void)thread;
     segment_writer *writer = context;
+    segment_run_buffer *buffer = &writer->buffers[thread];
     for (uint64_t i = first; i < end; i++) {
         const shx_run_plan *plan = &writer->plans[i];
         shx_run *run = &writer->runs[i];
-        segment_run_buffer buffer;
-        SHX_TRY(segment_buffer_create(writer, plan->count, &buffer));
-        for (uint32_t row = 0; row < plan->count; row++) segment_encode_row(writer, plan, row, &buffer);
-        segment_pack_run(writer, plan->count, &buffer, run);
-        run->checksum = segment_buffer_checksum(writer, &buffer, plan->count);
-        segment_put_run(writer, run, &buffer);
-        segment_buffer_free(&buffer);
+        SHX_TRY(segment_buffer_prepare(writer, plan->count, buffer));
+        SHX_TRY(segment_encode_run(writer, plan, run, buffer));
+        segment_pack_run(writer, plan->count, buffer, run);
+        run->checksum = segment_buffer_checksum(writer, buffer, plan->count);
+        segment_put_run(writer, run, buffer);
+        shx_progress_add(writer->progress, plan->count);
     }
     return SHX_OK;
 }
 
-typedef struct segment_order_entry {
-    int64_t rowid;
-    uint32_t row;
-} segment_order_entry;
+/* ---- the order of the rowids ---- */
 
-static int segment_compare_order(const void *a, const void *b) {
-    int64_t x = ((const segment_order_entry *)a)->rowid, y = ((const segment_order_entry *)b)->rowid;
-    return x < y ? -1 : x > y;
+/* Rowids as numbers that compare as they do. */
+static uint64_t segment_order_key(const segment_writer *writer, uint32_t row) {
+    return (uint64_t)writer->postings[row].rowid ^ UINT64_C(1) << 63;
+}
+
+/* One pass of a radix sort, by the byte at `shift`. False when all rows have the same byte there: nothing is moved. */
+static bool segment_order_pass(const segment_writer *writer, uint64_t count, int shift, const uint32_t *from,
+                               uint32_t *to) {
+    uint32_t next[257] = {0};
+    for (uint64_t i = 0; i < count; i++) next[(segment_order_key(writer, from[i]) >> shift & 255) + 1]++;
+    for (int b = 0; b < 256; b++) {
+        if (next[b + 1] == count) return false;
+    }
+    for (int b = 0; b < 256; b++) next[b + 1] += next[b];
+    for (uint64_t i = 0; i < count; i++) to[next[segment_order_key(writer, from[i]) >> shift & 255]++] = from[i];
+    return true;
 }
 
 static shx_status segment_put_order(segment_writer *writer, uint64_t count) {
-    segment_order_entry *entries = shx_alloc_zero(count, sizeof *entries);
-    uint32_t *order = shx_alloc_zero(count, sizeof *order);
-    if (entries && order) {
-        for (uint64_t i = 0; i < count; i++) entries[i] = (segment_order_entry){writer->postings[i].rowid, (uint32_t)i};
-        qsort(entries, count, sizeof *entries, segment_compare_order);
-        for (uint64_t i = 0; i < count; i++) order[i] = entries[i].row;
-        shx_container_put(&writer->out, SHX_SEGMENT_ORDER, 0, order, count * sizeof *order);
+    uint32_t *order = shx_alloc_zero(count, sizeof *order), *other = shx_alloc_zero(count, sizeof *other);
+    shx_status status = order && other ? SHX_OK : SHX_NOMEM;
+    for (uint64_t i = 0; status == SHX_OK && i < count; i++) order[i] = (uint32_t)i;
+    for (int shift = 0; status == SHX_OK && shift < 64; shift += 8) {
+        status = shx_progress_check(writer->progress);
+        if (status != SHX_OK || !segment_order_pass(writer, count, shift, order, other)) continue;
+        uint32_t *sorted = other;
+        other = order;
+        order = sorted;
     }
-    shx_status status = entries && order ? SHX_OK : SHX_NOMEM;
-    shx_free(entries);
+    if (status == SHX_OK) shx_container_put(&writer->out, SHX_SEGMENT_ORDER, 0, order, count * sizeof *order);
     shx_free(order);
+    shx_free(other);
     return status;
 }
 
@@ -205,14 +254,21 @@ shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, 
                              .plans = plans,
                              .postings = postings,
                              .block_bytes = shx_block_bytes(encoding->code_dim),
-                             .refine_bytes = shx_refine_bytes(encoding->code_dim)};
+                             .refine_bytes = shx_refine_bytes(encoding->code_dim),
+                             .slice_rows = SEGMENT_SLICE_BYTES / (encoding->dim * (uint32_t)sizeof(float)),
+                             .progress = shx_pool_progress(pool)};
+    if (writer.slice_rows == 0) writer.slice_rows = 1;
+    unsigned threads = shx_pool_threads(pool);
     writer.runs = shx_alloc_zero(plan_count, sizeof *writer.runs);
-    SHX_CHECK(writer.runs, SHX_NOMEM);
+    writer.buffers = shx_alloc_zero(threads, sizeof *writer.buffers);
+    shx_status status = writer.runs && writer.buffers ? SHX_OK : SHX_NOMEM;
+    if (status != SHX_OK) goto cleanup;
     uint64_t blocks = segment_lay_out(writer.runs, plans, plan_count);
-    shx_status status = segment_create(&writer, store, uuid, id, plan_count, posting_count, blocks);
+    status = segment_create(&writer, store, uuid, id, plan_count, posting_count, blocks);
     if (status == SHX_OK) {
         segment_put_info(&writer, posting_count, blocks, plan_count, encoding_id);
-        status = shx_pool_run(pool, plan_count, 16, segment_write_runs, &writer);
+        shx_progress_begin(shx_pool_progress(pool), SHX_PHASE_WRITING, posting_count);
+        status = shx_pool_run(pool, plan_count, 4, segment_write_runs, &writer);
         if (status == SHX_OK) status = segment_put_order(&writer, posting_count);
         shx_container_put(&writer.out, SHX_SEGMENT_RUNS, 0, writer.runs, plan_count * sizeof(shx_run));
         if (status == SHX_OK) {
@@ -221,6 +277,9 @@ shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, 
             shx_container_abandon(&writer.out);
         }
     }
+cleanup:
+    for (unsigned i = 0; writer.buffers && i < threads; i++) segment_buffer_free(&writer.buffers[i]);
+    shx_free(writer.buffers);
     shx_free(writer.runs);
     return status;
 }

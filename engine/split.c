@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#define SPLIT_CHECK_ROWS 256 /* between two looks at the progress */
 #define SPLIT_NEIGHBOURS 8  /* shards around a split one whose postings are checked */
 #define SPLIT_ROUTE_TRIES 3 /* open shards that are compared when a posting is routed past closed ones */
 #define SPLIT_FULL 2        /* a shard over this many times its target is split */
@@ -132,13 +133,19 @@ static shx_status split_points(const split_work *work, uint32_t place, float **r
     uint32_t rows = split_rows_of(work, place), code_dim = rewrite->encoding.code_dim;
     float *points = shx_alloc_aligned(rows, code_dim * sizeof(float));
     SHX_CHECK(points, SHX_NOMEM);
-    for (uint32_t i = 0; i < rows; i++) {
+    shx_status status = SHX_OK;
+    for (uint32_t i = 0; status == SHX_OK && i < rows; i++) {
+        if (i % SPLIT_CHECK_ROWS == 0) status = shx_progress_check(shx_pool_progress(rewrite->pool));
         const float *vector = rewrite->postings[work->order[work->first[place] + i]].vector;
         bool found = shx_encoding_point(&rewrite->encoding, vector, false, points + (size_t)i * code_dim);
         if (!found) memcpy(points + (size_t)i * code_dim, split_centroid(rewrite, place), code_dim * sizeof(float));
     }
-    *ret_points = points;
-    return SHX_OK;
+    if (status == SHX_OK) {
+        *ret_points = points;
+    } else {
+        shx_free_aligned(points);
+    }
+    return status;
 }
 
 static shx_status split_cut(void *context, uint64_t begin, uint64_t end, unsigned thread) {
@@ -156,11 +163,13 @@ static shx_status split_cut(void *context, uint64_t begin, uint64_t end, unsigne
         result->part = shx_alloc_zero(rows, sizeof *result->part);
         shx_status status = result->centroids && result->part ? SHX_OK : SHX_NOMEM;
         if (status == SHX_OK) {
-            status = shx_cluster_split(points, rows, code_dim, wanted, rewrite->ids[place], result->centroids,
-                                       result->part, &result->parts);
+            status = shx_cluster_split(points, rows, code_dim, wanted, rewrite->ids[place],
+                                       shx_pool_progress(rewrite->pool), result->centroids, result->part,
+                                       &result->parts);
         }
         shx_free_aligned(points);
         SHX_TRY(status);
+        shx_progress_add(shx_pool_progress(rewrite->pool), 1);
     }
     return SHX_OK;
 }
@@ -198,6 +207,7 @@ static shx_status split_check_own(const split_work *work, uint32_t v, const uint
     uint32_t victim = work->victims[v];
     for (uint32_t i = 0; i < split_rows_of(work, victim); i++) {
         const float *point = points + (size_t)i * rewrite->encoding.code_dim;
+        if (i % SPLIT_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(shx_pool_progress(rewrite->pool)));
         uint32_t row = work->order[work->first[victim] + i], best = rewrite->place[row];
         float own2 = split_distance2(rewrite, point, best), best2 = own2;
         if (!(split_distance2(rewrite, point, victim) < own2)) continue;
@@ -262,6 +272,7 @@ static shx_status split_check_rows(void *context, uint64_t begin, uint64_t end, 
     shx_status status = SHX_OK;
     for (uint64_t v = begin; status == SHX_OK && v < end; v++) {
         status = split_check_one(work, (uint32_t)v, query, &router);
+        shx_progress_add(shx_pool_progress(work->rewrite->pool), 1);
     }
     shx_router_free(&router);
     shx_query_destroy(query);
@@ -277,9 +288,10 @@ static shx_status split_full_shards(split_work *work) {
     }
     work->results = shx_alloc_zero(work->victim_count, sizeof *work->results);
     SHX_CHECK(work->results, SHX_NOMEM);
+    shx_progress_begin(shx_pool_progress(rewrite->pool), SHX_PHASE_SPLITTING, 2 * (uint64_t)work->victim_count);
     SHX_TRY(shx_pool_run(rewrite->pool, work->victim_count, 1, split_cut, work));
     for (uint32_t v = 0; v < work->victim_count; v++) SHX_TRY(split_open_parts(work, v));
-    SHX_TRY(shx_pool_run(rewrite->pool, work->victim_count, 4, split_check_rows, work));
+    SHX_TRY(shx_pool_run(rewrite->pool, work->victim_count, 2, split_check_rows, work));
     for (uint32_t v = 0; v < work->victim_count; v++) {
         const split_result *result = &work->results[v];
         for (uint64_t m = 0; m < result->move_count; m++) rewrite->place[result->moves[m].row] = result->moves[m].place;
@@ -302,7 +314,7 @@ static shx_status split_fold_sparse(split_work *work) {
         left--;
         for (uint32_t i = work->first[p]; i < work->first[p + 1]; i++) rewrite->place[work->order[i]] = SHX_PLACE_NONE;
     }
-    return shx_pool_run(rewrite->pool, rewrite->count, 512, split_route_rows, work);
+    return shx_pool_run(rewrite->pool, rewrite->count, 64, split_route_rows, work);
 }
 
 shx_status shx_split_shards(shx_rewrite *rewrite, const shx_shards *table, bool whole) {
@@ -310,7 +322,8 @@ shx_status shx_split_shards(shx_rewrite *rewrite, const shx_shards *table, bool 
     work.parts = shx_alloc_zero(table->count, sizeof *work.parts);
     work.victims = shx_alloc_zero(table->count, sizeof *work.victims);
     shx_status status = work.parts && work.victims ? SHX_OK : SHX_NOMEM;
-    if (status == SHX_OK) status = shx_pool_run(rewrite->pool, rewrite->count, 512, split_route_rows, &work);
+    shx_progress_begin(shx_pool_progress(rewrite->pool), SHX_PHASE_ASSIGNING, rewrite->count);
+    if (status == SHX_OK) status = shx_pool_run(rewrite->pool, rewrite->count, 64, split_route_rows, &work);
     if (status == SHX_OK) status = split_regroup(&work);
     if (status == SHX_OK) status = split_full_shards(&work);
     if (status == SHX_OK && whole) status = split_fold_sparse(&work);

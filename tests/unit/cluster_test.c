@@ -336,8 +336,8 @@ static void arguments_out_of_range_are_refused(void **state) {
     assert_int_equal(shx_cluster_train(points, 2, DIM, 0, 1, NULL, &clusters), SHX_MISUSE);
     assert_int_equal(shx_cluster_train(points, 2, 17, 10, 1, NULL, &clusters), SHX_MISUSE);
     assert_null(clusters);
-    assert_int_equal(shx_cluster_split(points, 2, DIM, 1, 1, centroids, part, &parts), SHX_MISUSE);
-    assert_int_equal(shx_cluster_split(points, 0, DIM, 2, 1, centroids, part, &parts), SHX_MISUSE);
+    assert_int_equal(shx_cluster_split(points, 2, DIM, 1, 1, NULL, centroids, part, &parts), SHX_MISUSE);
+    assert_int_equal(shx_cluster_split(points, 0, DIM, 2, 1, NULL, centroids, part, &parts), SHX_MISUSE);
     assert_int_equal(parts, 99);
 }
 
@@ -347,7 +347,7 @@ static void arguments_out_of_range_are_refused(void **state) {
 static uint32_t test_split(const float *points, uint32_t count, uint32_t parts, uint32_t *ret_part) {
     float *centroids = shx_alloc(parts * DIM * sizeof *centroids);
     uint32_t made = 0;
-    assert_int_equal(shx_cluster_split(points, count, DIM, parts, 5, centroids, ret_part, &made), SHX_OK);
+    assert_int_equal(shx_cluster_split(points, count, DIM, parts, 5, NULL, centroids, ret_part, &made), SHX_OK);
     assert_in_range(made, 1, parts);
     for (uint32_t p = 0; p < made; p++) {
         double mean[DIM] = {0};
@@ -449,7 +449,7 @@ static void a_failed_allocation_leaks_nothing(void **state) {
     status = SHX_NOMEM;
     for (uint64_t allowed = 0; status != SHX_OK; allowed++) {
         test_allocations_left = allowed;
-        status = shx_cluster_split(points, 300, DIM, 2, 1, centroids, part, &parts);
+        status = shx_cluster_split(points, 300, DIM, 2, 1, NULL, centroids, part, &parts);
         if (status != SHX_OK) assert_int_equal(parts, 0);
     }
     assert_int_equal(parts, 2);

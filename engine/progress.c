@@ -1,0 +1,63 @@
+#include "progress.h"
+
+#include <time.h>
+
+static uint64_t progress_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void shx_progress_open(shx_progress *progress, shx_interrupted interrupted, void *context) {
+    progress->owner = pthread_self();
+    progress->interrupted = interrupted;
+    progress->context = context;
+    atomic_store(&progress->stopped, false);
+}
+
+void shx_progress_close(shx_progress *progress) {
+    atomic_store(&progress->phase, SHX_PHASE_NONE);
+    progress->interrupted = NULL;
+}
+
+void shx_progress_begin(shx_progress *progress, shx_phase phase, uint64_t total) {
+    if (!progress) return;
+    atomic_store(&progress->done, 0);
+    atomic_store(&progress->total, total);
+    atomic_store(&progress->started, progress_now());
+    atomic_store(&progress->phase, phase);
+}
+
+void shx_progress_add(shx_progress *progress, uint64_t count) {
+    if (progress) atomic_fetch_add_explicit(&progress->done, count, memory_order_relaxed);
+}
+
+shx_status shx_progress_check(shx_progress *progress) {
+    if (!progress) return SHX_OK;
+    if (progress->interrupted && pthread_equal(progress->owner, pthread_self())) {
+        if (progress->interrupted(progress->context)) atomic_store(&progress->stopped, true);
+    }
+    return atomic_load_explicit(&progress->stopped, memory_order_relaxed) ? SHX_INTERRUPT : SHX_OK;
+}
+
+shx_progress_figures shx_progress_look(shx_progress *progress) {
+    static const char *const phases[] = {
+        [SHX_PHASE_NONE] = NULL,
+        [SHX_PHASE_COLLECTING] = "collecting",
+        [SHX_PHASE_SAMPLING] = "sampling",
+        [SHX_PHASE_CLUSTERING] = "clustering",
+        [SHX_PHASE_ASSIGNING] = "assigning",
+        [SHX_PHASE_SPLITTING] = "splitting",
+        [SHX_PHASE_WRITING] = "writing",
+        [SHX_PHASE_CALIBRATING] = "calibrating",
+    };
+    shx_progress_figures figures = {.phase = phases[atomic_load(&progress->phase)],
+                                    .done = atomic_load(&progress->done),
+                                    .total = atomic_load(&progress->total)};
+    if (!figures.phase) return (shx_progress_figures){0};
+    if (figures.done > figures.total) figures.done = figures.total;
+    uint64_t now = progress_now(), started = atomic_load(&progress->started);
+    if (now > started) figures.rate = (double)figures.done / ((double)(now - started) / 1e9);
+    if (figures.rate > 0) figures.remaining = (double)(figures.total - figures.done) / figures.rate;
+    return figures;
+}

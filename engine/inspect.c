@@ -102,12 +102,62 @@ static shx_status inspect_check_rows(shx_view *view, shx_report report, void *co
     return SHX_OK;
 }
 
+/* The files as they are now: the base and all that it names are opened anew, as another process would. That the base
+** itself is gone is no damage: a directory may be removed at any time. */
+static shx_status inspect_check_files(shx_index *index, const shx_base *base, shx_report report, void *context) {
+    shx_base_names names;
+    shx_base *fresh = NULL;
+    if (base->file == 0) return SHX_OK;
+    shx_status status = shx_base_read_names(index->store, &index->config.uuid, base->file, &names);
+    if (status == SHX_NOTFOUND) return SHX_OK;
+    if (status == SHX_OK) {
+        status = shx_base_open(index->store, &index->config.uuid, base->file, index->config.metric, index->config.dim,
+                               NULL, &fresh);
+    }
+    shx_base_release(fresh);
+    if (status == SHX_OK || status == SHX_NOMEM) return status;
+    const char *detail = status == SHX_CORRUPT ? shx_corrupt_last() : shx_status_text(status);
+    inspect_report(report, context, "base", base->file, detail);
+    return SHX_OK;
+}
+
+/* Where the record of the view's commit number `position` stands in the WAL; *ret_more: there may be a further one. One
+** that this process does not know of is not missed. */
+static bool inspect_find_record(shx_index *index, const shx_view *view, uint64_t position, shx_wal_entry *ret_entry,
+                                bool *ret_more) {
+    const shx_delta *delta = view->delta;
+    const shx_wal_entry *entry = NULL;
+    pthread_mutex_lock(&index->mutex); /* commits are added to the delta meanwhile */
+    *ret_more = position < delta->mark_count && delta->marks[position].operations <= view->mark.operations;
+    if (*ret_more) entry = shx_catalog_find(&index->catalog, &delta->marks[position].commit);
+    if (entry) *ret_entry = *entry;
+    pthread_mutex_unlock(&index->mutex);
+    return entry != NULL;
+}
+
+static shx_status inspect_check_wal(shx_index *index, const shx_view *view, shx_report report, void *context) {
+    bool more = true;
+    for (uint64_t i = 1; more; i++) {
+        shx_wal_entry entry;
+        shx_wal_record record;
+        if (!inspect_find_record(index, view, i, &entry, &more)) continue;
+        shx_status status = shx_wal_load(index->store, &entry, index->config.dim, &record);
+        if (status == SHX_OK) shx_wal_record_close(&record);
+        if (status == SHX_NOMEM) return status;
+        if (status == SHX_OK || status == SHX_NOTFOUND) continue;
+        const char *detail = status == SHX_CORRUPT ? shx_corrupt_last() : shx_status_text(status);
+        inspect_report(report, context, "WAL file", entry.file, detail);
+    }
+    return SHX_OK;
+}
+
 shx_status shx_maintain_check(shx_index *index, shx_view *view, shx_report report, void *context) {
-    (void)index;
     const shx_base *base = view->delta->base;
     for (uint32_t s = 0; s < base->segment_count; s++) {
         if (shx_segment_check(base->segments[s]) == SHX_OK) continue;
         inspect_report(report, context, "segment", base->segments[s]->id, shx_corrupt_last());
     }
+    SHX_TRY(inspect_check_files(index, base, report, context));
+    SHX_TRY(inspect_check_wal(index, view, report, context));
     return inspect_check_rows(view, report, context);
 }

@@ -4,14 +4,18 @@
 #include "../engine/memory.h"
 #include "../engine/shardex.h"
 #include "best_index.h"
+#include "config.h"
 #include "connection.h"
 #include "cursor.h"
 #include "info.h"
+#include "integrity.h"
 #include "table.h"
 #include "transaction.h"
 #include "vector_value.h"
 #include "write.h"
 
+#include <assert.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 #define EXTENSION_OLDEST_SQLITE 3038000 /* sqlite3_vtab_in, LIMIT as a constraint */
@@ -20,35 +24,55 @@
 const sqlite3_api_routines *sqlite3_api;
 #endif
 
-static const sqlite3_module EXTENSION_MODULE = {
-    .iVersion = 3,
-    .xCreate = shx_table_create,
-    .xConnect = shx_table_connect,
-    .xBestIndex = shx_best_index,
-    .xDisconnect = shx_table_disconnect,
-    .xDestroy = shx_table_destroy,
-    .xOpen = shx_cursor_open,
-    .xClose = shx_cursor_close,
-    .xFilter = shx_cursor_filter,
-    .xNext = shx_cursor_next,
-    .xEof = shx_cursor_eof,
-    .xColumn = shx_cursor_column,
-    .xRowid = shx_cursor_rowid,
-    .xUpdate = shx_write_update,
-    .xBegin = shx_transaction_begin,
-    .xSync = shx_transaction_sync,
-    .xCommit = shx_transaction_commit,
-    .xRollback = shx_transaction_rollback,
-    .xRename = shx_table_rename,
-    .xSavepoint = shx_transaction_savepoint,
-    .xRelease = shx_transaction_release,
-    .xRollbackTo = shx_transaction_rollback_to,
-    .xShadowName = shx_table_is_shadow,
+/* xIntegrity came with version 4 of the structure (SQLite 3.44). Older headers do not have it: there it stands behind
+** the structure that they know, where a newer host finds it. Older hosts do not look. */
+typedef struct extension_module {
+    sqlite3_module methods;
+#if SQLITE_VERSION_NUMBER < 3044000
+    int (*xIntegrity)(sqlite3_vtab *, const char *, const char *, int, char **);
+#endif
+} extension_module;
+
+static const extension_module EXTENSION_MODULE = {
+    .methods.iVersion = 4,
+    .methods.xCreate = shx_table_create,
+    .methods.xConnect = shx_table_connect,
+    .methods.xBestIndex = shx_best_index,
+    .methods.xDisconnect = shx_table_disconnect,
+    .methods.xDestroy = shx_table_destroy,
+    .methods.xOpen = shx_cursor_open,
+    .methods.xClose = shx_cursor_close,
+    .methods.xFilter = shx_cursor_filter,
+    .methods.xNext = shx_cursor_next,
+    .methods.xEof = shx_cursor_eof,
+    .methods.xColumn = shx_cursor_column,
+    .methods.xRowid = shx_cursor_rowid,
+    .methods.xUpdate = shx_write_update,
+    .methods.xBegin = shx_transaction_begin,
+    .methods.xSync = shx_transaction_sync,
+    .methods.xCommit = shx_transaction_commit,
+    .methods.xRollback = shx_transaction_rollback,
+    .methods.xRename = shx_table_rename,
+    .methods.xSavepoint = shx_transaction_savepoint,
+    .methods.xRelease = shx_transaction_release,
+    .methods.xRollbackTo = shx_transaction_rollback_to,
+    .methods.xShadowName = shx_table_is_shadow,
+#if SQLITE_VERSION_NUMBER < 3044000
+    .xIntegrity = shx_integrity_pragma,
+#else
+    .methods.xIntegrity = shx_integrity_pragma,
+#endif
 };
+static_assert(sizeof(sqlite3_module) % sizeof(void *) == 0, "xIntegrity stands right behind the older structure");
 
 static void *extension_alloc(uint64_t size) { return sqlite3_malloc64(size > 0 ? size : 1); }
 static void *extension_resize(void *block, uint64_t size) { return sqlite3_realloc64(block, size > 0 ? size : 1); }
 static void extension_release(void *block) { sqlite3_free(block); }
+
+/* Our threads allocate through SQLite, whose allocator has a mutex. A fork must not find it locked by one of them: in
+** the child there would be nobody to unlock it, and the child's first use of SQLite would wait forever. */
+static void extension_before_fork(void) { sqlite3_mutex_enter(sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_MEM)); }
+static void extension_after_fork(void) { sqlite3_mutex_leave(sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_MEM)); }
 
 /* Once per process, before the engine has allocated anything: SQLite's memory limits hold for it too. */
 static void extension_use_memory(void) {
@@ -56,7 +80,10 @@ static void extension_use_memory(void) {
     static bool used;
     sqlite3_mutex *mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1);
     sqlite3_mutex_enter(mutex);
-    if (!used) shx_memory_use(&allocator);
+    if (!used) {
+        shx_memory_use(&allocator);
+        (void)pthread_atfork(extension_before_fork, extension_after_fork, extension_after_fork);
+    }
     used = true;
     sqlite3_mutex_leave(mutex);
 }
@@ -79,8 +106,9 @@ int sqlite3_shardex_init(sqlite3 *db, char **error_message, const sqlite3_api_ro
     extension_use_memory();
     shx_connection *connection = shx_connection_create(db);
     if (!connection) return SQLITE_NOMEM;
-    int rc = sqlite3_create_module_v2(db, "shardex", &EXTENSION_MODULE, connection, shx_connection_destroy);
+    int rc = sqlite3_create_module_v2(db, "shardex", &EXTENSION_MODULE.methods, connection, shx_connection_destroy);
     if (rc == SQLITE_OK) rc = shx_info_register(connection);
+    if (rc == SQLITE_OK) rc = shx_config_register(db);
     if (rc == SQLITE_OK) rc = shx_vector_functions_register(db);
     if (rc != SQLITE_OK) return rc;
 #ifdef SQLITE_CORE

@@ -1,15 +1,17 @@
 #include "integrity.h"
 
 #include "../engine/maintain.h"
+#include "row.h"
 #include "snapshot.h"
+#include "state_row.h"
 
 #include <string.h>
 
-#define INTEGRITY_NAMED 5 /* problems that the message names */
+#define INTEGRITY_LINES 10000 /* problems that are written down: a damaged table may have millions */
 
 typedef struct integrity_walk {
     shx_table *table;
-    sqlite3_str *text;
+    sqlite3_str *text; /* a line for each problem */
     uint64_t problems;
     sqlite3_stmt *rows, *others;
     bool on_row, on_other; /* the statements stand on a row */
@@ -17,8 +19,8 @@ typedef struct integrity_walk {
 
 static void integrity_note(integrity_walk *walk, const char *format, ...) {
     va_list arguments;
-    if (++walk->problems > INTEGRITY_NAMED) return;
-    sqlite3_str_appendall(walk->text, walk->problems > 1 ? "; " : "");
+    if (++walk->problems > INTEGRITY_LINES) return;
+    if (walk->problems > 1) sqlite3_str_appendchar(walk->text, 1, '\n');
     va_start(arguments, format);
     sqlite3_str_vappendf(walk->text, format, arguments);
     va_end(arguments);
@@ -126,18 +128,85 @@ static int integrity_index(integrity_walk *walk) {
     return rc;
 }
 
-int shx_integrity_check(shx_table *table) {
-    integrity_walk walk = {.table = table, .text = sqlite3_str_new(NULL)};
-    int rc = integrity_tables(&walk, SHX_STATEMENT_WALK_VECTORS, "vector");
-    if (rc == SQLITE_OK && table->declaration->auxiliary_count > 0) {
-        rc = integrity_tables(&walk, SHX_STATEMENT_WALK_AUX, "auxiliary columns");
+/* What a state row must be beyond what reading it has shown. */
+static int integrity_state(integrity_walk *walk) {
+    shx_state_row row;
+    int rc = shx_state_row_open(walk->table, &row);
+    if (rc == SQLITE_OK && row.operations < 0)
+        integrity_note(walk, "the state row counts %lld operations", row.operations);
+    return rc;
+}
+
+/* The plain columns of one row against their hash. */
+static int integrity_columns_of(integrity_walk *walk, int64_t rowid, uint64_t column_hash) {
+    shx_row row;
+    int rc = shx_row_read_columns(walk->table, rowid, &row);
+    if (rc == SQLITE_OK && shx_hash64(row.columns.bytes, row.columns.size, 0) != column_hash)
+        integrity_note(walk, "the columns of row %lld do not fit their hash", rowid);
+    shx_row_clear(walk->table, &row);
+    return rc;
+}
+
+static int integrity_columns(integrity_walk *walk) {
+    int rc = shx_statement_lend(walk->table, SHX_STATEMENT_WALK_ROWS, &walk->rows);
+    while (rc == SQLITE_OK && sqlite3_step(walk->rows) == SQLITE_ROW) {
+        rc = integrity_columns_of(walk, sqlite3_column_int64(walk->rows, 0),
+                                  (uint64_t)sqlite3_column_int64(walk->rows, 2));
     }
-    if (rc == SQLITE_OK) rc = integrity_index(&walk);
-    char *text = sqlite3_str_finish(walk.text);
+    int reset = walk->rows ? sqlite3_reset(walk->rows) : SQLITE_OK;
+    shx_statement_give_back(walk->table, walk->rows);
+    walk->rows = NULL;
+    return rc == SQLITE_OK ? reset : rc;
+}
+
+static int integrity_all(integrity_walk *walk) {
+    int rc = integrity_state(walk);
+    if (rc == SQLITE_OK) rc = integrity_tables(walk, SHX_STATEMENT_WALK_VECTORS, "vector");
+    if (rc == SQLITE_OK && walk->table->declaration->auxiliary_count > 0) {
+        rc = integrity_tables(walk, SHX_STATEMENT_WALK_AUX, "auxiliary columns");
+    }
+    if (rc == SQLITE_OK) rc = integrity_columns(walk);
+    return rc == SQLITE_OK ? integrity_index(walk) : rc;
+}
+
+/* Ends the list of problems; NULL when there are none, or no memory. */
+static char *integrity_finish(integrity_walk *walk) {
+    if (walk->problems > INTEGRITY_LINES) {
+        sqlite3_str_appendf(walk->text, "\n… and %lld more", (sqlite3_int64)(walk->problems - INTEGRITY_LINES));
+    }
+    return sqlite3_str_finish(walk->text);
+}
+
+int shx_integrity_check(shx_table *table) {
+    integrity_walk walk = {.table = table, .text = sqlite3_str_new(table->connection->db)};
+    int rc = integrity_all(&walk);
+    char *text = integrity_finish(&walk);
     if (rc == SQLITE_OK && walk.problems > 0) {
-        rc = shx_table_error(table, SQLITE_CORRUPT_VTAB, "shardex: table \"%s\" has %lld problem%s: %s%s", table->name,
-                             (sqlite3_int64)walk.problems, walk.problems == 1 ? "" : "s", text ? text : "",
-                             walk.problems > INTEGRITY_NAMED ? "; …" : "");
+        rc = shx_table_error(table, SQLITE_CORRUPT_VTAB, "shardex: table \"%s\" has %lld problem%s:\n%s", table->name,
+                             (sqlite3_int64)walk.problems, walk.problems == 1 ? "" : "s", text ? text : "");
+    }
+    sqlite3_free(text);
+    return rc;
+}
+
+int shx_integrity_pragma(sqlite3_vtab *vtab, const char *schema, const char *name, int flags, char **ret_message) {
+    (void)schema, (void)name;
+    shx_table *table = (shx_table *)vtab;
+    if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
+    integrity_walk walk = {.table = table, .text = sqlite3_str_new(table->connection->db)};
+    bool quick = flags & 1;
+    int rc = quick ? integrity_state(&walk) : integrity_all(&walk);
+    bool damage = (rc & 0xff) == SQLITE_CORRUPT || rc == SQLITE_ERROR; /* the second: a shadow table is missing */
+    if (damage) {
+        integrity_note(&walk, "%s", table->base.zErrMsg ? table->base.zErrMsg : sqlite3_errmsg(table->connection->db));
+        rc = SQLITE_OK;
+    }
+    sqlite3_free(table->base.zErrMsg);
+    table->base.zErrMsg = NULL;
+    char *text = integrity_finish(&walk);
+    if (rc == SQLITE_OK && walk.problems > 0) {
+        *ret_message = sqlite3_mprintf("shardex table %s.%s:\n%s", table->schema, table->name, text ? text : "");
+        if (!*ret_message) rc = SQLITE_NOMEM;
     }
     sqlite3_free(text);
     return rc;

@@ -4,69 +4,7 @@
 ** After each story the table must agree with itself: an exact search gives all rows in the order of their distances,
 ** the index holds what the shadow tables hold, and a connection that opens the database anew finds the index current.
 */
-#include "host.h"
-
-typedef struct story {
-    char *folder, *path;
-    sqlite3 *db;
-} story;
-
-static int story_set_up(void **context) {
-    story *tale = calloc(1, sizeof *tale);
-    assert_non_null(tale);
-    tale->folder = host_make_folder();
-    tale->path = sqlite3_mprintf("%s/table.db", tale->folder);
-    tale->db = host_open(tale->path);
-    host_run(tale->db, "PRAGMA synchronous = OFF");
-    host_run(tale->db, "CREATE VIRTUAL TABLE t USING shardex(v float[2], n INTEGER, s TEXT, +x TEXT)");
-    *context = tale;
-    return 0;
-}
-
-static int story_tear_down(void **context) {
-    story *tale = *context;
-    host_close(tale->db);
-    sqlite3_free(tale->path);
-    host_remove_folder(tale->folder);
-    free(tale);
-    return 0;
-}
-
-/* Rows first … last: row i has the vector [i, 0], n = i % 3, s = 's<i>', x = 'x<i>'. */
-static void fill(sqlite3 *db, const char *table, int first, int last) {
-    host_run(db,
-             "WITH RECURSIVE i(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM i WHERE i < %d) "
-             "INSERT INTO \"%w\"(rowid, v, n, s, x) SELECT i, '[' || i || ',0]', i %% 3, 's' || i, 'x' || i FROM i",
-             first, last, table);
-}
-
-/* An exact search must give every row, nearest first; and the shadow tables and the index must agree. */
-static void check_at(sqlite3 *db, const char *table, const char *state, int line) {
-    char *sql = sqlite3_mprintf(
-        "SELECT rowid, distance FROM \"%w\" WHERE v MATCH '[3.5,1]' AND k = 100000 AND exact = 1", table);
-    char *twin = sqlite3_mprintf("SELECT rowid, d FROM (SELECT rowid, vec_distance_l2(v, '[3.5,1]') AS d FROM \"%w\") "
-                                 "ORDER BY d, rowid",
-                                 table);
-    char *rows = host_rows(db, twin);
-    host_expect_at(db, sql, rows, line);
-    sqlite3_free(sql);
-    sqlite3_free(rows);
-    sqlite3_free(twin);
-    sql = sqlite3_mprintf("SELECT shardex_info('%q') ->> '$.state'", table);
-    host_expect_at(db, sql, state, line);
-    sqlite3_free(sql);
-    if (sqlite3_get_autocommit(db)) host_run(db, "INSERT INTO \"%w\"(\"%w\") VALUES('integrity-check')", table, table);
-}
-#define check(db, table) check_at(db, table, "current", __LINE__)
-
-/* The same through a connection that knows nothing yet. */
-static void check_anew_at(const story *tale, const char *table, int line) {
-    check_at(tale->db, table, "current", line);
-    sqlite3 *db = host_open(tale->path);
-    check_at(db, table, "current", line);
-    host_close(db);
-}
-#define check_anew(tale, table) check_anew_at(tale, table, __LINE__)
+#include "story.h"
 
 /* ------------------------------------------------------------------------------------------------ savepoints */
 
@@ -631,7 +569,7 @@ static void integrity_check_names_the_damage(void **context) {
                        "DELETE FROM t_vectors WHERE id = 4");
     host_refuse(tale->db, SQLITE_CORRUPT, "INSERT INTO t(t) VALUES('integrity-check')", "has 3 problems");
     host_refuse(tale->db, SQLITE_CORRUPT, "INSERT INTO t(t) VALUES('integrity-check')",
-                "the vector of row 2 does not fit its hash; row 4 has no vector; row 3 has no auxiliary columns");
+                "the vector of row 2 does not fit its hash\nrow 4 has no vector\nrow 3 has no auxiliary columns");
     host_run(tale->db, "ROLLBACK; INSERT INTO t(t) VALUES('integrity-check')");
     host_run(tale->db, "UPDATE t_state SET commit_id = zeroblob(3)");
     host_refuse(tale->db, SQLITE_CORRUPT, "SELECT rowid FROM t WHERE v MATCH '[1,1]' AND k = 1", "state row");
@@ -652,8 +590,6 @@ static void names_may_be_anything(void **context) {
     host_run(tale->db,
              "ALTER TABLE \"it's \"\"quoted\"\" %%s ü\" RENAME TO \"%%w\"; DELETE FROM \"%%w\"; DROP TABLE \"%%w\"");
 }
-
-#define STORY(name) cmocka_unit_test_setup_teardown(name, story_set_up, story_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

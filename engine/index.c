@@ -32,6 +32,7 @@ shx_status shx_index_create(const shx_index_config *config, shx_index **ret_inde
     shx_index *index = shx_alloc_zero(1, sizeof *index);
     SHX_CHECK(index, SHX_NOMEM);
     index->config = *config;
+    index->process = shx_process();
     if (index->config.shard_size == 0) index->config.shard_size = SHX_SHARD_TARGET;
     if (index->config.flush_rows == 0) index->config.flush_rows = SHX_FLUSH_ROWS;
     pthread_mutex_init(&index->mutex, NULL);

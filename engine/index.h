@@ -6,6 +6,8 @@
 **
 ** Thread safety: all functions may be called from any thread. A view is immutable and may be used by several threads.
 ** Nothing here calls back into SQLite, and no lock is held while a caller's callback runs.
+** After fork a child must call nothing for an index that its parent opened, except shx_index_release and
+** shx_view_release, which then touch neither files nor locks; what it opens itself is its own.
 */
 #ifndef SHX_INDEX_H
 #define SHX_INDEX_H

@@ -20,6 +20,7 @@ struct shx_view {
 struct shx_index {
     struct shx_index *next; /* in the registry, under its mutex */
     unsigned references;    /* under the registry's mutex */
+    int64_t process;        /* that made it: a forked child must leave it alone */
     shx_index_config config;
     char *directory; /* NULL: memory only */
     shx_store *store;

@@ -15,6 +15,16 @@
 static pthread_mutex_t keeper_registry_mutex = PTHREAD_MUTEX_INITIALIZER;
 static shx_index *keeper_registry;
 static atomic_bool keeper_threads = true;
+static pthread_once_t keeper_once = PTHREAD_ONCE_INIT;
+
+/* After fork: the parent's indexes have no threads here, and their mutexes may be held by nobody. What the child opens
+** itself starts from nothing. */
+static void keeper_forked(void) {
+    keeper_registry = NULL;
+    pthread_mutex_init(&keeper_registry_mutex, NULL);
+}
+
+static void keeper_watch_fork(void) { (void)pthread_atfork(NULL, NULL, keeper_forked); }
 
 /* ---- what is due ---- */
 
@@ -112,6 +122,7 @@ static shx_status keeper_acquire(const shx_index_config *config, shx_index **ret
 }
 
 shx_status shx_index_acquire(const shx_index_config *config, shx_index **ret_index) {
+    pthread_once(&keeper_once, keeper_watch_fork);
     pthread_mutex_lock(&keeper_registry_mutex);
     shx_status status = keeper_acquire(config, ret_index);
     pthread_mutex_unlock(&keeper_registry_mutex);
@@ -147,7 +158,7 @@ static void keeper_stop_thread(shx_index *index) {
 }
 
 void shx_index_release(shx_index *index) {
-    if (!index) return;
+    if (!index || index->process != shx_process()) return; /* the parent's: it stays as it is */
     pthread_mutex_lock(&keeper_registry_mutex);
     bool last = --index->references == 0;
     if (last) keeper_unlink(index);

@@ -123,4 +123,7 @@ shx_status shx_file_map(shx_file *file, uint64_t offset, uint64_t size, shx_map 
 /* Gives a mapping back and clears it; a cleared mapping is allowed. */
 void shx_map_release(shx_map *map);
 
+/* Which process this is: another number after fork, where threads and locks of the parent are missing. */
+int64_t shx_process(void);
+
 #endif

@@ -306,6 +306,8 @@ static void os_posix_map_release(shx_map *map) {
     (void)result;
 }
 
+int64_t shx_process(void) { return getpid(); }
+
 /* --- the store itself --- */
 
 static void os_posix_close(shx_store *base) { shx_free(base); }

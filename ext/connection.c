@@ -1,6 +1,8 @@
 #include "connection.h"
 
 #include "../engine/memory.h"
+#include "../engine/os.h"
+#include "location.h"
 #include "statements.h"
 
 #include <assert.h>
@@ -11,6 +13,7 @@ shx_connection *shx_connection_create(sqlite3 *db) {
     if (!connection) return NULL;
     memset(connection, 0, sizeof *connection);
     connection->db = db;
+    connection->process = shx_process();
     return connection;
 }
 
@@ -57,19 +60,6 @@ void shx_connection_destroy(void *context) {
     sqlite3_free(connection);
 }
 
-/* The database file of a schema, "" when it has none that other processes could open: no absolute path, or no file of
-** the operating system's behind it (`:memory:`, temp, memdb, deserialized, an encrypting or remote VFS), or one that is
-** opened without locks. */
-static const char *connection_file(sqlite3 *db, const char *schema) {
-    const char *file = sqlite3_db_filename(db, schema);
-    if (!file || file[0] != '/' || sqlite3_uri_boolean(file, "nolock", 0)) return "";
-    char *vfs = NULL;
-    bool local = sqlite3_file_control(db, schema, SQLITE_FCNTL_VFSNAME, &vfs) == SQLITE_OK && vfs &&
-                 strncmp(vfs, "unix", 4) == 0;
-    sqlite3_free(vfs);
-    return local ? file : "";
-}
-
 /* `<database file>-shardex/<uuid in hex>` */
 static char *connection_directory(const char *file, const shx_id *uuid) {
     char hex[2 * sizeof uuid->bytes + 1];
@@ -114,7 +104,7 @@ static int connection_make_state(shx_connection *connection, const char *schema,
     state->metric = declaration->metric;
     state->dim = declaration->dim;
     state->schema = sqlite3_mprintf("%s", schema);
-    state->file = sqlite3_mprintf("%s", connection_file(connection->db, schema));
+    state->file = sqlite3_mprintf("%s", shx_location_file(connection->db, schema));
     int rc = state->schema && state->file ? SQLITE_OK : SQLITE_NOMEM;
     if (rc == SQLITE_OK) rc = shx_result_code(shx_pending_create(declaration->dim, &state->pending));
     if (rc == SQLITE_OK) rc = connection_acquire(state, declaration);
@@ -132,7 +122,7 @@ static int connection_make_state(shx_connection *connection, const char *schema,
 static bool connection_state_fits(shx_connection *connection, const shx_state *state,
                                   const shx_declaration *declaration) {
     return state->dim == declaration->dim && state->metric == declaration->metric &&
-           strcmp(state->file, connection_file(connection->db, state->schema)) == 0;
+           strcmp(state->file, shx_location_file(connection->db, state->schema)) == 0;
 }
 
 int shx_connection_state(shx_connection *connection, const char *schema, const shx_id *uuid,
@@ -150,7 +140,7 @@ int shx_connection_state(shx_connection *connection, const char *schema, const s
 void shx_connection_reap(shx_connection *connection) {
     for (shx_state **link = &connection->states; *link;) {
         shx_state *state = *link;
-        bool detached = strcmp(state->file, connection_file(connection->db, state->schema)) != 0;
+        bool detached = strcmp(state->file, shx_location_file(connection->db, state->schema)) != 0;
         bool dropped = state->dropped && sqlite3_get_autocommit(connection->db);
         if (state->tables == 0 && state->joined == 0 && (detached || dropped)) {
             *link = state->next;
@@ -172,6 +162,8 @@ void shx_state_log(shx_state *state, shx_status status, const char *what) {
     sqlite3_log(SQLITE_NOTICE, "shardex: the index of %s %s: %s; answers come from the database until it catches up",
                 state->file[0] ? state->file : "a database in memory", what, shx_status_text(status));
 }
+
+bool shx_connection_forked(const shx_connection *connection) { return connection->process != shx_process(); }
 
 bool shx_connection_interrupted(void *context) {
     shx_connection *connection = context;

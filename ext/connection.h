@@ -76,6 +76,7 @@ typedef struct shx_connection {
     sqlite3 *db;
     shx_spare spares[SHX_SPARES];
     int spare_count;
+    int64_t process; /* that opened it */
     shx_state *states;
     struct shx_table *tables;
     sqlite3_stmt *probe; /* see shx_interrupted */
@@ -102,6 +103,12 @@ void shx_state_log(shx_state *state, shx_status status, const char *what);
 
 /* True when sqlite3_interrupt was called; a callback for the engine. */
 bool shx_connection_interrupted(void *connection);
+
+/* True in a child that was forked while the connection was open. Such a child may only close it: threads are missing,
+** mutexes may be held by nobody, and SQLite's file locks are the parent's. */
+bool shx_connection_forked(const shx_connection *connection);
+
+#define SHX_FORKED_MESSAGE "shardex: this connection was opened before fork; open another one in the child"
 
 /* The SQLite result code of an engine status. */
 int shx_result_code(shx_status status);

@@ -194,6 +194,7 @@ int shx_cursor_filter(sqlite3_vtab_cursor *vtab_cursor, int number, const char *
     (void)number;
     shx_cursor *cursor = (shx_cursor *)vtab_cursor;
     shx_table *table = cursor_table(cursor);
+    if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
     cursor_rewind(cursor);
     shx_way way;
     if (!text || !shx_plan_read_way(&text, &way)) return SQLITE_INTERNAL;

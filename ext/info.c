@@ -55,6 +55,10 @@ static shx_table *info_search(shx_connection *connection, const char *name) {
 /* The table that the arguments of a function name; reports an error when there is none. */
 static shx_table *info_table(sqlite3_context *context, sqlite3_value *name_value, sqlite3_value *schema_value) {
     shx_connection *connection = sqlite3_user_data(context);
+    if (shx_connection_forked(connection)) {
+        sqlite3_result_error(context, SHX_FORKED_MESSAGE, -1);
+        return NULL;
+    }
     const char *name = (const char *)sqlite3_value_text(name_value);
     const char *schema = schema_value ? (const char *)sqlite3_value_text(schema_value) : NULL;
     shx_table *table = NULL;

@@ -54,6 +54,7 @@ static int snapshot_resolve(shx_table *table, shx_snapshot *snapshot) {
 
 int shx_snapshot_open(shx_table *table, shx_snapshot *ret_snapshot) {
     shx_snapshot snapshot = {.state = table->state};
+    if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
     bool overlaid = snapshot.state && snapshot.state->writing && snapshot.state->joined > 0;
     bool nameless = false;
     if (!overlaid) {

@@ -20,6 +20,11 @@ int shx_table_error(shx_table *table, int rc, const char *format, ...) {
     return rc;
 }
 
+int shx_table_enter(shx_table *table) {
+    if (!shx_connection_forked(table->connection)) return SQLITE_OK;
+    return shx_table_error(table, SQLITE_MISUSE, "%s", SHX_FORKED_MESSAGE);
+}
+
 int shx_table_failed(shx_table *table, int rc) {
     if (table->base.zErrMsg) return rc;
     bool own = (sqlite3_errcode(table->connection->db) & 0xff) == (rc & 0xff);
@@ -80,6 +85,10 @@ static int table_declare(shx_table *table, int argument_count, const char *const
 /* What xCreate and xConnect have in common: the object. arguments[0 … 2]: module, schema, table. */
 static int table_open(void *connection, int argument_count, const char *const *arguments, shx_table **ret_table,
                       char **ret_message) {
+    if (shx_connection_forked(connection)) {
+        *ret_message = sqlite3_mprintf("%s", SHX_FORKED_MESSAGE);
+        return SQLITE_MISUSE;
+    }
     shx_table *table = sqlite3_malloc64(sizeof *table);
     if (!table) return SQLITE_NOMEM;
     memset(table, 0, sizeof *table);
@@ -189,6 +198,7 @@ int shx_table_disconnect(sqlite3_vtab *vtab) {
 
 int shx_table_destroy(sqlite3_vtab *vtab) {
     shx_table *table = (shx_table *)vtab;
+    if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
     if (table->state) table->state->busy = true;
     shx_statements_clear(table);
     int rc = SQLITE_OK;
@@ -210,6 +220,7 @@ static int table_rename_shadow(shx_table *table, const char *shadow, const char 
 
 int shx_table_rename(sqlite3_vtab *vtab, const char *name) {
     shx_table *table = (shx_table *)vtab;
+    if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
     char *copy = sqlite3_mprintf("%s", name);
     if (!copy) return SQLITE_NOMEM;
     bool auxiliary = table->declaration->auxiliary_count > 0;

@@ -77,6 +77,7 @@ static int transaction_enter(shx_table *table) {
 
 int shx_transaction_begin(sqlite3_vtab *vtab) {
     shx_table *table = (shx_table *)vtab;
+    if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
     return table->joined ? SQLITE_OK : transaction_enter(table);
 }
 
@@ -126,6 +127,7 @@ static int transaction_sync(shx_table *table) {
 int shx_transaction_sync(sqlite3_vtab *vtab) {
     shx_table *table = (shx_table *)vtab;
     if (!table->joined || !table->state->writing) return SQLITE_OK;
+    if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
     table->state->busy = true;
     int rc = transaction_sync(table);
     table->state->busy = false;
@@ -138,7 +140,8 @@ static void transaction_finish(shx_table *table, bool committed) {
     table->joined = false;
     state->joined--;
     if (!state->writing) return;
-    if (committed && state->synced && shx_pending_count(state->pending) > 0) {
+    bool here = !shx_connection_forked(table->connection);
+    if (committed && here && state->synced && shx_pending_count(state->pending) > 0) {
         shx_index_committed(state->index, &state->synced_commit);
     }
     transaction_end(state);
@@ -180,6 +183,7 @@ int shx_transaction_savepoint(sqlite3_vtab *vtab, int number) {
     shx_table *table = (shx_table *)vtab;
     shx_state *state = table->state;
     if (!table->joined || !state->writing) return SQLITE_OK;
+    if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
     void *savepoints = state->savepoints;
     if (shx_grow(&savepoints, &state->savepoint_capacity, state->savepoint_count + 1, sizeof(shx_savepoint))) {
         return SQLITE_NOMEM;

@@ -316,6 +316,7 @@ static bool write_is_command(const shx_table *table, int argument_count, sqlite3
 
 int shx_write_update(sqlite3_vtab *vtab, int argument_count, sqlite3_value **arguments, sqlite3_int64 *ret_rowid) {
     shx_table *table = (shx_table *)vtab;
+    if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
     sqlite3 *db = table->connection->db;
     sqlite3_int64 last = sqlite3_last_insert_rowid(db);
     assert(table->joined);

@@ -1,0 +1,24 @@
+/* Which databases have a directory beside them.
+*/
+#ifndef SHX_LOCATION_H
+#define SHX_LOCATION_H
+
+#include "sqlite_api.h"
+
+#include <stdbool.h>
+
+/* The file of a schema beside which an index may keep its directory; "" when it must stay in memory:
+**
+** - no file that other processes could open (`:memory:`, temp, memdb, deserialized): no absolute path;
+** - a file without locks (nolock=1, the VFS unix-none): nothing tells who writes;
+** - a VFS that is not one of SQLite's own for Unix, or a file whose first bytes are not those of a plain database: the
+**   content may be encrypted, and plain vectors beside it would give it away. shx_location_allow_any lifts this one.
+**
+** Valid until the schema is detached. */
+const char *shx_location_file(sqlite3 *db, const char *schema);
+
+/* For the whole process and for databases opened from then on; false at first. */
+void shx_location_allow_any(bool allowed);
+bool shx_location_any_allowed(void);
+
+#endif

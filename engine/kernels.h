@@ -58,6 +58,12 @@ typedef struct shx_kernels {
     /* Σ (a·scale_a - b·scale_b)²: twice the cosine distance when the scales are 1/|a| and 1/|b|. */
     double (*l2_squared_scaled)(const float *a, double scale_a, const float *b, double scale_b, size_t dim);
 
+    /* Near arithmetic, in float, in 16 lanes as above: vectors are unaligned, dim ≥ 1. Of a sum of numbers that are not
+    ** negative the relative error is at most (dim/16 + 8) × 2^-24 unless it over- or underflows; of a·b it is as much
+    ** relative to Σ |a·b|. near_dot gives Σ b·b as well. */
+    float (*near_l2)(const float *a, const float *b, size_t dim);
+    float (*near_dot)(const float *a, const float *b, size_t dim, float *ret_norm2);
+
     /* Σ (a-b)² over code dimensions (dim a multiple of 16), 16 lanes as above but in float. */
     float (*code_l2_squared)(const float *a, const float *b, size_t dim);
 

@@ -107,19 +107,75 @@ double shx_avx2_l2_squared_scaled(const float *a, double scale_a, const float *b
     return avx2_lanes_fold(sum);
 }
 
-float shx_avx2_code_l2_squared(const float *a, const float *b, size_t dim) {
-    assert(dim % 16 == 0);
-    __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
-    for (size_t i = 0; i < dim; i += 16) {
-        __m256 first = _mm256_sub_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i));
-        __m256 second = _mm256_sub_ps(_mm256_loadu_ps(a + i + 8), _mm256_loadu_ps(b + i + 8));
-        low = _mm256_add_ps(low, _mm256_mul_ps(first, first));
-        high = _mm256_add_ps(high, _mm256_mul_ps(second, second));
-    }
-    __m256 eight = _mm256_add_ps(low, high);
+/* 16 float lanes. */
+typedef struct avx2_near {
+    __m256 low, high;
+} avx2_near;
+
+static inline float avx2_near_fold(avx2_near lanes) {
+    __m256 eight = _mm256_add_ps(lanes.low, lanes.high);
     __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+static inline avx2_near avx2_near_load(const float *at) {
+    return (avx2_near){_mm256_loadu_ps(at), _mm256_loadu_ps(at + 8)};
+}
+
+/* The last 1 … 15 elements; what stands behind them is not read, and zero takes its place. */
+static inline avx2_near avx2_near_load_tail(const float *at, size_t count) {
+    static const int32_t mask[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    __m256i low = _mm256_loadu_si256((const __m256i *)(mask + 16 - count));
+    __m256i high = _mm256_loadu_si256((const __m256i *)(mask + 24 - count));
+    return (avx2_near){_mm256_maskload_ps(at, low), _mm256_maskload_ps(at + 8, high)};
+}
+
+static inline avx2_near avx2_near_add_squares(avx2_near sum, avx2_near a, avx2_near b) {
+    __m256 low = _mm256_sub_ps(a.low, b.low), high = _mm256_sub_ps(a.high, b.high);
+    return (avx2_near){_mm256_add_ps(sum.low, _mm256_mul_ps(low, low)),
+                       _mm256_add_ps(sum.high, _mm256_mul_ps(high, high))};
+}
+
+static inline avx2_near avx2_near_add_products(avx2_near sum, avx2_near a, avx2_near b) {
+    return (avx2_near){_mm256_add_ps(sum.low, _mm256_mul_ps(a.low, b.low)),
+                       _mm256_add_ps(sum.high, _mm256_mul_ps(a.high, b.high))};
+}
+
+float shx_avx2_near_l2(const float *a, const float *b, size_t dim) {
+    avx2_near sum = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) sum = avx2_near_add_squares(sum, avx2_near_load(a + i), avx2_near_load(b + i));
+    if (i < dim) {
+        sum = avx2_near_add_squares(sum, avx2_near_load_tail(a + i, dim - i), avx2_near_load_tail(b + i, dim - i));
+    }
+    return avx2_near_fold(sum);
+}
+
+float shx_avx2_near_dot(const float *a, const float *b, size_t dim, float *ret_norm2) {
+    avx2_near dot = {_mm256_setzero_ps(), _mm256_setzero_ps()}, norm2 = dot;
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) {
+        avx2_near row = avx2_near_load(b + i);
+        dot = avx2_near_add_products(dot, avx2_near_load(a + i), row);
+        norm2 = avx2_near_add_products(norm2, row, row);
+    }
+    if (i < dim) {
+        avx2_near row = avx2_near_load_tail(b + i, dim - i);
+        dot = avx2_near_add_products(dot, avx2_near_load_tail(a + i, dim - i), row);
+        norm2 = avx2_near_add_products(norm2, row, row);
+    }
+    *ret_norm2 = avx2_near_fold(norm2);
+    return avx2_near_fold(dot);
+}
+
+float shx_avx2_code_l2_squared(const float *a, const float *b, size_t dim) {
+    assert(dim % 16 == 0);
+    avx2_near sum = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    for (size_t i = 0; i < dim; i += 16) {
+        sum = avx2_near_add_squares(sum, avx2_near_load(a + i), avx2_near_load(b + i));
+    }
+    return avx2_near_fold(sum);
 }
 
 /* Table sums of 32 postings, eight to a register: u16 while a chunk is added up, u32 after. */
@@ -321,6 +377,8 @@ const shx_kernels shx_kernels_avx2 = {
     .l2_squared = shx_avx2_l2_squared,
     .dot = shx_avx2_dot,
     .l2_squared_scaled = shx_avx2_l2_squared_scaled,
+    .near_l2 = shx_avx2_near_l2,
+    .near_dot = shx_avx2_near_dot,
     .code_l2_squared = shx_avx2_code_l2_squared,
     .scan_block = avx2_scan_block,
     .bound_block = avx2_bound_block,

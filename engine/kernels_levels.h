@@ -47,11 +47,17 @@ shx_code_sums shx_scalar_scan_code(const float *point, const float *centroid, si
 shx_code_sums shx_scalar_refine_code(const float *point, const float *centroid, size_t dim, double per_step,
                                      uint8_t *ret_refine);
 
+/* The scalar kernels that the compiler makes good use of vectors for by itself: the NEON table takes them over. */
+float shx_scalar_near_l2(const float *a, const float *b, size_t dim);
+float shx_scalar_near_dot(const float *a, const float *b, size_t dim, float *ret_norm2);
+
 #if SHX_HAVE_X86
 /* The AVX2 kernels that the AVX-512 table takes over as they are: see kernels_avx512.c. */
 double shx_avx2_l2_squared(const float *a, const float *b, size_t dim);
 double shx_avx2_dot(const float *a, const float *b, size_t dim);
 double shx_avx2_l2_squared_scaled(const float *a, double scale_a, const float *b, double scale_b, size_t dim);
+float shx_avx2_near_l2(const float *a, const float *b, size_t dim);
+float shx_avx2_near_dot(const float *a, const float *b, size_t dim, float *ret_norm2);
 float shx_avx2_code_l2_squared(const float *a, const float *b, size_t dim);
 size_t shx_avx2_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions);
 int32_t shx_avx2_refine_dot(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes);

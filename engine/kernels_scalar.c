@@ -50,6 +50,44 @@ static double scalar_l2_squared_scaled(const float *a, double scale_a, const flo
     return scalar_fold(lane);
 }
 
+static float scalar_near_fold(float lane[16]) {
+    for (size_t width = 8; width > 0; width /= 2) {
+        for (size_t i = 0; i < width; i++) lane[i] += lane[i + width];
+    }
+    return lane[0];
+}
+
+static inline void scalar_near_l2_step(float lane[16], const float *a, const float *b, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        float difference = a[i] - b[i];
+        lane[i] += difference * difference;
+    }
+}
+
+float shx_scalar_near_l2(const float *a, const float *b, size_t dim) {
+    float lane[16] = {0};
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) scalar_near_l2_step(lane, a + i, b + i, 16);
+    scalar_near_l2_step(lane, a + i, b + i, dim - i);
+    return scalar_near_fold(lane);
+}
+
+static inline void scalar_near_dot_step(float dot[16], float norm2[16], const float *a, const float *b, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        dot[i] += a[i] * b[i];
+        norm2[i] += b[i] * b[i];
+    }
+}
+
+float shx_scalar_near_dot(const float *a, const float *b, size_t dim, float *ret_norm2) {
+    float dot[16] = {0}, norm2[16] = {0};
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) scalar_near_dot_step(dot, norm2, a + i, b + i, 16);
+    scalar_near_dot_step(dot, norm2, a + i, b + i, dim - i);
+    *ret_norm2 = scalar_near_fold(norm2);
+    return scalar_near_fold(dot);
+}
+
 static float scalar_code_l2_squared(const float *a, const float *b, size_t dim) {
     assert(dim % 16 == 0);
     float lane[16] = {0};
@@ -59,10 +97,7 @@ static float scalar_code_l2_squared(const float *a, const float *b, size_t dim) 
             lane[j] += difference * difference;
         }
     }
-    for (size_t width = 8; width > 0; width /= 2) {
-        for (size_t i = 0; i < width; i++) lane[i] += lane[i + width];
-    }
-    return lane[0];
+    return scalar_near_fold(lane);
 }
 
 /* Byte j of a group holds the postings j/2 (j even) or 8 + j/2 (j odd), and the same + 16. */
@@ -141,6 +176,8 @@ const shx_kernels shx_kernels_scalar = {
     .l2_squared = scalar_l2_squared,
     .dot = scalar_dot,
     .l2_squared_scaled = scalar_l2_squared_scaled,
+    .near_l2 = shx_scalar_near_l2,
+    .near_dot = shx_scalar_near_dot,
     .code_l2_squared = scalar_code_l2_squared,
     .scan_block = scalar_scan_block,
     .bound_block = scalar_bound_block,

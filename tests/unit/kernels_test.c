@@ -88,6 +88,10 @@ static void check_exact_twins(const shx_kernels *wide, const float *a, const flo
     assert_same_double(scalar->l2_squared(a, b, dim), wide->l2_squared(a, b, dim));
     assert_same_double(scalar->dot(a, b, dim), wide->dot(a, b, dim));
     assert_same_double(scalar->l2_squared_scaled(a, 0.3, b, 1.7, dim), wide->l2_squared_scaled(a, 0.3, b, 1.7, dim));
+    float norm2_scalar, norm2_wide;
+    assert_same_float(scalar->near_l2(a, b, dim), wide->near_l2(a, b, dim));
+    assert_same_float(scalar->near_dot(a, b, dim, &norm2_scalar), wide->near_dot(a, b, dim, &norm2_wide));
+    assert_same_float(norm2_scalar, norm2_wide);
     if (dim % 16 != 0) return;
     assert_same_float(scalar->code_l2_squared(a, b, dim), wide->code_l2_squared(a, b, dim));
 }
@@ -117,6 +121,11 @@ static void check_exact_reference(const shx_kernels *kernels, const float *a, co
     assert_true(fabsl(kernels->l2_squared(a, b, dim) - l2) <= tolerance * l2);
     assert_true(fabsl(kernels->dot(a, b, dim) - dot) <= tolerance * size);
     assert_true(fabsl(kernels->l2_squared_scaled(a, 0.25, b, 2, dim) - scaled) <= 2 * tolerance * scaled);
+    float norm2;
+    double near = ((double)dim / 16 + 8) * 0x1p-24;
+    assert_true(fabsl(kernels->near_l2(a, b, dim) - l2) <= near * l2);
+    assert_true(fabsl(kernels->near_dot(a, b, dim, &norm2) - dot) <= near * size);
+    assert_true(fabsl(norm2 - kernels->dot(b, b, dim)) <= 2 * near * norm2);
     if (dim % 16 != 0) return;
     assert_true(fabsl(kernels->code_l2_squared(a, b, dim) - l2) <= (double)(dim + 2) * 0x1p-24 * l2);
 }

@@ -117,6 +117,7 @@ static shx_status search_by_codes(shx_search_run *run) {
     shx_stop_plan_make(&run->base->calibration, run->params->k, run->params->recall, &run->plan);
     run->exact = run->params->exact;
     if (run->exact || run->view->mark.live_rows < SHX_ROUTED_ROWS) run->plan.exhaustive = true;
+    run->query_norm = run->scratch->query->norm;
     run->norm = sqrtf(shx_search_origin2(run));
     run->live_share = shx_base_live_share(run->base);
     run->sigmas = run->plan.epsilon >= 2.5f ? 4 : 3;
@@ -128,9 +129,17 @@ static shx_status search_by_codes(shx_search_run *run) {
     return shx_search_verify(run);
 }
 
+/* Everything is looked at; nothing but certain bounds decides. */
 static shx_status search_by_vectors(shx_search_run *run) {
+    const shx_encoding *encoding = &run->base->encoding;
+    run->exact = true;
+    run->looks = shx_near_set(&run->near, encoding, run->params->query);
+    run->query_norm = run->looks ? run->near.norm : 0;
+    run->norm = encoding->metric == SHX_COSINE ? 1 : (float)run->query_norm;
+    if (run->looks) SHX_TRY(shx_search_seed_uppers(run));
     SHX_TRY(shx_search_scan_delta(run, 0));
-    return shx_search_scan_all_vectors(run);
+    SHX_TRY(shx_search_scan_all_vectors(run));
+    return shx_search_verify(run);
 }
 
 /* Whether codes can serve: the query must have a point in code space, and the scratch the right size. */

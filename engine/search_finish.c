@@ -1,6 +1,9 @@
 #include "order.h"
 #include "search_run.h"
 
+#define FINISH_SORTED 2048 /* candidates that are worth sorting */
+#define FINISH_AHEAD 32    /* vectors that are asked for before they are compared */
+
 /* A total order: what is verified does not depend on the order in which candidates were found. */
 static inline bool finish_before(const shx_candidate *a, const shx_candidate *b) {
     if (a->lower != b->lower) return a->lower < b->lower;
@@ -25,14 +28,15 @@ static void finish_prune(shx_search_run *run) {
         if (scratch->candidates[i].lower <= run->threshold) scratch->candidates[kept++] = scratch->candidates[i];
     }
     scratch->candidate_count = kept;
-    finish_candidates_sort(scratch->candidates, kept);
-    for (uint64_t i = 0; i < kept && i < 32; i++) __builtin_prefetch(finish_vector_of(run, &scratch->candidates[i]));
+    if (kept <= FINISH_SORTED) finish_candidates_sort(scratch->candidates, kept);
+    for (uint64_t i = 0; i < kept && i < FINISH_AHEAD; i++)
+        __builtin_prefetch(finish_vector_of(run, &scratch->candidates[i]));
 }
 
 static shx_status finish_verify_one(shx_search_run *run, const shx_candidate *candidate) {
     const shx_encoding *encoding = &run->base->encoding;
     const float *vector = finish_vector_of(run, candidate);
-    if (candidate->segment != SHX_SEARCH_DELTA) {
+    if (candidate->segment != SHX_SEARCH_DELTA && !run->trusted) {
         SHX_TRY(shx_segment_vector(run->base->segments[candidate->segment], candidate->row, &vector));
     }
     double distance = shx_distance(encoding->metric, run->params->query, vector, encoding->dim);
@@ -42,12 +46,17 @@ static shx_status finish_verify_one(shx_search_run *run, const shx_candidate *ca
 
 /* Compares candidates exactly, nearest lower bound first, until no further one can be among the k nearest. */
 shx_status shx_search_verify(shx_search_run *run) {
-    shx_search_scratch *scratch = run->scratch;
+    const shx_search_scratch *scratch = run->scratch;
     finish_prune(run);
     for (uint64_t i = 0; i < scratch->candidate_count; i++) {
-        double worst = shx_topk_worst(run->hits);
-        double worst2 = shx_distance_to_code(&run->base->encoding, scratch->query->norm, worst);
-        if (scratch->candidates[i].lower > worst2 + (double)shx_search_slack(run, (float)worst2)) break;
+        double worst2 = shx_distance_to_code(&run->base->encoding, run->query_norm, shx_topk_worst(run->hits));
+        if (scratch->candidates[i].lower > worst2 + (double)shx_search_slack(run, (float)worst2)) {
+            if (scratch->candidate_count <= FINISH_SORTED) break;
+            continue;
+        }
+        if (i + FINISH_AHEAD < scratch->candidate_count) {
+            __builtin_prefetch(finish_vector_of(run, &scratch->candidates[i + FINISH_AHEAD]));
+        }
         SHX_TRY(finish_verify_one(run, &scratch->candidates[i]));
     }
     return SHX_OK;

@@ -55,19 +55,46 @@ shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const float *v
     return accepted ? shx_topk_insert(run->hits, distance, rowid) : SHX_OK;
 }
 
-/* ---- what codes tell ---- */
+int64_t shx_search_rowid_of(const shx_search_run *run, const shx_candidate *candidate) {
+    if (candidate->segment == SHX_SEARCH_DELTA) return shx_delta_row_at(run->delta, candidate->row)->rowid;
+    return run->base->segments[candidate->segment]->rowids[candidate->row];
+}
+
+/* ---- what is known with a margin ---- */
+
+/* Takes in a committed posting at about a squared distance, if it may be one of the k nearest. */
+static shx_status gather_offer(shx_search_run *run, shx_candidate candidate, float distance2, float margin) {
+    shx_search_scratch *scratch = run->scratch;
+    bool accepted = false;
+    candidate.lower = distance2 - margin;
+    if (candidate.lower > run->threshold) return SHX_OK;
+    SHX_TRY(gather_accept(run, shx_search_rowid_of(run, &candidate), true, &accepted));
+    if (!accepted) return SHX_OK;
+    SHX_TRY(shx_grow((void **)&scratch->candidates, &scratch->candidate_capacity, scratch->candidate_count + 1,
+                     sizeof *scratch->candidates));
+    scratch->candidates[scratch->candidate_count++] = candidate;
+    return gather_add_upper(run, distance2 + margin);
+}
+
+shx_status shx_search_look(shx_search_run *run, shx_candidate candidate, const float *vector) {
+    float distance2, margin;
+    if (run->looks && shx_near_look(&run->near, vector, &distance2, &margin)) {
+        return gather_offer(run, candidate, distance2, margin);
+    }
+    return shx_search_compare(run, shx_search_rowid_of(run, &candidate), vector, true);
+}
 
 shx_status shx_search_seed_uppers(shx_search_run *run) {
     const shx_hit *hits = run->hits->hits;
     for (uint64_t i = 0; i < run->hits->count; i++) {
-        double distance2 = shx_distance_to_code(&run->base->encoding, run->scratch->query->norm, hits[i].distance);
+        double distance2 = shx_distance_to_code(&run->base->encoding, run->query_norm, hits[i].distance);
         SHX_TRY(gather_add_upper(run, (float)distance2));
     }
     return SHX_OK;
 }
 
-/* Of a squared distance d²: points are rotated with a relative error far
-** below GATHER_FLOAT_ERROR, and no longer than |query| + d. */
+/* Of a squared distance d²: points are rotated with a relative error far below GATHER_FLOAT_ERROR, and no longer than
+** |query| + d. */
 float shx_search_slack(const shx_search_run *run, float distance2) {
     float distance = sqrtf(distance2 > 0 ? distance2 : 0);
     return GATHER_FLOAT_ERROR * distance * (2 * run->norm + distance) + GATHER_FLOAT_ERROR * GATHER_FLOAT_ERROR;
@@ -81,26 +108,13 @@ static float gather_margin(const shx_search_run *run, const shx_estimate *estima
            shx_search_slack(run, estimate->distance2 + estimate->limit);
 }
 
-int64_t shx_search_rowid_of(const shx_search_run *run, const shx_candidate *candidate) {
-    if (candidate->segment == SHX_SEARCH_DELTA) return shx_delta_row_at(run->delta, candidate->row)->rowid;
-    return run->base->segments[candidate->segment]->rowids[candidate->row];
-}
-
 shx_status shx_search_refine(shx_search_run *run, shx_candidate candidate, const uint8_t *refine,
                              const float factors[3], float distance2, float ip) {
     shx_search_scratch *scratch = run->scratch;
     shx_estimate estimate = shx_query_refine(scratch->query, run->kernels, refine, factors, distance2, ip);
     float margin = gather_margin(run, &estimate, distance2);
-    bool accepted = false;
-    candidate.lower = estimate.distance2 - margin;
     scratch->work.refined++;
-    if (candidate.lower > run->threshold) return SHX_OK;
-    SHX_TRY(gather_accept(run, shx_search_rowid_of(run, &candidate), true, &accepted));
-    if (!accepted) return SHX_OK;
-    SHX_TRY(shx_grow((void **)&scratch->candidates, &scratch->candidate_capacity, scratch->candidate_count + 1,
-                     sizeof *scratch->candidates));
-    scratch->candidates[scratch->candidate_count++] = candidate;
-    return gather_add_upper(run, estimate.distance2 + margin);
+    return gather_offer(run, candidate, estimate.distance2, margin);
 }
 
 shx_status shx_search_settle(shx_search_run *run, uint32_t count) {

@@ -5,6 +5,7 @@
 #define SHX_SEARCH_RUN_H
 
 #include "index_state.h"
+#include "near.h"
 #include "router.h"
 #include "search.h"
 #include "smallest.h"
@@ -44,10 +45,14 @@ typedef struct shx_search_run {
     const shx_kernels *kernels;
     shx_topk *hits;
     shx_stop_plan plan;
-    bool exact;      /* bounds are certain ones, and everything is refined */
-    float sigmas;    /* of the refined bounds, unless exact */
-    float norm;      /* |query| in code space */
-    float threshold; /* squared distance in code space that is surely enough for the k nearest */
+    bool exact;        /* bounds are certain ones, and everything is refined */
+    float sigmas;      /* of the refined bounds, unless exact */
+    float norm;        /* |query| in code space */
+    double query_norm; /* |query| of the user's vector */
+    shx_near near;     /* for scans of vectors */
+    bool looks;        /* `near` is prepared */
+    bool trusted;      /* all vectors were tested against their fingerprints */
+    float threshold;   /* squared distance in code space that is surely enough for the k nearest */
     double live_share;
     shx_survivor survivors[SHX_SEARCH_SURVIVORS];
     uint32_t survivor_count, survivors_before; /* all, and those from before the present shard */
@@ -61,6 +66,9 @@ shx_status shx_search_poll(shx_search_run *run, uint64_t rows);
 
 /* Compares a vector exactly and takes it in if it belongs to the k nearest so far. */
 shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const float *vector, bool committed);
+
+/* Looks at a vector, or compares it exactly where a look does not tell. */
+shx_status shx_search_look(shx_search_run *run, shx_candidate candidate, const float *vector);
 
 /* Turns what is known exactly so far into upper bounds, so that the scan of codes starts with a threshold. */
 shx_status shx_search_seed_uppers(shx_search_run *run);
@@ -103,7 +111,8 @@ float shx_search_origin2(const shx_search_run *run);
 
 /* ---- search_finish.c ---- */
 
-/* Compares candidates exactly, nearest lower bound first, until no further one can be among the k nearest. */
+/* Compares candidates exactly: a few, nearest lower bound first, until no further one can be among the k nearest; many
+** in the order in which they stand in memory, roughly. */
 shx_status shx_search_verify(shx_search_run *run);
 
 #endif

@@ -15,22 +15,22 @@ shx_status shx_search_scan_pending(shx_search_run *run) {
     return SHX_OK;
 }
 
-static shx_status scan_compare_delta_row(shx_search_run *run, uint32_t position) {
+static shx_status scan_delta_row(shx_search_run *run, uint32_t position) {
     const shx_delta_row *row = shx_delta_row_at(run->delta, position);
     if (!shx_delta_row_alive(row, run->view->mark.operations)) return SHX_OK;
-    return shx_search_compare(run, row->rowid, row->vector, true);
+    return shx_search_look(run, (shx_candidate){.segment = SHX_SEARCH_DELTA, .row = position}, row->vector);
 }
 
-/* Compares the rows of the delta from `first` on. */
+/* Looks at the rows of the delta from `first` on. */
 shx_status shx_search_scan_delta(shx_search_run *run, uint32_t first) {
     for (uint32_t i = first; i < run->view->mark.rows; i++) {
-        SHX_TRY(scan_compare_delta_row(run, i));
+        SHX_TRY(scan_delta_row(run, i));
         SHX_TRY(shx_search_poll(run, 1));
     }
     return SHX_OK;
 }
 
-/* Compares every living vector of a run. */
+/* Looks at every living vector of a run. */
 static shx_status scan_vectors(shx_search_run *run, shx_place place) {
     shx_segment *segment = run->base->segments[place.segment];
     const shx_run *rows = &segment->runs[place.run];
@@ -39,14 +39,15 @@ static shx_status scan_vectors(shx_search_run *run, shx_place place) {
         uint64_t block = rows->first_block + i / SHX_BLOCK_ROWS, row = rows->first_row + i;
         uint32_t dead = shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
         if (dead >> (i % SHX_BLOCK_ROWS) & 1) continue;
-        SHX_TRY(shx_search_compare(run, segment->rowids[row], segment->vectors + row * segment->dim, true));
+        shx_candidate candidate = {.segment = place.segment, .row = (uint32_t)row};
+        SHX_TRY(shx_search_look(run, candidate, segment->vectors + row * segment->dim));
     }
     run->scratch->work.rows += rows->rows;
     return shx_search_poll(run, rows->rows);
 }
 
 shx_status shx_search_scan_all_vectors(shx_search_run *run) {
-    run->scratch->work.exhaustive = true;
+    run->scratch->work.exhaustive = run->trusted = true;
     for (uint32_t s = 0; s < run->base->segment_count; s++) {
         for (uint32_t r = 0; r < run->base->segments[s]->run_count; r++) {
             SHX_TRY(scan_vectors(run, (shx_place){s, r}));
@@ -127,7 +128,7 @@ static shx_status scan_delta_block(shx_search_run *run, uint32_t first, float or
                                   ip[lane]));
     }
     for (uint32_t rest = lanes & block->pointless; rest; rest &= rest - 1) {
-        SHX_TRY(scan_compare_delta_row(run, first + (uint32_t)__builtin_ctz(rest)));
+        SHX_TRY(scan_delta_row(run, first + (uint32_t)__builtin_ctz(rest)));
     }
     return shx_search_poll(run, SHX_BLOCK_ROWS);
 }

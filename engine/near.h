@@ -1,0 +1,27 @@
+/* A first look at a vector: its distance to the query in float arithmetic, one pass and a fraction of the exact one's
+** cost, with a certain bound of the error. What may be among the nearest by it is compared exactly (shx_distance).
+*/
+#ifndef SHX_NEAR_H
+#define SHX_NEAR_H
+
+#include "quantizer.h"
+
+/* A query as it meets vectors; the vector is borrowed. */
+typedef struct shx_near {
+    const shx_kernels *kernels;
+    const float *query;
+    shx_metric metric;
+    uint32_t dim;
+    double norm; /* |query| */
+    float shift; /* ip: what squared distances in code space are larger by (quantizer.h) */
+    float error; /* bound of the relative error of a sum */
+} shx_near;
+
+/* Prepares for a query. False when its norm is too large or too small for floats: then compare exactly. */
+bool shx_near_set(shx_near *near, const shx_encoding *encoding, const float *query);
+
+/* The squared distance in code space between query and vector, off by at most *ret_margin. False when floats cannot
+** tell (zero, huge or tiny vectors): then compare exactly. */
+bool shx_near_look(const shx_near *near, const float *vector, float *ret_distance2, float *ret_margin);
+
+#endif

@@ -1,15 +1,21 @@
 /* The router: the shards of a base in the order of their centroids' distance to a query, as far as somebody asks.
 **
-** A flat scan of the centroids' scan codes gives a lower bound for each shard (one standard deviation below its
-** estimate). Shards whose bound is within a cut are measured exactly and go into a heap; the nearest one is handed out
-** while it is within the cut, since what is not measured is expected to be farther. Then the cut is raised. A query
-** that asks for a small part of the shards costs one pass over the bounds, and exact distances and heap work for little
-** more than that part.
+** Three ways behind one interface; which one a table uses stands in its file (shards.h; routing.h chooses):
+**
+**     flat    a ranking (ranking.h) of all shards: one pass over all scan codes
+**     levels  the parents are ranked; the nearest are opened until they have `spread` times as many shards as are asked
+**             for, and these are ranked. When more is asked for, more parents are opened
+**     graph   a beam search (graph.h) that is `spread`/16 times as wide as what is asked for, and goes on where it
+**             stopped when more is asked for, by half as much as was given; past an eighth of all shards, or at a dead
+**             end, the rest is ranked flat
+**
+** Every way gives every shard once, with the exact distance of its centroid.
 */
 #ifndef SHX_ROUTER_H
 #define SHX_ROUTER_H
 
 #include "quantizer.h"
+#include "ranking.h"
 #include "shards.h"
 
 /* One routed shard: its position in the table and the squared distance of query and centroid. */
@@ -18,26 +24,33 @@ typedef struct shx_route {
     uint32_t shard;
 } shx_route;
 
-/* The state of one ranking, reused from query to query. Zero-initialise; free with shx_router_free. */
+/* The state of one routing, reused from query to query. Zero-initialise; free with shx_router_free. */
 typedef struct shx_router {
     const shx_shards *shards;
-    const shx_query *query;
-    const shx_kernels *kernels;
-    float *bounds;    /* per shard; infinity: left out */
-    uint64_t *heap;   /* measured shards: the distance's bits above the position, nearest on top */
-    uint32_t *picked; /* the shards that a cut lets in */
-    uint64_t capacity, heap_capacity, heap_count, picked_capacity;
-    uint64_t left;   /* shards that are not measured */
-    uint64_t wanted; /* how many the next cut aims at */
-    float cut;       /* everything with a bound up to here is measured */
+    bool open_only;
+    shx_route_way way;   /* the graph's ends as FLAT */
+    shx_ranking ranking; /* of shards */
+    shx_ranking parents; /* of the way LEVELS */
+    uint64_t opened;     /* shards under the parents opened */
+
+    uint64_t *frontier; /* of the way GRAPH: keys of nodes to expand, the nearest on top */
+    uint64_t *beam;     /* complements of keys, the farthest on top */
+    uint32_t *visited;  /* per shard: the last routing that measured it */
+    uint64_t frontier_count, frontier_capacity, beam_count, beam_capacity, visited_capacity;
+    uint64_t met, given; /* shards measured, and let through by cuts */
+    uint32_t routings;
+    bool failed; /* no memory for a wider beam */
 } shx_router;
 
 void shx_router_free(shx_router *router);
 
-/* Starts a ranking of all shards (or of the open ones only). The query and the table must outlive it. */
+/* Starts a routing to all shards (or to the open ones only). The query and the table must outlive it. */
 shx_status shx_router_start(shx_router *router, const shx_shards *shards, const shx_query *query, bool open_only);
 
 /* The next shard; false when all were given. */
 bool shx_router_next(shx_router *router, shx_route *ret_route);
+
+/* What the routing has cost so far. */
+shx_ranking_work shx_router_work(const shx_router *router);
 
 #endif

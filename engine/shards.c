@@ -1,5 +1,6 @@
 #include "shards.h"
 
+#include "centroid_codes.h"
 #include "memory.h"
 
 #include <assert.h>
@@ -8,9 +9,33 @@
 
 static_assert(sizeof(shx_factor_scale) == 16, "a factor scale is 16 bytes on disk");
 
-enum shards_section { SHARDS_INFO = 1, SHARDS_IDS, SHARDS_OPEN, SHARDS_CENTROIDS, SHARDS_BLOCKS };
+enum shards_section {
+    SHARDS_INFO = 1,
+    SHARDS_IDS,
+    SHARDS_OPEN,
+    SHARDS_CENTROIDS,
+    SHARDS_BLOCKS,
+    SHARDS_PARENTS,
+    SHARDS_PARENT_BLOCKS,
+    SHARDS_PARENT_SCALES,
+    SHARDS_PARENT_FIRST,
+    SHARDS_MEMBERS,
+    SHARDS_MEMBER_BLOCKS,
+    SHARDS_TOPS,
+    SHARDS_LINKS,
+    SHARDS_UPPER,
+    SHARDS_NODE_SCALES,
+    SHARDS_NODE_BLOCKS,
+};
 
 #define SHARDS_INFO_BYTES 64
+#define SHARDS_SECTIONS_MAX 11 /* of one table */
+
+const char *shx_route_way_name(shx_route_way way) {
+    static const char *const names[SHX_ROUTE_WAYS] = {
+        [SHX_ROUTE_FLAT] = "flat", [SHX_ROUTE_LEVELS] = "levels", [SHX_ROUTE_GRAPH] = "graph"};
+    return names[way];
+}
 
 static shx_shards *shards_alloc(uint64_t file, uint32_t code_dim) {
     shx_shards *shards = shx_alloc_zero(1, sizeof *shards);
@@ -18,33 +43,11 @@ static shx_shards *shards_alloc(uint64_t file, uint32_t code_dim) {
     atomic_init(&shards->references, 1);
     shards->file = file;
     shards->code_dim = code_dim;
+    shards->way = SHX_ROUTE_FLAT;
     return shards;
 }
 
 /* ---- making ---- */
-
-/* Centroids are coded like postings of one run about the origin, which is the mean of all postings. */
-static shx_status shards_encode(shx_shards *shards, uint8_t *blocks) {
-    uint32_t code_dim = shards->code_dim;
-    float *origin = shx_alloc_zero(code_dim, sizeof *origin);
-    uint8_t *bits = shx_alloc_zero(shards->count, code_dim / 8), *refine = shx_alloc(shx_refine_bytes(code_dim));
-    shx_code *codes = shx_alloc_zero(shards->count, sizeof *codes);
-    shx_status status = origin && bits && refine && codes ? SHX_OK : SHX_NOMEM;
-    for (uint64_t i = 0; status == SHX_OK && i < shards->count; i++) {
-        shx_encode(shards->centroids + i * code_dim, origin, code_dim, bits + i * (code_dim / 8), refine, &codes[i]);
-    }
-    if (status == SHX_OK) shx_factor_scale_fit(codes, shards->count, &shards->scale);
-    for (uint64_t first = 0; status == SHX_OK && first < shards->count; first += SHX_BLOCK_ROWS) {
-        uint64_t count = shards->count - first < SHX_BLOCK_ROWS ? shards->count - first : SHX_BLOCK_ROWS;
-        shx_block_pack(bits + first * (code_dim / 8), codes + first, count, code_dim, &shards->scale,
-                       blocks + first / SHX_BLOCK_ROWS * shx_block_bytes(code_dim));
-    }
-    shx_free(origin);
-    shx_free(bits);
-    shx_free(refine);
-    shx_free(codes);
-    return status;
-}
 
 /* One piece of memory, the widest alignment first: blocks, centroids, ids, open. */
 shx_status shx_shards_create(uint32_t code_dim, uint64_t count, const uint64_t *ids, const uint8_t *open,
@@ -65,7 +68,7 @@ shx_status shx_shards_create(uint32_t code_dim, uint64_t count, const uint64_t *
     shards->centroids = memcpy(memory + block_bytes, centroids, count * code_dim * sizeof(float));
     shards->ids = memcpy(memory + block_bytes + centroid_bytes, ids, id_bytes);
     shards->open = memcpy(memory + block_bytes + centroid_bytes + id_bytes, open, count);
-    shx_status status = shards_encode(shards, memory);
+    shx_status status = shx_centroid_codes(shards->centroids, NULL, count, code_dim, NULL, &shards->scale, memory);
     if (status != SHX_OK) {
         shx_shards_release(shards);
         return status;
@@ -74,32 +77,146 @@ shx_status shx_shards_create(uint32_t code_dim, uint64_t count, const uint64_t *
     return SHX_OK;
 }
 
-shx_status shx_shards_write(shx_store *store, const shx_id *uuid, uint64_t file, const shx_shards *shards) {
-    uint64_t centroid_bytes = shards->count * shards->code_dim * sizeof(float);
-    uint64_t block_bytes = (uint64_t)shx_blocks_of(shards->count) * shx_block_bytes(shards->code_dim);
-    const shx_section sections[] = {
-        {.id = SHARDS_INFO, .checked = true, .size = SHARDS_INFO_BYTES},
-        {.id = SHARDS_IDS, .checked = true, .size = shards->count * sizeof *shards->ids},
-        {.id = SHARDS_OPEN, .checked = true, .size = shards->count},
-        {.id = SHARDS_CENTROIDS, .checked = true, .size = centroid_bytes},
-        {.id = SHARDS_BLOCKS, .checked = true, .size = block_bytes},
+/* ---- writing ---- */
+
+/* A section and what goes into it. */
+typedef struct shards_piece {
+    uint32_t id;
+    const void *bytes;
+    uint64_t size;
+} shards_piece;
+
+static uint32_t shards_list_levels(const shx_shards *shards, shards_piece *pieces) {
+    const shx_levels *levels = &shards->levels;
+    uint64_t parents = levels->parent_count, block_bytes = shx_block_bytes(shards->code_dim);
+    const shards_piece all[] = {
+        {SHARDS_PARENTS, levels->parents, parents * shards->code_dim * sizeof(float)},
+        {SHARDS_PARENT_BLOCKS, levels->parent_blocks, shx_blocks_of(parents) * block_bytes},
+        {SHARDS_PARENT_SCALES, levels->scales, (parents + 1) * sizeof *levels->scales},
+        {SHARDS_PARENT_FIRST, levels->first, (parents + 1) * sizeof *levels->first},
+        {SHARDS_MEMBERS, levels->members, shards->count * sizeof *levels->members},
+        {SHARDS_MEMBER_BLOCKS, levels->blocks, shx_levels_blocks(levels) * block_bytes},
     };
-    uint8_t info[SHARDS_INFO_BYTES] = {0};
+    memcpy(pieces, all, sizeof all);
+    return sizeof all / sizeof *all;
+}
+
+static uint32_t shards_list_graph(const shx_shards *shards, shards_piece *pieces) {
+    const shx_graph *graph = &shards->graph;
+    uint64_t node_bytes = shx_blocks_of(2 * graph->m) * shx_block_bytes(shards->code_dim);
+    const shards_piece all[] = {
+        {SHARDS_TOPS, graph->tops, shards->count},
+        {SHARDS_LINKS, graph->links, shards->count * 2 * graph->m * sizeof *graph->links},
+        {SHARDS_UPPER, graph->upper, graph->upper_count * sizeof *graph->upper},
+        {SHARDS_NODE_SCALES, graph->scales, shards->count * sizeof *graph->scales},
+        {SHARDS_NODE_BLOCKS, graph->blocks, shards->count * node_bytes},
+    };
+    memcpy(pieces, all, sizeof all);
+    return sizeof all / sizeof *all;
+}
+
+static uint32_t shards_list(const shx_shards *shards, const uint8_t info[SHARDS_INFO_BYTES], shards_piece *pieces) {
+    const shards_piece all[] = {
+        {SHARDS_INFO, info, SHARDS_INFO_BYTES},
+        {SHARDS_IDS, shards->ids, shards->count * sizeof *shards->ids},
+        {SHARDS_OPEN, shards->open, shards->count},
+        {SHARDS_CENTROIDS, shards->centroids, shards->count * shards->code_dim * sizeof(float)},
+        {SHARDS_BLOCKS, shards->blocks, shx_blocks_of(shards->count) * shx_block_bytes(shards->code_dim)},
+    };
+    uint32_t count = sizeof all / sizeof *all;
+    memcpy(pieces, all, sizeof all);
+    if (shards->way == SHX_ROUTE_LEVELS) count += shards_list_levels(shards, pieces + count);
+    if (shards->way == SHX_ROUTE_GRAPH) count += shards_list_graph(shards, pieces + count);
+    return count;
+}
+
+static void shards_put_info(const shx_shards *shards, uint8_t info[SHARDS_INFO_BYTES]) {
+    memset(info, 0, SHARDS_INFO_BYTES);
     shx_put64(info, shards->count);
     shx_put32(info + 8, shards->code_dim);
+    shx_put32(info + 12, shards->way);
     memcpy(info + 16, &shards->scale, sizeof shards->scale);
+    shx_put32(info + 32, shards->spread);
+    shx_put32(info + 36, shards->changed);
+    shx_put32(info + 40, shards->levels.parent_count);
+    shx_put32(info + 44, shards->graph.m);
+    shx_put32(info + 48, shards->graph.entry);
+    shx_put64(info + 56, shards->graph.upper_count);
+}
+
+shx_status shx_shards_write(shx_store *store, const shx_id *uuid, uint64_t file, const shx_shards *shards) {
+    uint8_t info[SHARDS_INFO_BYTES];
+    shards_piece pieces[SHARDS_SECTIONS_MAX];
+    shx_section sections[SHARDS_SECTIONS_MAX] = {{0}};
     shx_container_writer out;
-    SHX_TRY(
-        shx_container_create(store, SHX_FILE_SHARDS, uuid, file, sections, sizeof sections / sizeof *sections, &out));
-    shx_container_put(&out, SHARDS_INFO, 0, info, sizeof info);
-    shx_container_put(&out, SHARDS_IDS, 0, shards->ids, shards->count * sizeof *shards->ids);
-    shx_container_put(&out, SHARDS_OPEN, 0, shards->open, shards->count);
-    shx_container_put(&out, SHARDS_CENTROIDS, 0, shards->centroids, centroid_bytes);
-    shx_container_put(&out, SHARDS_BLOCKS, 0, shards->blocks, block_bytes);
+    shards_put_info(shards, info);
+    uint32_t count = shards_list(shards, info, pieces);
+    for (uint32_t i = 0; i < count; i++) {
+        sections[i] = (shx_section){.id = pieces[i].id, .checked = true, .size = pieces[i].size};
+    }
+    SHX_TRY(shx_container_create(store, SHX_FILE_SHARDS, uuid, file, sections, count, &out));
+    for (uint32_t i = 0; i < count; i++) shx_container_put(&out, pieces[i].id, 0, pieces[i].bytes, pieces[i].size);
     return shx_container_finish(&out);
 }
 
+uint64_t shx_shards_way_bytes(const shx_shards *shards) {
+    shards_piece pieces[SHARDS_SECTIONS_MAX];
+    uint64_t bytes = 0;
+    uint32_t count = 0;
+    if (shards->way == SHX_ROUTE_LEVELS) count = shards_list_levels(shards, pieces);
+    if (shards->way == SHX_ROUTE_GRAPH) count = shards_list_graph(shards, pieces);
+    for (uint32_t i = 0; i < count; i++) bytes += pieces[i].size;
+    return bytes;
+}
+
 /* ---- reading ---- */
+
+/* The blocks of the members are counted from `first`, which is checked before they are used. */
+static shx_status shards_read_levels(const shx_container *container, const uint8_t *info, shx_shards *shards) {
+    shx_levels *levels = &shards->levels;
+    uint64_t parents = shx_get32(info + 40), block_bytes = shx_block_bytes(shards->code_dim);
+    const void *rows, *parent_blocks, *scales, *first, *members, *blocks;
+    SHX_CHECK(parents <= shards->count && (parents > 0 || shards->count == 0), shx_corrupt("parent count"));
+    SHX_TRY(shx_container_section(container, SHARDS_PARENTS, parents, shards->code_dim * sizeof(float), &rows));
+    SHX_TRY(
+        shx_container_section(container, SHARDS_PARENT_BLOCKS, shx_blocks_of(parents), block_bytes, &parent_blocks));
+    SHX_TRY(shx_container_section(container, SHARDS_PARENT_SCALES, parents + 1, sizeof *levels->scales, &scales));
+    SHX_TRY(shx_container_section(container, SHARDS_PARENT_FIRST, parents + 1, sizeof *levels->first, &first));
+    SHX_TRY(shx_container_section(container, SHARDS_MEMBERS, shards->count, sizeof *levels->members, &members));
+    levels->parent_count = (uint32_t)parents;
+    levels->parents = rows;
+    levels->parent_blocks = parent_blocks;
+    levels->scales = scales;
+    levels->first = first;
+    levels->members = members;
+    SHX_TRY(shx_levels_check(levels, shards->count, shards->code_dim));
+    SHX_TRY(shx_container_section(container, SHARDS_MEMBER_BLOCKS, shx_levels_blocks(levels), block_bytes, &blocks));
+    levels->blocks = blocks;
+    return SHX_OK;
+}
+
+static shx_status shards_read_graph(const shx_container *container, const uint8_t *info, shx_shards *shards) {
+    shx_graph *graph = &shards->graph;
+    const void *tops, *links, *upper, *scales, *blocks;
+    *graph = (shx_graph){.count = shards->count,
+                         .code_dim = shards->code_dim,
+                         .m = shx_get32(info + 44),
+                         .entry = shx_get32(info + 48),
+                         .upper_count = shx_get64(info + 56)};
+    SHX_CHECK(graph->m <= SHX_GRAPH_M_MAX, shx_corrupt("m of the graph"));
+    SHX_TRY(shx_container_section(container, SHARDS_TOPS, graph->count, 1, &tops));
+    SHX_TRY(shx_container_section(container, SHARDS_LINKS, graph->count * 2 * graph->m, sizeof *graph->links, &links));
+    SHX_TRY(shx_container_section(container, SHARDS_UPPER, graph->upper_count, sizeof *graph->upper, &upper));
+    SHX_TRY(shx_container_section(container, SHARDS_NODE_SCALES, graph->count, sizeof *graph->scales, &scales));
+    SHX_TRY(shx_container_section(container, SHARDS_NODE_BLOCKS, graph->count * shx_blocks_of(2 * graph->m),
+                                  shx_block_bytes(graph->code_dim), &blocks));
+    graph->tops = tops;
+    graph->links = links;
+    graph->upper = upper;
+    graph->scales = scales;
+    graph->blocks = blocks;
+    return shx_graph_check(graph);
+}
 
 static shx_status shards_read(shx_shards *shards, uint32_t code_dim) {
     const shx_container *container = &shards->container;
@@ -109,7 +226,13 @@ static shx_status shards_read(shx_shards *shards, uint32_t code_dim) {
     shards->count = shx_get64(info);
     SHX_CHECK(shx_get32(info + 8) == code_dim, shx_corrupt("dimension of the shards"));
     SHX_CHECK(shards->count < UINT32_MAX, shx_corrupt("shard count"));
+    SHX_CHECK(shx_get32(info + 12) >= SHX_ROUTE_FLAT && shx_get32(info + 12) < SHX_ROUTE_WAYS,
+              shx_corrupt("way of the router"));
+    shards->way = (shx_route_way)shx_get32(info + 12);
     memcpy(&shards->scale, info + 16, sizeof shards->scale);
+    shards->spread = shx_get32(info + 32);
+    shards->changed = shx_get32(info + 36);
+    SHX_CHECK(shards->spread <= SHX_ROUTE_SPREAD_MAX, shx_corrupt("spread of the router"));
     SHX_TRY(shx_container_section(container, SHARDS_IDS, shards->count, sizeof(uint64_t), &ids));
     SHX_TRY(shx_container_section(container, SHARDS_OPEN, shards->count, 1, &open));
     SHX_TRY(shx_container_section(container, SHARDS_CENTROIDS, shards->count, code_dim * sizeof(float), &centroids));
@@ -119,7 +242,8 @@ static shx_status shards_read(shx_shards *shards, uint32_t code_dim) {
     shards->open = open;
     shards->centroids = centroids;
     shards->blocks = blocks;
-    return SHX_OK;
+    if (shards->way == SHX_ROUTE_LEVELS) return shards_read_levels(container, info, shards);
+    return shards->way == SHX_ROUTE_GRAPH ? shards_read_graph(container, info, shards) : SHX_OK;
 }
 
 static shx_status shards_check(const shx_shards *shards) {
@@ -153,6 +277,8 @@ void shx_shards_retain(shx_shards *shards) { atomic_fetch_add(&shards->reference
 
 void shx_shards_release(shx_shards *shards) {
     if (!shards || atomic_fetch_sub(&shards->references, 1) > 1) return;
+    shx_levels_free(&shards->levels);
+    shx_graph_free(&shards->graph);
     shx_container_close(&shards->container);
     shx_free_aligned(shards->memory);
     shx_free(shards);

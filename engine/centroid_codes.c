@@ -1,0 +1,37 @@
+#include "centroid_codes.h"
+
+#include "memory.h"
+#include "quantizer.h"
+
+#include <math.h>
+
+shx_status shx_centroid_codes(const float *centroids, const uint32_t *members, uint64_t count, uint32_t code_dim,
+                              const float *center, shx_factor_scale *ret_scale, uint8_t *ret_blocks) {
+    size_t bit_bytes = code_dim / 8;
+    float *origin = shx_alloc_zero(code_dim, sizeof *origin);
+    uint8_t *bits = shx_alloc_zero(count, bit_bytes), *refine = shx_alloc(shx_refine_bytes(code_dim));
+    shx_code *codes = shx_alloc_zero(count, sizeof *codes);
+    shx_status status = origin && bits && refine && codes ? SHX_OK : SHX_NOMEM;
+    for (uint64_t i = 0; status == SHX_OK && i < count; i++) {
+        uint64_t row = members ? members[i] : i;
+        shx_encode(centroids + row * code_dim, center ? center : origin, code_dim, bits + i * bit_bytes, refine,
+                   &codes[i]);
+    }
+    if (status == SHX_OK) shx_factor_scale_fit(codes, count, ret_scale);
+    for (uint64_t first = 0; status == SHX_OK && first < count; first += SHX_BLOCK_ROWS) {
+        uint64_t rows = count - first < SHX_BLOCK_ROWS ? count - first : SHX_BLOCK_ROWS;
+        shx_block_pack(bits + first * bit_bytes, codes + first, rows, code_dim, ret_scale,
+                       ret_blocks + first / SHX_BLOCK_ROWS * shx_block_bytes(code_dim));
+    }
+    shx_free(origin);
+    shx_free(bits);
+    shx_free(refine);
+    shx_free(codes);
+    return status;
+}
+
+bool shx_centroid_scale_usable(const shx_factor_scale *scale) {
+    float add_max = scale->add_min + UINT16_MAX * scale->add_step,
+          mul_max = scale->mul_min + UINT16_MAX * scale->mul_step;
+    return isfinite(scale->add_min) && isfinite(add_max) && isfinite(scale->mul_min) && isfinite(mul_max);
+}

@@ -1,0 +1,21 @@
+/* Scan codes of centroids: centroids are coded about a centre like the postings of one run, so that one block kernel
+** gives a lower bound for 32 of them. The centre is the origin (all shards of a table, the parents), a parent (its
+** shards) or a shard (its neighbours in the graph).
+*/
+#ifndef SHX_CENTROID_CODES_H
+#define SHX_CENTROID_CODES_H
+
+#include "kernels.h"
+#include "status.h"
+
+#include <stdbool.h>
+
+/* Codes `count` rows of `centroids` (code_dim floats each) about `center` (NULL: the origin): row i is members[i], or i
+** when members is NULL. ret_blocks: shx_blocks_of(count) blocks. */
+shx_status shx_centroid_codes(const float *centroids, const uint32_t *members, uint64_t count, uint32_t code_dim,
+                              const float *center, shx_factor_scale *ret_scale, uint8_t *ret_blocks);
+
+/* Whether a scale from a file can be one: all its factors are finite. */
+bool shx_centroid_scale_usable(const shx_factor_scale *scale);
+
+#endif

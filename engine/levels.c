@@ -1,0 +1,234 @@
+#include "levels.h"
+
+#include "bytes.h"
+#include "centroid_codes.h"
+#include "kmeans.h"
+#include "limits.h"
+#include "memory.h"
+#include "quantizer.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#define LEVELS_ITERATIONS 6
+#define LEVELS_SAMPLE 64 /* centroids a parent is trained on */
+
+void shx_levels_free(shx_levels *levels) {
+    shx_free_aligned(levels->memory);
+    shx_free(levels->first_block);
+    memset(levels, 0, sizeof *levels);
+}
+
+static shx_status levels_count_blocks(shx_levels *levels) {
+    levels->first_block = shx_alloc_zero((uint64_t)levels->parent_count + 1, sizeof *levels->first_block);
+    SHX_CHECK(levels->first_block, SHX_NOMEM);
+    for (uint32_t p = 0; p < levels->parent_count; p++) {
+        levels->first_block[p + 1] = levels->first_block[p] + shx_blocks_of(levels->first[p + 1] - levels->first[p]);
+    }
+    return SHX_OK;
+}
+
+uint64_t shx_levels_blocks(const shx_levels *levels) { return levels->first_block[levels->parent_count]; }
+
+/* ---- coding ---- */
+
+typedef struct levels_coding {
+    const shx_levels *levels;
+    const float *centroids;
+    uint32_t code_dim;
+    shx_factor_scale *scales;
+    uint8_t *blocks;
+} levels_coding;
+
+static shx_status levels_code(void *context, uint64_t begin, uint64_t end, unsigned thread) {
+    (void)thread;
+    const levels_coding *coding = context;
+    const shx_levels *levels = coding->levels;
+    for (uint64_t p = begin; p < end; p++) {
+        uint32_t first = levels->first[p], count = levels->first[p + 1] - first;
+        SHX_TRY(shx_centroid_codes(coding->centroids, levels->members + first, count, coding->code_dim,
+                                   levels->parents + p * coding->code_dim, &coding->scales[p + 1],
+                                   coding->blocks + levels->first_block[p] * shx_block_bytes(coding->code_dim)));
+    }
+    return SHX_OK;
+}
+
+/* Lays out one piece of memory, the widest alignment first: member blocks, parent blocks, parents, scales, first,
+** members; fills it from parent_of (per shard) and codes everything. */
+static shx_status levels_fill(const float *parents, uint32_t parent_count, const uint32_t *parent_of,
+                              const float *centroids, uint64_t count, uint32_t code_dim, shx_pool *pool,
+                              shx_levels *levels) {
+    uint64_t most_blocks = shx_blocks_of(count) + (uint64_t)parent_count, block_bytes = shx_block_bytes(code_dim);
+    uint64_t parent_block_bytes = shx_blocks_of(parent_count) * block_bytes;
+    uint64_t parent_bytes = (uint64_t)parent_count * code_dim * sizeof(float);
+    uint64_t scale_bytes = ((uint64_t)parent_count + 1) * sizeof(shx_factor_scale);
+    uint64_t first_bytes = ((uint64_t)parent_count + 1) * sizeof(uint32_t);
+    uint8_t *memory = shx_alloc_aligned(1, most_blocks * block_bytes + parent_block_bytes + parent_bytes + scale_bytes +
+                                               first_bytes + count * sizeof(uint32_t));
+    SHX_CHECK(memory, SHX_NOMEM);
+    uint8_t *parent_blocks = memory + most_blocks * block_bytes, *parent_rows = parent_blocks + parent_block_bytes;
+    shx_factor_scale *scales = (shx_factor_scale *)(void *)(parent_rows + parent_bytes);
+    uint32_t *first = (uint32_t *)(void *)((uint8_t *)scales + scale_bytes), *members = first + parent_count + 1;
+    *levels = (shx_levels){.parent_count = parent_count,
+                           .parents = memcpy(parent_rows, parents, parent_bytes),
+                           .parent_blocks = parent_blocks,
+                           .scales = scales,
+                           .first = first,
+                           .members = members,
+                           .blocks = memory,
+                           .memory = memory};
+    memset(first, 0, first_bytes);
+    for (uint64_t i = 0; i < count; i++) first[parent_of[i] + 1]++;
+    for (uint32_t p = 0; p < parent_count; p++) first[p + 1] += first[p];
+    for (uint64_t i = count; i-- > 0;) members[--first[parent_of[i] + 1]] = (uint32_t)i;
+    memmove(first, first + 1, parent_count * sizeof *first);
+    first[parent_count] = (uint32_t)count;
+    SHX_TRY(levels_count_blocks(levels));
+    SHX_TRY(shx_centroid_codes(parents, NULL, parent_count, code_dim, NULL, &scales[0], parent_blocks));
+    levels_coding coding = {levels, centroids, code_dim, scales, memory};
+    return shx_pool_run(pool, parent_count, 1, levels_code, &coding);
+}
+
+/* ---- making ---- */
+
+static shx_status levels_train(const float **rows, uint64_t count, uint32_t code_dim, uint32_t parent_count,
+                               uint64_t seed, shx_pool *pool, float *parents) {
+    uint64_t wanted = (uint64_t)parent_count * LEVELS_SAMPLE;
+    if (wanted >= count) {
+        return shx_kmeans_train(rows, count, code_dim, parent_count, LEVELS_ITERATIONS, seed, pool, parents);
+    }
+    const float **sample = shx_alloc_zero(wanted, sizeof *sample);
+    SHX_CHECK(sample, SHX_NOMEM);
+    shx_rows_sample(rows, count, wanted, seed, sample);
+    shx_status status =
+        shx_kmeans_train(sample, wanted, code_dim, parent_count, LEVELS_ITERATIONS, seed, pool, parents);
+    shx_free(sample);
+    return status;
+}
+
+/* Parents without shards are dropped. */
+static uint32_t levels_assign(const float *const *rows, const float *centroids, uint32_t code_dim,
+                              const uint64_t *group, uint32_t parent_count, float *parents, uint32_t *parent_of) {
+    uint32_t kept = 0;
+    for (uint32_t p = 0; p < parent_count; p++) {
+        if (group[p] == group[p + 1]) continue;
+        if (kept != p) {
+            memcpy(parents + (uint64_t)kept * code_dim, parents + (uint64_t)p * code_dim, code_dim * sizeof *parents);
+        }
+        for (uint64_t i = group[p]; i < group[p + 1]; i++) {
+            parent_of[(uint64_t)(rows[i] - centroids) / code_dim] = kept;
+        }
+        kept++;
+    }
+    return kept;
+}
+
+shx_status shx_levels_create(const float *centroids, uint64_t count, uint32_t code_dim, uint64_t seed, shx_pool *pool,
+                             shx_levels *ret_levels) {
+    assert(count > 0);
+    uint32_t parent_count = (uint32_t)sqrt((double)count), kept = 0;
+    shx_levels levels = {0};
+    const float **rows = shx_alloc_zero(count, sizeof *rows);
+    float *parents = shx_alloc_aligned(parent_count, code_dim * sizeof *parents);
+    uint64_t *group = shx_alloc_zero((uint64_t)parent_count + 1, sizeof *group);
+    uint32_t *parent_of = shx_alloc_zero(count, sizeof *parent_of);
+    shx_status status = rows && parents && group && parent_of ? SHX_OK : SHX_NOMEM;
+    for (uint64_t i = 0; status == SHX_OK && i < count; i++) rows[i] = centroids + i * code_dim;
+    if (status == SHX_OK) status = levels_train(rows, count, code_dim, parent_count, seed, pool, parents);
+    if (status == SHX_OK) status = shx_kmeans_group(rows, count, code_dim, parents, parent_count, pool, group);
+    if (status == SHX_OK) {
+        kept = levels_assign(rows, centroids, code_dim, group, parent_count, parents, parent_of);
+        status = levels_fill(parents, kept, parent_of, centroids, count, code_dim, pool, &levels);
+    }
+    shx_free(rows);
+    shx_free_aligned(parents);
+    shx_free(group);
+    shx_free(parent_of);
+    if (status == SHX_OK) {
+        *ret_levels = levels;
+    } else {
+        shx_levels_free(&levels);
+    }
+    return status;
+}
+
+/* ---- following ---- */
+
+static uint32_t levels_nearest_parent(const shx_levels *levels, const float *centroid, uint32_t code_dim) {
+    const shx_kernels *kernels = shx_kernels_get();
+    uint32_t best = 0;
+    float best2 = INFINITY;
+    for (uint32_t p = 0; p < levels->parent_count; p++) {
+        float distance2 = kernels->code_l2_squared(centroid, levels->parents + (uint64_t)p * code_dim, code_dim);
+        if (!(distance2 < best2)) continue;
+        best = p;
+        best2 = distance2;
+    }
+    return best;
+}
+
+/* The parent of each position of the old table. */
+static uint32_t *levels_parents_of(const shx_levels *levels) {
+    uint32_t *parent_of = shx_alloc_zero(levels->first[levels->parent_count], sizeof *parent_of);
+    for (uint32_t p = 0; parent_of && p < levels->parent_count; p++) {
+        for (uint32_t i = levels->first[p]; i < levels->first[p + 1]; i++) parent_of[levels->members[i]] = p;
+    }
+    return parent_of;
+}
+
+shx_status shx_levels_follow(const shx_levels *before, const uint32_t *from, const float *centroids, uint64_t count,
+                             uint32_t code_dim, shx_pool *pool, shx_levels *ret_levels) {
+    shx_levels levels = {0};
+    uint32_t *old = levels_parents_of(before), *parent_of = shx_alloc_zero(count, sizeof *parent_of);
+    shx_status status = old && parent_of ? SHX_OK : SHX_NOMEM;
+    for (uint64_t i = 0; status == SHX_OK && i < count; i++) {
+        parent_of[i] = from[i] != SHX_SHARD_NONE ? old[from[i]]
+                                                 : levels_nearest_parent(before, centroids + i * code_dim, code_dim);
+    }
+    if (status == SHX_OK) {
+        status =
+            levels_fill(before->parents, before->parent_count, parent_of, centroids, count, code_dim, pool, &levels);
+    }
+    shx_free(old);
+    shx_free(parent_of);
+    if (status == SHX_OK) {
+        *ret_levels = levels;
+    } else {
+        shx_levels_free(&levels);
+    }
+    return status;
+}
+
+/* ---- checking ---- */
+
+static shx_status levels_check_members(const shx_levels *levels, uint64_t count) {
+    uint8_t *seen = shx_alloc_zero(count, 1);
+    SHX_CHECK(seen, SHX_NOMEM);
+    shx_status status = SHX_OK;
+    for (uint64_t i = 0; status == SHX_OK && i < count; i++) {
+        uint32_t member = levels->members[i];
+        if (member >= count || seen[member]) {
+            status = shx_corrupt("shards under parents");
+        } else {
+            seen[member] = 1;
+        }
+    }
+    shx_free(seen);
+    return status;
+}
+
+shx_status shx_levels_check(shx_levels *levels, uint64_t count, uint32_t code_dim) {
+    SHX_CHECK(levels->first[0] == 0 && levels->first[levels->parent_count] == count, shx_corrupt("first shards"));
+    for (uint32_t p = 0; p < levels->parent_count; p++) {
+        SHX_CHECK(levels->first[p] <= levels->first[p + 1], shx_corrupt("first shards"));
+    }
+    for (uint64_t i = 0; i < (uint64_t)levels->parent_count * code_dim; i++) {
+        SHX_CHECK(isfinite(levels->parents[i]), shx_corrupt("parent"));
+    }
+    for (uint64_t i = 0; i <= levels->parent_count; i++) {
+        SHX_CHECK(shx_centroid_scale_usable(&levels->scales[i]), shx_corrupt("scale of a parent"));
+    }
+    SHX_TRY(levels_check_members(levels, count));
+    return levels_count_blocks(levels);
+}

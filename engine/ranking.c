@@ -1,0 +1,135 @@
+#include "ranking.h"
+
+#include "heap.h"
+#include "memory.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#define RANKING_EPSILON 1.0f /* standard deviations below its estimate at which a centroid is expected */
+#define RANKING_AHEAD 3      /* centroids that are fetched before they are measured */
+#define RANKING_SAMPLE 64    /* bounds that a cut is estimated from, at least */
+#define RANKING_RANK 4       /* and as many as put it at this rank among them */
+
+void shx_ranking_free(shx_ranking *ranking) {
+    shx_free(ranking->bounds);
+    shx_free(ranking->names);
+    shx_free(ranking->heap);
+    shx_free(ranking->picked);
+    memset(ranking, 0, sizeof *ranking);
+}
+
+/* A block writes 32 bounds, whatever it holds. */
+shx_status shx_ranking_start(shx_ranking *ranking, const shx_query *query, const float *centroids, uint64_t most,
+                             uint64_t wanted) {
+    uint64_t room = most + SHX_BLOCK_ROWS;
+    SHX_TRY(shx_grow((void **)&ranking->bounds, &ranking->bound_capacity, room, sizeof *ranking->bounds));
+    SHX_TRY(shx_grow((void **)&ranking->names, &ranking->name_capacity, room, sizeof *ranking->names));
+    SHX_TRY(shx_grow((void **)&ranking->heap, &ranking->heap_capacity, room, sizeof *ranking->heap));
+    SHX_TRY(shx_grow((void **)&ranking->picked, &ranking->picked_capacity, room, sizeof *ranking->picked));
+    ranking->query = query;
+    ranking->kernels = shx_kernels_get();
+    ranking->centroids = centroids;
+    ranking->count = ranking->fresh = ranking->heap_count = ranking->left = 0;
+    ranking->wanted = wanted;
+    ranking->cut = -INFINITY;
+    ranking->work = (shx_ranking_work){0};
+    return SHX_OK;
+}
+
+void shx_ranking_scan(shx_ranking *ranking, const uint8_t *blocks, const shx_factor_scale *scale, float distance2,
+                      const uint32_t *members, uint64_t count) {
+    const shx_query *query = ranking->query;
+    size_t block_bytes = shx_block_bytes(query->code_dim);
+    shx_bound bound;
+    shx_query_bound(query, scale, distance2, RANKING_EPSILON, INFINITY, &bound);
+    for (uint64_t first = 0; first < count; first += SHX_BLOCK_ROWS) {
+        ranking->kernels->bound_block(blocks + first / SHX_BLOCK_ROWS * block_bytes, query->lut, query->code_dim, scale,
+                                      &bound, ranking->bounds + ranking->count + first);
+    }
+    assert(members || ranking->count == 0);
+    ranking->named = members != NULL;
+    if (members) memcpy(ranking->names + ranking->count, members, count * sizeof *members);
+    ranking->count += count;
+    ranking->left += count;
+    ranking->work.codes += count;
+}
+
+void shx_ranking_drop(shx_ranking *ranking, uint64_t entry) {
+    ranking->bounds[entry] = NAN;
+    ranking->left--;
+}
+
+float shx_ranking_measure(shx_ranking *ranking, uint32_t name) {
+    uint32_t code_dim = ranking->query->code_dim;
+    ranking->work.measured++;
+    return ranking->kernels->code_l2_squared(ranking->query->point, ranking->centroids + (uint64_t)name * code_dim,
+                                             code_dim);
+}
+
+void shx_ranking_prefetch(const shx_ranking *ranking, uint32_t name) {
+    const char *ahead = (const char *)(ranking->centroids + (uint64_t)name * ranking->query->code_dim);
+    for (int line = 0; line < 6; line++) __builtin_prefetch(ahead + 64 * line);
+}
+
+/* A bound that about `wanted` of the entries that are left are within: of a sample of them, the one whose rank in it is
+** that share. The smaller the share, the larger the sample. */
+static float ranking_choose_cut(const shx_ranking *ranking) {
+    float smallest[RANKING_SAMPLE];
+    uint64_t taken = 0, sampled = 0, kept = 0;
+    if (ranking->left <= 2 * ranking->wanted) return INFINITY;
+    uint64_t size = RANKING_RANK * ranking->left / ranking->wanted;
+    if (size < RANKING_SAMPLE) size = RANKING_SAMPLE;
+    if (size > ranking->count) size = ranking->count;
+    uint64_t most = ranking->wanted * size / ranking->left + 2;
+    if (most > RANKING_SAMPLE) most = RANKING_SAMPLE;
+    for (; taken < size; taken++) {
+        uint64_t entry = taken * ranking->count / size;
+        float bound = ranking->bounds[entry];
+        if (entry < ranking->fresh ? !(bound > ranking->cut) : isnan(bound)) continue;
+        sampled++;
+        if (kept == most && !(bound < smallest[kept - 1])) continue;
+        uint64_t i = kept < most ? kept++ : kept - 1;
+        for (; i > 0 && smallest[i - 1] > bound; i--) smallest[i] = smallest[i - 1];
+        smallest[i] = bound;
+    }
+    uint64_t rank = ranking->wanted * sampled / ranking->left;
+    float cut = rank < kept ? smallest[rank] : INFINITY;
+    return cut > ranking->cut ? cut : ranking->cut;
+}
+
+static uint32_t ranking_name(const shx_ranking *ranking, uint64_t entry) {
+    return ranking->named ? ranking->names[entry] : (uint32_t)entry;
+}
+
+/* Measures the entries from `first` on, `count` of them, whose bound is within (low, high]. */
+static void ranking_admit(shx_ranking *ranking, uint64_t first, uint64_t count, float low, float high) {
+    uint64_t picked = ranking->kernels->within(ranking->bounds + first, count, low, high, ranking->picked);
+    for (uint64_t i = 0; i < picked; i++) {
+        if (i + RANKING_AHEAD < picked) {
+            shx_ranking_prefetch(ranking, ranking_name(ranking, first + ranking->picked[i + RANKING_AHEAD]));
+        }
+        uint32_t name = ranking_name(ranking, first + ranking->picked[i]);
+        float distance2 = shx_ranking_measure(ranking, name);
+        shx_heap_push(ranking->heap, &ranking->heap_count, shx_heap_key(distance2, name));
+    }
+    ranking->left -= picked;
+}
+
+void shx_ranking_raise(shx_ranking *ranking) {
+    float high = ranking_choose_cut(ranking);
+    ranking_admit(ranking, 0, ranking->fresh, ranking->cut, high);
+    ranking_admit(ranking, ranking->fresh, ranking->count - ranking->fresh, -INFINITY, high);
+    ranking->fresh = ranking->count;
+    ranking->cut = high;
+    ranking->wanted *= 2;
+}
+
+bool shx_ranking_take(shx_ranking *ranking, float *ret_distance2, uint32_t *ret_name) {
+    if (ranking->heap_count == 0 || shx_heap_distance(ranking->heap[0]) > ranking->cut) return false;
+    uint64_t key = shx_heap_pop(ranking->heap, &ranking->heap_count);
+    *ret_distance2 = shx_heap_distance(key);
+    *ret_name = (uint32_t)key;
+    return true;
+}

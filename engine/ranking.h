@@ -1,0 +1,67 @@
+/* A ranking: centroids in the order of their distance to a query, as far as somebody asks.
+**
+** Scan codes give a lower bound for each centroid (one standard deviation below its estimate). Those whose bound is
+** within a cut are measured exactly and go into a heap; the nearest one is handed out while it is within the cut, since
+** what is not measured is expected to be farther. Then the cut is raised. Who asks for a small part pays one pass over
+** the bounds, and exact distances and heap work for little more than that part.
+**
+** Entries may come in portions (the shards of one parent after the other): those that came since the last cut are
+** looked at from the bottom when the next one is made.
+*/
+#ifndef SHX_RANKING_H
+#define SHX_RANKING_H
+
+#include "kernels.h"
+#include "quantizer.h"
+
+/* What it cost, in units that do not depend on the machine. */
+typedef struct shx_ranking_work {
+    uint64_t codes;    /* bounds computed */
+    uint64_t measured; /* exact distances */
+    uint64_t bundles;  /* parents opened, nodes of the graph expanded */
+} shx_ranking_work;
+
+/* Reused from query to query. Zero-initialise; free with shx_ranking_free. */
+typedef struct shx_ranking {
+    const shx_query *query;
+    const shx_kernels *kernels;
+    const float *centroids; /* query->code_dim floats each */
+    float *bounds;          /* per entry; NaN: left out */
+    uint32_t *names;        /* per entry: its row of centroids, when `named`; else the entry's own position */
+    uint64_t *heap;         /* measured and not handed out */
+    uint32_t *picked;       /* the entries that a cut lets in */
+    uint64_t bound_capacity, name_capacity, heap_capacity, picked_capacity;
+    uint64_t count, fresh; /* entries; those from `fresh` on came since the last cut */
+    uint64_t heap_count;
+    uint64_t left;   /* entries that are not measured */
+    uint64_t wanted; /* how many the next cut aims at; doubles with each */
+    float cut;       /* everything with a bound up to here is measured */
+    bool named;
+    shx_ranking_work work;
+} shx_ranking;
+
+void shx_ranking_free(shx_ranking *ranking);
+
+/* Starts without entries, with room for `most`. The query and the centroids must outlive the ranking. */
+shx_status shx_ranking_start(shx_ranking *ranking, const shx_query *query, const float *centroids, uint64_t most,
+                             uint64_t wanted);
+
+/* Appends `count` centroids from their blocks: members[i] names the i-th. With members NULL, i does, and there is one
+** such call in a ranking and none of the other kind. `distance2` is that of the query and the centre of the codes. */
+void shx_ranking_scan(shx_ranking *ranking, const uint8_t *blocks, const shx_factor_scale *scale, float distance2,
+                      const uint32_t *members, uint64_t count);
+
+/* Leaves an entry out. */
+void shx_ranking_drop(shx_ranking *ranking, uint64_t entry);
+
+/* The exact distance of a centroid, and fetching it ahead. */
+float shx_ranking_measure(shx_ranking *ranking, uint32_t name);
+void shx_ranking_prefetch(const shx_ranking *ranking, uint32_t name);
+
+/* Raises the cut and measures what it lets in. */
+void shx_ranking_raise(shx_ranking *ranking);
+
+/* The nearest measured centroid within the cut; false when the cut must be raised first (or nothing is left). */
+bool shx_ranking_take(shx_ranking *ranking, float *ret_distance2, uint32_t *ret_name);
+
+#endif

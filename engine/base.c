@@ -32,6 +32,7 @@ static void base_put_info(const shx_base_plan *plan, uint8_t bytes[BASE_INFO_BYT
     shx_put32(bytes + 68, encoding->dim);
     shx_put32(bytes + 72, encoding->code_dim);
     memcpy(bytes + 76, &encoding->ip_bound, sizeof encoding->ip_bound);
+    shx_put32(bytes + 144, encoding->element);
     const uint64_t numbers[] = {info->next_shard, info->clustered_rows, info->calibrated_rows, info->flushes,
                                 info->merges,     info->splits,         info->builds,          info->changes};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) shx_put64(bytes + 80 + 8 * i, numbers[i]);
@@ -95,7 +96,9 @@ shx_status shx_base_write(shx_store *store, const shx_id *uuid, uint64_t file, c
 
 /* ---- reading ---- */
 
-static shx_status base_read_info(shx_base *base, shx_metric metric, uint32_t dim, uint64_t *ret_shards_file) {
+/* The encoding has metric, element and dim already, which the file must agree with. */
+static shx_status base_read_info(shx_base *base, uint64_t *ret_shards_file) {
+    shx_encoding *encoding = &base->encoding;
     const void *at;
     SHX_TRY(shx_container_section(&base->container, BASE_INFO, 1, BASE_INFO_BYTES, &at));
     const uint8_t *bytes = at;
@@ -108,13 +111,13 @@ static shx_status base_read_info(shx_base *base, shx_metric metric, uint32_t dim
     uint64_t *const numbers[] = {&info->next_shard, &info->clustered_rows, &info->calibrated_rows, &info->flushes,
                                  &info->merges,     &info->splits,         &info->builds,          &info->changes};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) *numbers[i] = shx_get64(bytes + 80 + 8 * i);
-    base->encoding = (shx_encoding){
-        .metric = metric, .dim = dim, .code_dim = shx_code_dim(metric, dim), .seed = shx_get64(bytes + 56)};
-    memcpy(&base->encoding.ip_bound, bytes + 76, sizeof base->encoding.ip_bound);
-    bool same = shx_get32(bytes + 64) == (uint32_t)metric && shx_get32(bytes + 68) == dim &&
-                shx_get32(bytes + 72) == base->encoding.code_dim;
+    encoding->code_dim = shx_code_dim(encoding->metric, encoding->dim);
+    encoding->seed = shx_get64(bytes + 56);
+    memcpy(&encoding->ip_bound, bytes + 76, sizeof encoding->ip_bound);
+    bool same = shx_get32(bytes + 64) == (uint32_t)encoding->metric && shx_get32(bytes + 68) == encoding->dim &&
+                shx_get32(bytes + 72) == encoding->code_dim && shx_get32(bytes + 144) == (uint32_t)encoding->element;
     SHX_CHECK(same, shx_corrupt("base of another kind of vectors"));
-    SHX_CHECK(isfinite(base->encoding.ip_bound) && base->encoding.ip_bound >= 0, shx_corrupt("bound of ip"));
+    SHX_CHECK(isfinite(encoding->ip_bound) && encoding->ip_bound >= 0, shx_corrupt("bound of ip"));
     *ret_shards_file = shx_get64(bytes + 40);
     return SHX_OK;
 }
@@ -225,11 +228,10 @@ static shx_status base_place_runs(shx_base *base) {
     return status;
 }
 
-static shx_status base_load(shx_base *base, shx_store *store, const shx_id *uuid, shx_metric metric, uint32_t dim,
-                            const shx_base *known) {
+static shx_status base_load(shx_base *base, shx_store *store, const shx_id *uuid, const shx_base *known) {
     uint64_t shards_file = 0;
     SHX_TRY(shx_container_open(store, SHX_FILE_BASE, uuid, base->file, &base->container));
-    SHX_TRY(base_read_info(base, metric, dim, &shards_file));
+    SHX_TRY(base_read_info(base, &shards_file));
     SHX_TRY(base_read_encoding(base));
     SHX_TRY(base_open_shards(base, store, uuid, shards_file, known));
     SHX_TRY(base_open_segments(base, store, uuid, known));
@@ -244,21 +246,23 @@ static shx_base *base_create(uint64_t file) {
     return base;
 }
 
-shx_status shx_base_empty(const shx_id *genesis, shx_metric metric, uint32_t dim, shx_base **ret_base) {
+shx_status shx_base_empty(const shx_id *genesis, shx_metric metric, shx_element element, uint32_t dim,
+                          shx_base **ret_base) {
     shx_base *base = base_create(0);
     SHX_CHECK(base, SHX_NOMEM);
     base->info.commit = *genesis;
     base->info.next_shard = SHX_SHARD_FIRST;
-    base->encoding = (shx_encoding){.metric = metric, .dim = dim};
+    base->encoding = (shx_encoding){.metric = metric, .element = element, .dim = dim};
     *ret_base = base;
     return SHX_OK;
 }
 
-shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, shx_metric metric, uint32_t dim,
-                         const shx_base *known, shx_base **ret_base) {
+shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, shx_metric metric, shx_element element,
+                         uint32_t dim, const shx_base *known, shx_base **ret_base) {
     shx_base *base = base_create(file);
     SHX_CHECK(base, SHX_NOMEM);
-    shx_status status = base_load(base, store, uuid, metric, dim, known);
+    base->encoding = (shx_encoding){.metric = metric, .element = element, .dim = dim};
+    shx_status status = base_load(base, store, uuid, known);
     if (status != SHX_OK) {
         shx_base_release(base);
         return status;

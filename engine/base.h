@@ -14,7 +14,7 @@
 ** 40: u64 file id of the shards, 0 = none · 48: u64 encoding id · 56: u64 rotation seed · 64: u32 metric · 68: u32 dim
 ** · 72: u32 code dim · 76: f32 bound of ip · 80: u64 next shard id · 88: u64 rows when it was last clustered as a whole
 ** · 96: u64 rows when it was last calibrated · 104: u64 flushes, 112: merges, 120: splits, 128: builds so far, 136:
-** operations since it was last calibrated · 144: zero.
+** operations since it was last calibrated · 144: u32 element type · 148: zero.
 **
 ** A base is valid if and only if its container is, every section has its size, all numbers are in range, segments are
 ** all different, all files that it names are valid, and every run of a segment lies in a shard of the table or in the
@@ -63,11 +63,12 @@ typedef struct shx_base {
 } shx_base;
 
 /* A base of nothing: the genesis of an index. Its encoding has metric and dim, but no code dimension. */
-shx_status shx_base_empty(const shx_id *genesis, shx_metric metric, uint32_t dim, shx_base **ret_base);
+shx_status shx_base_empty(const shx_id *genesis, shx_metric metric, shx_element element, uint32_t dim,
+                          shx_base **ret_base);
 
 /* Opens a base and everything that it names. `known` (may be NULL) lends segments and shards that are open already. */
-shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, shx_metric metric, uint32_t dim,
-                         const shx_base *known, shx_base **ret_base);
+shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, shx_metric metric, shx_element element,
+                         uint32_t dim, const shx_base *known, shx_base **ret_base);
 void shx_base_retain(shx_base *base);
 void shx_base_release(shx_base *base);
 

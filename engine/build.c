@@ -16,7 +16,7 @@
 #define BUILD_BATCH 256
 
 /* Row i of `wanted` rows spread evenly over the postings. */
-static const float *build_sample_vector(const shx_rewrite *rewrite, uint64_t i, uint64_t wanted) {
+static const void *build_sample_vector(const shx_rewrite *rewrite, uint64_t i, uint64_t wanted) {
     return rewrite->postings[i * rewrite->count / wanted].vector;
 }
 
@@ -36,8 +36,8 @@ static shx_status build_survey_norms(void *context, uint64_t first, uint64_t end
     (void)thread;
     const build_survey *survey = context;
     for (uint64_t i = first; i < end; i++) {
-        const float *vector = build_sample_vector(survey->rewrite, i, survey->wanted);
-        survey->norms[i] = sqrt(shx_kernels_get()->dot(vector, vector, survey->rewrite->encoding.dim));
+        const void *vector = build_sample_vector(survey->rewrite, i, survey->wanted);
+        survey->norms[i] = sqrt(shx_norm2(survey->rewrite->encoding.element, vector, survey->rewrite->encoding.dim));
     }
     return SHX_OK;
 }
@@ -51,7 +51,7 @@ static shx_status build_survey_sums(void *context, uint64_t first, uint64_t end,
     float *lifted = shx_alloc(encoding->code_dim * sizeof *lifted);
     SHX_CHECK(lifted, SHX_NOMEM);
     for (uint64_t i = first; i < end; i++) {
-        const float *vector = build_sample_vector(survey->rewrite, i, survey->wanted);
+        const void *vector = build_sample_vector(survey->rewrite, i, survey->wanted);
         if (!shx_encoding_lift(encoding, vector, false, lifted)) continue;
         survey->found[part]++;
         for (uint32_t d = 0; d < encoding->code_dim; d++) sums[d] += lifted[d];
@@ -125,7 +125,7 @@ static shx_status build_sample_points(void *context, uint64_t first, uint64_t en
     const build_sample *sample = context;
     const shx_encoding *encoding = &sample->rewrite->encoding;
     for (uint64_t i = first; i < end; i++) {
-        const float *vector = build_sample_vector(sample->rewrite, i, sample->wanted);
+        const void *vector = build_sample_vector(sample->rewrite, i, sample->wanted);
         sample->found[i] = shx_encoding_point(encoding, vector, false, sample->points + i * encoding->code_dim);
     }
     shx_progress_add(shx_pool_progress(sample->rewrite->pool), end - first);
@@ -187,7 +187,7 @@ static void build_assign_batch(const build_assignment *assignment, uint64_t firs
     uint64_t rows[BUILD_BATCH], count = 0;
     for (uint64_t i = first; i < end; i++) {
         rewrite->place[i] = SHX_PLACE_OVERFLOW;
-        const float *vector = rewrite->postings[i].vector;
+        const void *vector = rewrite->postings[i].vector;
         if (!assignment->clusters) continue;
         if (shx_encoding_point(&rewrite->encoding, vector, false, points + count * code_dim)) rows[count++] = i;
     }

@@ -24,7 +24,7 @@ static const double calibrate_betas[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
 
 /* What is known of one query: its neighbours' places in the order of the shards. */
 typedef struct calibrate_query {
-    const float *vector;
+    const void *vector;
     int64_t rowid;
     int64_t neighbours[CALIBRATE_K]; /* rowids of the true nearest, itself left out */
     uint32_t position[CALIBRATE_K];  /* of their shards in the query's order; 0: always found */
@@ -52,7 +52,7 @@ static shx_status calibrate_find_neighbours(const calibrate_work *work, calibrat
     shx_search_params params = {.query = query->vector, .k = CALIBRATE_K + 1, .recall = 1};
     SHX_TRY(shx_search(work->view, &params, scratch, hits));
     const shx_encoding *encoding = &work->base->encoding;
-    double norm = sqrt(shx_kernels_get()->dot(query->vector, query->vector, encoding->dim));
+    double norm = sqrt(shx_norm2(encoding->element, query->vector, encoding->dim));
     for (uint64_t i = 0; i < hits->count && query->count < CALIBRATE_K; i++) {
         if (hits->hits[i].rowid == query->rowid) continue;
         query->neighbours[query->count++] = hits->hits[i].rowid;

@@ -80,7 +80,7 @@ static float calibration_epsilon(const shx_calibration *calibration, double reca
 void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double recall, shx_stop_plan *ret_plan) {
     *ret_plan = (shx_stop_plan){.row_cap = INFINITY};
     if (!(recall > 0 && recall <= 1)) recall = 0.95;
-    if (recall > 0.9995) {
+    if (recall > SHX_RECALL_EXHAUSTIVE) {
         ret_plan->exhaustive = true;
         ret_plan->epsilon = 4;
         return;

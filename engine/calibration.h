@@ -22,6 +22,8 @@
 #define SHX_CALIBRATION_KS 3
 #define SHX_CALIBRATION_RECALLS 8
 
+#define SHX_RECALL_EXHAUSTIVE 0.9995 /* above it a search leaves nothing out */
+
 typedef struct shx_stop_rule {
     double beta, theta;
 } shx_stop_rule;

@@ -136,12 +136,12 @@ static shx_status catalog_list(shx_catalog *catalog, shx_store *store) {
     return catalog_forget_gone(catalog);
 }
 
-shx_status shx_catalog_refresh(shx_catalog *catalog, shx_store *store, const shx_id *uuid, uint32_t dim) {
+shx_status shx_catalog_refresh(shx_catalog *catalog, shx_store *store, const shx_id *uuid, size_t vector_bytes) {
     SHX_TRY(catalog_list(catalog, store));
     for (uint64_t i = 0; i < catalog->file_count; i++) {
         shx_catalog_file *file = &catalog->files[i];
         shx_status status =
-            shx_wal_scan(store, uuid, file->id, dim, &file->end, &file->size, catalog_visit_record, catalog);
+            shx_wal_scan(store, uuid, file->id, vector_bytes, &file->end, &file->size, catalog_visit_record, catalog);
         if (status == SHX_NOMEM) return status;
     }
     for (uint64_t i = 0; i < catalog->base_count; i++) {

@@ -39,7 +39,7 @@ void shx_catalog_free(shx_catalog *catalog);
 
 /* Lists the directory and scans what is new in it. A missing directory is an empty one. Foreign and unreadable files
 ** are passed over. */
-shx_status shx_catalog_refresh(shx_catalog *catalog, shx_store *store, const shx_id *uuid, uint32_t dim);
+shx_status shx_catalog_refresh(shx_catalog *catalog, shx_store *store, const shx_id *uuid, size_t vector_bytes);
 
 /* Adds a record that this process has just written, and moves its file's end behind it. */
 shx_status shx_catalog_add(shx_catalog *catalog, const shx_wal_entry *entry);

@@ -72,7 +72,7 @@ const shx_delta_row *shx_delta_row_at(const shx_delta *delta, uint32_t position)
 
 /* Codes the last 32 rows. */
 static shx_status delta_code_block(shx_delta *delta) {
-    const float *vectors[SHX_BLOCK_ROWS];
+    const void *vectors[SHX_BLOCK_ROWS];
     for (uint32_t i = 0; i < SHX_BLOCK_ROWS; i++) {
         vectors[i] = shx_delta_row_at(delta, delta->row_count - SHX_BLOCK_ROWS + i)->vector;
     }
@@ -94,7 +94,8 @@ static shx_status delta_append_row(shx_delta *delta, const shx_op *op) {
     row->fingerprint = (shx_fingerprint){op->vector_hash, op->column_hash};
     delta->row_count++;
     delta->live_rows++;
-    return delta->row_count % SHX_BLOCK_ROWS == 0 && delta->base->shards ? delta_code_block(delta) : SHX_OK;
+    bool coded = delta->base->shards && shx_encoding_coded(&delta->base->encoding);
+    return coded && delta->row_count % SHX_BLOCK_ROWS == 0 ? delta_code_block(delta) : SHX_OK;
 }
 
 /* Marks a segment's slot dead from now on. The number goes in before the bit, so that a reader who sees the bit

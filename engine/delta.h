@@ -20,7 +20,7 @@
 /* One posting of the delta. */
 typedef struct shx_delta_row {
     int64_t rowid;
-    const float *vector;
+    const void *vector;
     shx_packed columns;
     shx_fingerprint fingerprint;
     atomic_uint killed; /* 0: alive, else 1 + the position of the operation that killed it */

@@ -31,7 +31,7 @@ static shx_status delta_codes_reserve(shx_delta_codes *codes, uint32_t chunk) {
     return complete ? SHX_OK : SHX_NOMEM;
 }
 
-static void delta_codes_encode(shx_delta_codes *codes, const float *const vectors[SHX_BLOCK_ROWS],
+static void delta_codes_encode(shx_delta_codes *codes, const void *const vectors[SHX_BLOCK_ROWS],
                                shx_delta_block *block, uint8_t *bits, uint8_t *code_bytes, uint8_t *refine) {
     const shx_encoding *encoding = codes->encoding;
     size_t bit_bytes = encoding->code_dim / 8, refine_bytes = shx_refine_bytes(encoding->code_dim);
@@ -54,7 +54,7 @@ static void delta_codes_encode(shx_delta_codes *codes, const float *const vector
     block->refine = refine;
 }
 
-shx_status shx_delta_codes_append(shx_delta_codes *codes, const float *const vectors[SHX_BLOCK_ROWS]) {
+shx_status shx_delta_codes_append(shx_delta_codes *codes, const void *const vectors[SHX_BLOCK_ROWS]) {
     uint32_t row = atomic_load_explicit(&codes->coded_rows, memory_order_relaxed);
     uint32_t offset, chunk = shx_delta_chunk(row, &offset), code_dim = codes->encoding->code_dim;
     SHX_TRY(delta_codes_reserve(codes, chunk));

@@ -43,7 +43,7 @@ static inline uint32_t shx_delta_chunk(uint32_t position, uint32_t *ret_offset) 
 void shx_delta_codes_free(shx_delta_codes *codes);
 
 /* Codes the next block: 32 vectors, those of the rows [coded_rows, coded_rows + 32). */
-shx_status shx_delta_codes_append(shx_delta_codes *codes, const float *const vectors[SHX_BLOCK_ROWS]);
+shx_status shx_delta_codes_append(shx_delta_codes *codes, const void *const vectors[SHX_BLOCK_ROWS]);
 
 /* The block that holds a coded row. */
 static inline const shx_delta_block *shx_delta_codes_block(const shx_delta_codes *codes, uint32_t row) {

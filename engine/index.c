@@ -29,6 +29,8 @@ static shx_status index_open_store(shx_index *index) {
 
 shx_status shx_index_create(const shx_index_config *config, shx_index **ret_index) {
     SHX_CHECK(config->dim >= 1 && config->dim <= SHX_DIM_MAX, SHX_MISUSE);
+    SHX_CHECK(shx_metric_fits(config->metric, config->element), SHX_MISUSE);
+    SHX_CHECK(config->element != SHX_BIT || config->dim % 8 == 0, SHX_MISUSE);
     shx_index *index = shx_alloc_zero(1, sizeof *index);
     SHX_CHECK(index, SHX_NOMEM);
     index->config = *config;
@@ -116,7 +118,7 @@ static const shx_delta_mark *index_find_mark(const shx_index *index, const shx_i
 /* A base that was not there before may be a better start for views than what is in memory. */
 shx_status shx_index_refresh(shx_index *index) {
     uint64_t generation = shx_catalog_generation(&index->catalog);
-    SHX_TRY(shx_catalog_refresh(&index->catalog, index->store, &index->config.uuid, index->config.dim));
+    SHX_TRY(shx_catalog_refresh(&index->catalog, index->store, &index->config.uuid, shx_index_vector_bytes(index)));
     if (shx_catalog_generation(&index->catalog) > generation) {
         index->collect_due = true;
         index_drop_deltas(index);
@@ -131,7 +133,7 @@ static shx_status index_start_from(shx_index *index, shx_catalog_base *known) {
     shx_base *base;
     shx_delta *delta;
     shx_status status = shx_base_open(index->store, &index->config.uuid, known->file, index->config.metric,
-                                      index->config.dim, index->recent, &base);
+                                      index->config.element, index->config.dim, index->recent, &base);
     if (status == SHX_CORRUPT || status == SHX_NOTFOUND) known->damaged = true;
     SHX_TRY(status);
     shx_base_release(index->recent);
@@ -144,7 +146,8 @@ static shx_status index_start_from(shx_index *index, shx_catalog_base *known) {
 static shx_status index_start_empty(shx_index *index) {
     shx_base *base;
     shx_delta *delta;
-    SHX_TRY(shx_base_empty(&index->config.genesis, index->config.metric, index->config.dim, &base));
+    const shx_index_config *config = &index->config;
+    SHX_TRY(shx_base_empty(&config->genesis, config->metric, config->element, config->dim, &base));
     shx_status status = shx_delta_create(base, &delta);
     shx_base_release(base);
     if (status == SHX_OK) index_push_delta(index, delta);
@@ -187,7 +190,7 @@ static shx_status index_apply(shx_index *index, const index_path *path, bool *re
         shx_wal_record record;
         const shx_wal_entry *entry = &path->entries[i];
         bool kept = index->writer && shx_wal_take_image(index->writer, entry, &record);
-        shx_status status = kept ? SHX_OK : shx_wal_load(index->store, entry, index->config.dim, &record);
+        shx_status status = kept ? SHX_OK : shx_wal_load(index->store, entry, shx_index_vector_bytes(index), &record);
         *ret_again = status == SHX_CORRUPT && shx_catalog_forget(&index->catalog, entry) == SHX_OK;
         if (status == SHX_OK) status = shx_delta_apply(index->deltas[0], &record, &entry->commit);
         if (status != SHX_OK) {
@@ -260,7 +263,8 @@ shx_status shx_index_new_wal(shx_index *index, shx_wal_writer **ret_writer) {
     shx_status status = SHX_BUSY;
     for (int tries = 0; status == SHX_BUSY && tries < INDEX_NAME_TRIES; tries++) {
         status =
-            shx_wal_create(index->store, &index->config.uuid, shx_index_new_id(index), index->config.dim, ret_writer);
+            shx_wal_create(index->store, &index->config.uuid, shx_index_new_id(index), shx_index_vector_bytes(index),
+                           ret_writer);
     }
     return status;
 }
@@ -282,7 +286,8 @@ shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer) {
         const shx_catalog_file *newest = shx_catalog_newest_file(&index->catalog);
         shx_status status = SHX_BUSY;
         if (newest && !index->rotate && index_may_continue(index, newest)) {
-            status = shx_wal_continue(index->store, newest->id, newest->end, index->config.dim, &index->writer);
+            status =
+                shx_wal_continue(index->store, newest->id, newest->end, shx_index_vector_bytes(index), &index->writer);
         }
         if (status == SHX_BUSY || status == SHX_NOTFOUND) status = shx_index_new_wal(index, &index->writer);
         SHX_TRY(status);

@@ -26,6 +26,7 @@ typedef struct shx_index_config {
     shx_id uuid;
     shx_id genesis; /* the commit id of the empty table */
     shx_metric metric;
+    shx_element element;
     uint32_t dim;
     uint32_t columns;    /* filterable ones; every posting comes with so many values */
     uint32_t shard_size; /* postings per shard to aim at, 0 = default; may change later */
@@ -37,7 +38,8 @@ typedef struct shx_index shx_index;
 typedef struct shx_view shx_view;
 
 /* Opens the index or finds it in the registry; counts a reference. Touches nothing on disk: a missing directory is an
-** empty one. SHX_MISUSE when an index with this directory is open with another dim or metric. */
+** empty one. SHX_MISUSE when an index with this directory is open with another dim, element type or
+** metric. */
 shx_status shx_index_acquire(const shx_index_config *config, shx_index **ret_index);
 
 /* Gives a reference back; NULL is allowed. The last one of a process that wrote finishes the maintenance that its own

@@ -43,6 +43,11 @@ struct shx_index {
     shx_id committed; /* the newest commit of this process */
 };
 
+/* Bytes of one vector, wherever it is kept. */
+static inline size_t shx_index_vector_bytes(const shx_index *index) {
+    return shx_element_bytes(index->config.element, index->config.dim);
+}
+
 /* Makes the view of a mark of a delta; both references are the caller's. */
 shx_status shx_view_create(shx_delta *delta, const shx_delta_mark *mark, shx_view **ret_view);
 

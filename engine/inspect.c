@@ -76,7 +76,7 @@ shx_status shx_view_each(shx_view *view, shx_row_visit visit, void *context) {
             const shx_segment *segment = view->delta->base->segments[entry->segment];
             const shx_fingerprint *fingerprint = &segment->fingerprints[entry->row];
             status = visit(context, entry->rowid, fingerprint->vector_hash, fingerprint->column_hash,
-                           segment->vectors + (uint64_t)entry->row * segment->dim);
+                           shx_segment_vector_at(segment, entry->row));
         }
     }
     shx_free(entries);

@@ -14,7 +14,8 @@
 static bool kernels_detect(unsigned features, unsigned state) {
     unsigned a, b, c, d, state_low, state_high;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
-    if (!(c & bit_OSXSAVE) || !(c & bit_AVX)) return false;
+    const unsigned wanted = bit_OSXSAVE | bit_AVX | bit_F16C | bit_POPCNT;
+    if ((c & wanted) != wanted) return false;
     __asm__ volatile("xgetbv" : "=a"(state_low), "=d"(state_high) : "c"(0));
     if ((state_low & state) != state) return false;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & features) == features;

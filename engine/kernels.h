@@ -64,6 +64,19 @@ typedef struct shx_kernels {
     float (*near_l2)(const float *a, const float *b, size_t dim);
     float (*near_dot)(const float *a, const float *b, size_t dim, float *ret_norm2);
 
+    double (*l1)(const float *a, const float *b, size_t dim); /* Σ |a-b| */
+
+    /* Exact conversion of `count` half-precision numbers (element.h) at any address; infinities and NaN stay what they
+    ** are. */
+    void (*decode_float16)(const void *vector, size_t count, float *ret_floats);
+    void (*decode_bfloat16)(const void *vector, size_t count, float *ret_floats);
+
+    /* Exact integers, dim ≤ 65536: Σ (a-b)², Σ a·b, Σ |a-b|, and the bits in which `bytes` bytes differ. */
+    int64_t (*int8_l2_squared)(const int8_t *a, const int8_t *b, size_t dim);
+    int64_t (*int8_dot)(const int8_t *a, const int8_t *b, size_t dim);
+    int64_t (*int8_l1)(const int8_t *a, const int8_t *b, size_t dim);
+    uint32_t (*hamming)(const uint8_t *a, const uint8_t *b, size_t bytes);
+
     /* Σ (a-b)² over code dimensions (dim a multiple of 16), 16 lanes as above but in float. */
     float (*code_l2_squared)(const float *a, const float *b, size_t dim);
 

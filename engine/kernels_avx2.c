@@ -53,6 +53,32 @@ double shx_avx2_l2_squared(const float *a, const float *b, size_t dim) {
     return avx2_lanes_fold(sum);
 }
 
+static inline __m256d avx2_add_magnitude(__m256d sum, const float *a, const float *b) {
+    __m256d difference = _mm256_sub_pd(avx2_widen(a), avx2_widen(b));
+    return _mm256_add_pd(sum, _mm256_andnot_pd(_mm256_set1_pd(-0.0), difference));
+}
+
+static inline avx2_lanes avx2_l1_step(avx2_lanes sum, const float *a, const float *b) {
+    sum.a = avx2_add_magnitude(sum.a, a, b);
+    sum.b = avx2_add_magnitude(sum.b, a + 4, b + 4);
+    sum.c = avx2_add_magnitude(sum.c, a + 8, b + 8);
+    sum.d = avx2_add_magnitude(sum.d, a + 12, b + 12);
+    return sum;
+}
+
+double shx_avx2_l1(const float *a, const float *b, size_t dim) {
+    avx2_lanes sum = avx2_lanes_zero();
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) sum = avx2_l1_step(sum, a + i, b + i);
+    if (i < dim) {
+        float tail_a[16] = {0}, tail_b[16] = {0};
+        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
+        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
+        sum = avx2_l1_step(sum, tail_a, tail_b);
+    }
+    return avx2_lanes_fold(sum);
+}
+
 static inline __m256d avx2_add_product(__m256d sum, const float *a, const float *b) {
     return _mm256_add_pd(sum, _mm256_mul_pd(avx2_widen(a), avx2_widen(b)));
 }
@@ -379,6 +405,13 @@ const shx_kernels shx_kernels_avx2 = {
     .l2_squared_scaled = shx_avx2_l2_squared_scaled,
     .near_l2 = shx_avx2_near_l2,
     .near_dot = shx_avx2_near_dot,
+    .l1 = shx_avx2_l1,
+    .decode_float16 = shx_avx2_decode_float16,
+    .decode_bfloat16 = shx_avx2_decode_bfloat16,
+    .int8_l2_squared = shx_avx2_int8_l2_squared,
+    .int8_dot = shx_avx2_int8_dot,
+    .int8_l1 = shx_avx2_int8_l1,
+    .hamming = shx_avx2_hamming,
     .code_l2_squared = shx_avx2_code_l2_squared,
     .scan_block = avx2_scan_block,
     .bound_block = avx2_bound_block,

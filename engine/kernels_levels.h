@@ -22,12 +22,13 @@
 #endif
 
 #if defined(__clang__)
-#define SHX_TARGET_AVX2 _Pragma("clang attribute push(__attribute__((target(\"avx2\"))), apply_to = function)")
+#define SHX_TARGET_AVX2 \
+    _Pragma("clang attribute push(__attribute__((target(\"avx2,f16c,popcnt\"))), apply_to = function)")
 #define SHX_TARGET_AVX512 \
     _Pragma("clang attribute push(__attribute__((target(\"avx512bw,avx512vl,avx512dq\"))), apply_to = function)")
 #define SHX_TARGET_END _Pragma("clang attribute pop")
 #else
-#define SHX_TARGET_AVX2 _Pragma("GCC push_options") _Pragma("GCC target(\"avx2\")")
+#define SHX_TARGET_AVX2 _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,f16c,popcnt\")")
 #define SHX_TARGET_AVX512 _Pragma("GCC push_options") _Pragma("GCC target(\"avx512bw,avx512vl,avx512dq\")")
 #define SHX_TARGET_END _Pragma("GCC pop_options")
 #endif
@@ -51,7 +52,31 @@ shx_code_sums shx_scalar_refine_code(const float *point, const float *centroid, 
 float shx_scalar_near_l2(const float *a, const float *b, size_t dim);
 float shx_scalar_near_dot(const float *a, const float *b, size_t dim, float *ret_norm2);
 
+/* Of kernels_elements.c. */
+void shx_scalar_decode_float16(const void *vector, size_t count, float *ret_floats);
+void shx_scalar_decode_bfloat16(const void *vector, size_t count, float *ret_floats);
+int64_t shx_scalar_int8_l2_squared(const int8_t *a, const int8_t *b, size_t dim);
+int64_t shx_scalar_int8_dot(const int8_t *a, const int8_t *b, size_t dim);
+int64_t shx_scalar_int8_l1(const int8_t *a, const int8_t *b, size_t dim);
+uint32_t shx_scalar_hamming(const uint8_t *a, const uint8_t *b, size_t bytes);
+
+#if SHX_HAVE_NEON
+void shx_neon_decode_float16(const void *vector, size_t count, float *ret_floats);
+void shx_neon_decode_bfloat16(const void *vector, size_t count, float *ret_floats);
+int64_t shx_neon_int8_l2_squared(const int8_t *a, const int8_t *b, size_t dim);
+int64_t shx_neon_int8_dot(const int8_t *a, const int8_t *b, size_t dim);
+int64_t shx_neon_int8_l1(const int8_t *a, const int8_t *b, size_t dim);
+uint32_t shx_neon_hamming(const uint8_t *a, const uint8_t *b, size_t bytes);
+#endif
+
 #if SHX_HAVE_X86
+void shx_avx2_decode_float16(const void *vector, size_t count, float *ret_floats);
+void shx_avx2_decode_bfloat16(const void *vector, size_t count, float *ret_floats);
+int64_t shx_avx2_int8_l2_squared(const int8_t *a, const int8_t *b, size_t dim);
+int64_t shx_avx2_int8_dot(const int8_t *a, const int8_t *b, size_t dim);
+int64_t shx_avx2_int8_l1(const int8_t *a, const int8_t *b, size_t dim);
+uint32_t shx_avx2_hamming(const uint8_t *a, const uint8_t *b, size_t bytes);
+
 /* The AVX2 kernels that the AVX-512 table takes over as they are: see kernels_avx512.c. */
 double shx_avx2_l2_squared(const float *a, const float *b, size_t dim);
 double shx_avx2_dot(const float *a, const float *b, size_t dim);
@@ -61,6 +86,7 @@ float shx_avx2_near_dot(const float *a, const float *b, size_t dim, float *ret_n
 float shx_avx2_code_l2_squared(const float *a, const float *b, size_t dim);
 size_t shx_avx2_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions);
 int32_t shx_avx2_refine_dot(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes);
+double shx_avx2_l1(const float *a, const float *b, size_t dim);
 void shx_avx2_dot_panel(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret);
 void shx_avx2_rotate_round(float *point, size_t dim, size_t first, size_t size, const uint64_t *signs);
 shx_code_sums shx_avx2_scan_code(const float *point, const float *centroid, size_t dim, uint8_t *ret_bits);

@@ -54,6 +54,31 @@ static double neon_l2_squared(const float *a, const float *b, size_t dim) {
     return neon_lanes_fold(low, high);
 }
 
+static inline neon_lanes neon_l1_step(neon_lanes sum, const float *a, const float *b) {
+    sum.a = vaddq_f64(sum.a, vabdq_f64(neon_widen(a), neon_widen(b)));
+    sum.b = vaddq_f64(sum.b, vabdq_f64(neon_widen(a + 2), neon_widen(b + 2)));
+    sum.c = vaddq_f64(sum.c, vabdq_f64(neon_widen(a + 4), neon_widen(b + 4)));
+    sum.d = vaddq_f64(sum.d, vabdq_f64(neon_widen(a + 6), neon_widen(b + 6)));
+    return sum;
+}
+
+static double neon_l1(const float *a, const float *b, size_t dim) {
+    neon_lanes low = neon_lanes_zero(), high = low;
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) {
+        low = neon_l1_step(low, a + i, b + i);
+        high = neon_l1_step(high, a + i + 8, b + i + 8);
+    }
+    if (i < dim) {
+        float tail_a[16] = {0}, tail_b[16] = {0};
+        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
+        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
+        low = neon_l1_step(low, tail_a, tail_b);
+        high = neon_l1_step(high, tail_a + 8, tail_b + 8);
+    }
+    return neon_lanes_fold(low, high);
+}
+
 static inline neon_lanes neon_dot_step(neon_lanes sum, const float *a, const float *b) {
     sum.a = vaddq_f64(sum.a, vmulq_f64(neon_widen(a), neon_widen(b)));
     sum.b = vaddq_f64(sum.b, vmulq_f64(neon_widen(a + 2), neon_widen(b + 2)));
@@ -318,6 +343,13 @@ const shx_kernels shx_kernels_neon = {
     .l2_squared_scaled = neon_l2_squared_scaled,
     .near_l2 = shx_scalar_near_l2,
     .near_dot = shx_scalar_near_dot,
+    .l1 = neon_l1,
+    .decode_float16 = shx_neon_decode_float16,
+    .decode_bfloat16 = shx_neon_decode_bfloat16,
+    .int8_l2_squared = shx_neon_int8_l2_squared,
+    .int8_dot = shx_neon_int8_dot,
+    .int8_l1 = shx_neon_int8_l1,
+    .hamming = shx_neon_hamming,
     .code_l2_squared = neon_code_l2_squared,
     .scan_block = neon_scan_block,
     .bound_block = neon_bound_block,

@@ -3,6 +3,7 @@
 #include "bytes.h"
 
 #include <assert.h>
+#include <math.h>
 
 /* The reference that every other level repeats bit for bit: same lanes, same order. */
 
@@ -38,6 +39,12 @@ static double scalar_dot(const float *a, const float *b, size_t dim) {
     size_t i = 0;
     for (; i + 16 <= dim; i += 16) scalar_dot_step(lane, a + i, b + i, 16);
     scalar_dot_step(lane, a + i, b + i, dim - i);
+    return scalar_fold(lane);
+}
+
+static double scalar_l1(const float *a, const float *b, size_t dim) {
+    double lane[16] = {0};
+    for (size_t i = 0; i < dim; i++) lane[i % 16] += fabs((double)a[i] - (double)b[i]);
     return scalar_fold(lane);
 }
 
@@ -178,6 +185,13 @@ const shx_kernels shx_kernels_scalar = {
     .l2_squared_scaled = scalar_l2_squared_scaled,
     .near_l2 = shx_scalar_near_l2,
     .near_dot = shx_scalar_near_dot,
+    .l1 = scalar_l1,
+    .decode_float16 = shx_scalar_decode_float16,
+    .decode_bfloat16 = shx_scalar_decode_bfloat16,
+    .int8_l2_squared = shx_scalar_int8_l2_squared,
+    .int8_dot = shx_scalar_int8_dot,
+    .int8_l1 = shx_scalar_int8_l1,
+    .hamming = shx_scalar_hamming,
     .code_l2_squared = scalar_code_l2_squared,
     .scan_block = scalar_scan_block,
     .bound_block = scalar_bound_block,

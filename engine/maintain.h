@@ -22,7 +22,7 @@ shx_status shx_maintain_check(shx_index *index, shx_view *view, shx_report repor
 
 /* Walks the live postings of a view (without pending) in ascending rowid order. */
 typedef shx_status (*shx_row_visit)(void *context, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
-                                    const float *vector);
+                                    const void *vector);
 shx_status shx_view_each(shx_view *view, shx_row_visit visit, void *context);
 
 #endif

@@ -10,7 +10,8 @@
 
 static bool near_fits(float norm2) { return norm2 >= NEAR_NORM2_MIN && norm2 <= NEAR_NORM2_MAX; }
 
-bool shx_near_set(shx_near *near, const shx_encoding *encoding, const float *query) {
+bool shx_near_set(shx_near *near, const shx_encoding *encoding, const void *query) {
+    if (encoding->element != SHX_FLOAT32 || !shx_encoding_coded(encoding)) return false;
     const shx_kernels *kernels = shx_kernels_get();
     double norm2 = kernels->dot(query, query, encoding->dim), bound = encoding->ip_bound;
     double shift = encoding->metric == SHX_IP ? norm2 + bound * bound : 0;

@@ -17,8 +17,9 @@ typedef struct shx_near {
     float error; /* bound of the relative error of a sum */
 } shx_near;
 
-/* Prepares for a query. False when its norm is too large or too small for floats: then compare exactly. */
-bool shx_near_set(shx_near *near, const shx_encoding *encoding, const float *query);
+/* Prepares for a query. False when its norm is too large or too small for floats, and for other element types and
+** metrics than float32 with l2, cosine and ip, whose exact kernels are quick or have no bound: then compare exactly. */
+bool shx_near_set(shx_near *near, const shx_encoding *encoding, const void *query);
 
 /* The squared distance in code space between query and vector, off by at most *ret_margin. False when floats cannot
 ** tell (zero, huge or tiny vectors): then compare exactly. */

@@ -19,13 +19,13 @@ typedef struct pending_text {
 #define PENDING_TEXT_BYTES (1u << 16)
 
 struct shx_pending {
-    uint32_t dim;
+    size_t vector_bytes;
     shx_op *ops;
     uint64_t op_capacity;
     shx_id *digests;
     uint64_t digest_capacity;
     size_t count, live;
-    float **slabs;
+    uint8_t **slabs;
     uint64_t slab_capacity;
     size_t slab_count;   /* slabs allocated */
     size_t vector_count; /* vectors in use, in slab order */
@@ -34,11 +34,10 @@ struct shx_pending {
     shx_rowmap latest;   /* rowid → position of the last INSERT, REPLACE or DELETE */
 };
 
-shx_status shx_pending_create(uint32_t dim, shx_pending **ret_pending) {
+shx_status shx_pending_create(size_t vector_bytes, shx_pending **ret_pending) {
     shx_pending *pending = shx_alloc_zero(1, sizeof *pending);
     SHX_CHECK(pending, SHX_NOMEM);
-    pending->dim = dim;
-    size_t vector_bytes = (size_t)dim * sizeof(float);
+    pending->vector_bytes = vector_bytes;
     pending->vectors_per_slab = vector_bytes < PENDING_SLAB_BYTES ? PENDING_SLAB_BYTES / vector_bytes : 1;
     *ret_pending = pending;
     return SHX_OK;
@@ -97,8 +96,8 @@ shx_status shx_pending_reserve(shx_pending *pending, uint64_t column_bytes) {
     SHX_TRY(shx_grow((void **)&pending->digests, &pending->digest_capacity, pending->count + 1, sizeof(shx_id)));
     SHX_TRY(shx_rowmap_reserve(&pending->latest, 1));
     if (pending->vector_count < pending->slab_count * pending->vectors_per_slab) return SHX_OK;
-    SHX_TRY(shx_grow((void **)&pending->slabs, &pending->slab_capacity, pending->slab_count + 1, sizeof(float *)));
-    float *slab = shx_alloc_aligned(pending->vectors_per_slab, (uint64_t)pending->dim * sizeof(float));
+    SHX_TRY(shx_grow((void **)&pending->slabs, &pending->slab_capacity, pending->slab_count + 1, sizeof(uint8_t *)));
+    uint8_t *slab = shx_alloc_aligned(pending->vectors_per_slab, pending->vector_bytes);
     SHX_CHECK(slab, SHX_NOMEM);
     pending->slabs[pending->slab_count++] = slab;
     return SHX_OK;
@@ -137,8 +136,8 @@ shx_status shx_pending_append(shx_pending *pending, const shx_op *op, const shx_
     if (pending_holds_vector(op)) {
         size_t slab = pending->vector_count / pending->vectors_per_slab;
         size_t place = pending->vector_count % pending->vectors_per_slab;
-        float *vector = pending->slabs[slab] + place * pending->dim;
-        memcpy(vector, op->vector, pending->dim * sizeof(float));
+        uint8_t *vector = pending->slabs[slab] + place * pending->vector_bytes;
+        memcpy(vector, op->vector, pending->vector_bytes);
         copy.vector = vector;
         pending->vector_count++;
         copy.columns = pending_copy_columns(pending, &op->columns);

@@ -27,13 +27,14 @@ typedef struct shx_op {
     shx_op_kind kind;
     int64_t rowid;
     uint64_t vector_hash, column_hash; /* the posting's fingerprint (INSERT, REPLACE), else 0 */
-    const float *vector;               /* dim floats (INSERT, REPLACE), else NULL */
+    const void *vector;                /* as stored (INSERT, REPLACE), else NULL */
     shx_packed columns;                /* the filterable ones (INSERT, REPLACE), else none */
 } shx_op;
 
 typedef struct shx_pending shx_pending;
 
-shx_status shx_pending_create(uint32_t dim, shx_pending **ret_pending);
+/* `vector_bytes`: of one vector (shx_element_bytes). */
+shx_status shx_pending_create(size_t vector_bytes, shx_pending **ret_pending);
 void shx_pending_destroy(shx_pending *pending);
 
 /* Makes sure that the next shx_pending_append, with at most `column_bytes` of columns, cannot fail: call it before the

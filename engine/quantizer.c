@@ -18,6 +18,9 @@
 /* More than the relative rounding error of any bound or estimate, in units of the largest term in it. */
 #define QUANT_ROUNDING 0x1p-20
 
+/* D × l2² / l1² of Gaussian differences: π/2. */
+#define QUANT_L1_SHARE 1.5707963267948966
+
 /* Variance of e - 7.5 of the refine codes of Gaussian residuals, which is what meets the rounding of the int8 query. */
 #define QUANT_CODE_VARIANCE 26.0
 
@@ -34,16 +37,17 @@ size_t shx_refine_bytes(uint32_t code_dim) { return (size_t)shx_align(code_dim /
 
 /* ---- vectors and points ---- */
 
-bool shx_encoding_lift(const shx_encoding *encoding, const float *vector, bool as_query, float *ret_lifted) {
+bool shx_encoding_lift(const shx_encoding *encoding, const void *vector, bool as_query, float *ret_lifted) {
     uint32_t dim = encoding->dim;
-    double norm2 = shx_kernels_get()->dot(vector, vector, dim);
-    memcpy(ret_lifted, vector, dim * sizeof *vector);
-    memset(ret_lifted + dim, 0, (encoding->code_dim - dim) * sizeof *vector);
+    shx_element_decode(encoding->element, vector, dim, ret_lifted);
+    memset(ret_lifted + dim, 0, (encoding->code_dim - dim) * sizeof *ret_lifted);
     if (encoding->metric == SHX_COSINE) {
+        double norm2 = shx_kernels_get()->dot(ret_lifted, ret_lifted, dim);
         if (!(norm2 > 0)) return false;
         double scale = 1 / sqrt(norm2);
-        for (uint32_t i = 0; i < dim; i++) ret_lifted[i] = (float)(vector[i] * scale);
+        for (uint32_t i = 0; i < dim; i++) ret_lifted[i] = (float)(ret_lifted[i] * scale);
     } else if (encoding->metric == SHX_IP && !as_query) {
+        double norm2 = shx_kernels_get()->dot(ret_lifted, ret_lifted, dim);
         double rest2 = (double)encoding->ip_bound * encoding->ip_bound - norm2;
         if (!(rest2 >= 0)) return false;
         ret_lifted[dim] = (float)sqrt(rest2);
@@ -51,30 +55,13 @@ bool shx_encoding_lift(const shx_encoding *encoding, const float *vector, bool a
     return true;
 }
 
-bool shx_encoding_point(const shx_encoding *encoding, const float *vector, bool as_query, float *ret_point) {
+bool shx_encoding_point(const shx_encoding *encoding, const void *vector, bool as_query, float *ret_point) {
     if (!shx_encoding_lift(encoding, vector, as_query, ret_point)) return false;
     for (uint32_t i = 0; i < encoding->code_dim; i++) ret_point[i] -= encoding->mean[i];
     /* The comparison is false for infinity and NaN as well, and a bounded norm bounds every component. */
     if (!(shx_kernels_get()->dot(ret_point, ret_point, encoding->code_dim) <= QUANT_NORM2_MAX)) return false;
     shx_rotate(ret_point, encoding->code_dim, encoding->seed);
     return true;
-}
-
-static double quant_cosine_distance(const shx_kernels *kernels, const float *a, const float *b, uint32_t dim) {
-    double norm2_a = kernels->dot(a, a, dim), norm2_b = kernels->dot(b, b, dim);
-    if (norm2_a == 0 || norm2_b == 0) return 1;
-    return kernels->l2_squared_scaled(a, 1 / sqrt(norm2_a), b, 1 / sqrt(norm2_b), dim) / 2;
-}
-
-double shx_distance(shx_metric metric, const float *a, const float *b, uint32_t dim) {
-    const shx_kernels *kernels = shx_kernels_get();
-    switch (metric) {
-    case SHX_L2: return sqrt(kernels->l2_squared(a, b, dim));
-    case SHX_COSINE: return quant_cosine_distance(kernels, a, b, dim);
-    case SHX_IP: return -kernels->dot(a, b, dim);
-    }
-    assert(!"a metric");
-    return NAN;
 }
 
 /* What the lift adds to the squared distance of ip. */
@@ -87,6 +74,8 @@ double shx_distance_to_code(const shx_encoding *encoding, double query_norm, dou
     case SHX_L2: return distance * fabs(distance);
     case SHX_COSINE: return 2 * distance;
     case SHX_IP: return 2 * distance + quant_ip_shift(encoding, query_norm);
+    case SHX_L1: return distance * fabs(distance) * QUANT_L1_SHARE / encoding->dim;
+    case SHX_HAMMING: return distance;
     }
     assert(!"a metric");
     return NAN;
@@ -98,6 +87,8 @@ double shx_distance_from_code(const shx_encoding *encoding, double query_norm, d
     case SHX_L2: return sqrt(distance2);
     case SHX_COSINE: return distance2 / 2;
     case SHX_IP: return (distance2 - quant_ip_shift(encoding, query_norm)) / 2;
+    case SHX_L1: return sqrt(distance2 * encoding->dim / QUANT_L1_SHARE);
+    case SHX_HAMMING: return distance2;
     }
     assert(!"a metric");
     return NAN;
@@ -296,10 +287,10 @@ static void quant_query_int8(shx_query *query, const quant_extent *extent) {
     query->int8_bias = (float)(7.5 * (extent->sum - (double)query->int8_step * (double)sum));
 }
 
-bool shx_query_set(shx_query *query, const shx_encoding *encoding, const float *vector) {
+bool shx_query_set(shx_query *query, const shx_encoding *encoding, const void *vector) {
     assert(query->code_dim == encoding->code_dim);
     if (!shx_encoding_point(encoding, vector, true, query->point)) return false;
-    query->norm = sqrt(shx_kernels_get()->dot(vector, vector, encoding->dim));
+    query->norm = sqrt(shx_norm2(encoding->element, vector, encoding->dim));
     shx_query_tabulate(query);
     return true;
 }

@@ -7,6 +7,12 @@
 **     cosine  t(x) = x / |x|                        |t(q)-t(x)|² = 2 × distance;  x = 0 has no point
 **     ip      t(x) = (x, sqrt(M² - |x|²)), t(q) = (q, 0)
 **                                                   |t(q)-t(x)|² = |q|² + M² + 2 × distance;  |x| > M has no point
+**     hamming t(x) = x, a bit as ±1/2               |t(q)-t(x)|² = distance
+**     l1      t(x) = x                              |t(q)-t(x)| ≤ distance, and about distance / sqrt(2 D / π)
+**
+** Vectors of every element type come in as floats (element.h). For hamming and l1 code space serves to choose shards
+** only: bits are as small as their codes would be, and no estimate of an l2 distance bounds an l1 distance tightly. Their
+** postings have no codes; the vectors in the shards that are probed are compared exactly.
 **
 ** then the mean is subtracted, zeros are appended up to the code dimension (a multiple of 16, at least 64), and the
 ** whole is rotated (rotation.h). A point whose squared norm is over 1e30 would overflow the float arithmetic of codes
@@ -41,6 +47,8 @@
 #ifndef SHX_QUANTIZER_H
 #define SHX_QUANTIZER_H
 
+#include "distance.h"
+#include "element.h"
 #include "kernels.h"
 #include "limits.h"
 #include "status.h"
@@ -49,15 +57,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum shx_metric {
-    SHX_L2 = 1,
-    SHX_COSINE = 2,
-    SHX_IP = 3,
-} shx_metric;
-
 /* What all codes of one base have in common. Immutable once made. */
 typedef struct shx_encoding {
     shx_metric metric;
+    shx_element element;
     uint32_t dim;      /* of the user's vectors */
     uint32_t code_dim; /* of the code space */
     uint64_t seed;     /* of the rotation */
@@ -68,6 +71,16 @@ typedef struct shx_encoding {
 /* The code dimension of vectors of `dim` dimensions under a metric. */
 uint32_t shx_code_dim(shx_metric metric, uint32_t dim);
 
+/* Whether postings have scan and refine codes; otherwise the vectors in probed shards are compared. */
+static inline bool shx_encoding_coded(const shx_encoding *encoding) {
+    return encoding->metric != SHX_L1 && encoding->metric != SHX_HAMMING;
+}
+
+/* Bytes of one vector as it is stored. */
+static inline size_t shx_encoding_vector_bytes(const shx_encoding *encoding) {
+    return shx_element_bytes(encoding->element, encoding->dim);
+}
+
 /* How many blocks hold `rows` rows. */
 static inline uint32_t shx_blocks_of(uint64_t rows) { return (uint32_t)((rows + SHX_BLOCK_ROWS - 1) / SHX_BLOCK_ROWS); }
 
@@ -77,20 +90,16 @@ size_t shx_refine_bytes(uint32_t code_dim);
 
 /* Puts a vector into code space *before* centring and rotation: t(x), padded with zeros to code_dim floats. False (and
 ** ret_lifted undefined) when the vector has no point there. `as_query` selects t(q) for ip. */
-bool shx_encoding_lift(const shx_encoding *encoding, const float *vector, bool as_query, float *ret_lifted);
+bool shx_encoding_lift(const shx_encoding *encoding, const void *vector, bool as_query, float *ret_lifted);
 
 /* The whole way: lift, subtract the mean, rotate. False (and ret_point undefined) when the vector has no point.
 ** ret_point: code_dim floats. */
-bool shx_encoding_point(const shx_encoding *encoding, const float *vector, bool as_query, float *ret_point);
-
-/* The distance that users see, between two vectors of the metric, in double: l2 with root, cosine 1 - cos (1 for a zero
-** vector; half the squared difference of the normalised vectors, because 1 - dot loses digits), ip -dot. The same on
-** every machine and for every caller; finite for finite vectors. */
-double shx_distance(shx_metric metric, const float *a, const float *b, uint32_t dim);
+bool shx_encoding_point(const shx_encoding *encoding, const void *vector, bool as_query, float *ret_point);
 
 /* A user's distance as a squared distance in the code space of a query (see the table on top), and back. The query norm
 ** is |q| of the user's vector. Both are monotonic: a negative l2 distance gives a negative square, which nothing is
-** below, and a negative square (of an estimate or a bound) gives the distance 0. */
+** below, and a negative square (of an estimate or a bound) gives the distance 0. For l1 it is the squared l2 distance to
+** expect, no bound. */
 double shx_distance_to_code(const shx_encoding *encoding, double query_norm, double distance);
 double shx_distance_from_code(const shx_encoding *encoding, double query_norm, double code_distance);
 
@@ -140,7 +149,7 @@ void shx_query_destroy(shx_query *query);
 
 /* Prepares the query for a user's vector. False when the vector has no point (a zero vector under cosine, a huge one):
 ** then the query must not be used, and the answer is an exact scan. */
-bool shx_query_set(shx_query *query, const shx_encoding *encoding, const float *vector);
+bool shx_query_set(shx_query *query, const shx_encoding *encoding, const void *vector);
 
 /* The second half of shx_query_set: makes the tables for query->point, which the caller has filled (with a posting's
 ** point, say, to find its nearest shard). query->norm is the caller's too. */

@@ -29,7 +29,7 @@ struct shx_reconcile {
 };
 
 static shx_status reconcile_note(void *context, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
-                                 const float *vector) {
+                                 const void *vector) {
     shx_reconcile *reconcile = context;
     (void)vector;
     SHX_TRY(shx_grow((void **)&reconcile->known, &reconcile->known_capacity, reconcile->known_count + 1,
@@ -41,7 +41,8 @@ static shx_status reconcile_note(void *context, int64_t rowid, uint64_t vector_h
 static shx_status reconcile_empty_view(shx_index *index, shx_view **ret_view) {
     shx_base *base = NULL;
     shx_delta *delta = NULL;
-    shx_status status = shx_base_empty(&index->config.genesis, index->config.metric, index->config.dim, &base);
+    shx_status status = shx_base_empty(&index->config.genesis, index->config.metric, index->config.element,
+                                       index->config.dim, &base);
     if (status == SHX_OK) status = shx_delta_create(base, &delta);
     if (status == SHX_OK) status = shx_view_create(delta, shx_delta_tip(delta), ret_view);
     shx_delta_release(delta);
@@ -114,7 +115,7 @@ shx_status shx_reconcile_open(shx_index *index, bool from_nothing, bool durable,
     reconcile->from_nothing = from_nothing;
     shx_status status = reconcile_start(reconcile);
     if (status == SHX_OK && durable) status = reconcile_start_writer(reconcile);
-    if (status == SHX_OK && !durable) status = shx_pending_create(index->config.dim, &reconcile->pending);
+    if (status == SHX_OK && !durable) status = shx_pending_create(shx_index_vector_bytes(index), &reconcile->pending);
     if (status != SHX_OK) {
         shx_reconcile_close(reconcile);
         return status;
@@ -172,12 +173,12 @@ shx_status shx_reconcile_row(shx_reconcile *reconcile, int64_t rowid, uint64_t v
 
 /* The hash is taken anew: a vector that does not match what the database says of it must not make the record
 ** unreadable. */
-shx_status shx_reconcile_content(shx_reconcile *reconcile, const float *vector, const shx_packed *columns) {
+shx_status shx_reconcile_content(shx_reconcile *reconcile, const void *vector, const shx_packed *columns) {
     SHX_CHECK(reconcile->wanted, SHX_MISUSE);
     reconcile->wanted = false;
     reconcile->op.vector = vector;
     reconcile->op.columns = *columns;
-    reconcile->op.vector_hash = shx_hash64(vector, reconcile->index->config.dim * sizeof(float), 0);
+    reconcile->op.vector_hash = shx_hash64(vector, shx_index_vector_bytes(reconcile->index), 0);
     return reconcile_put(reconcile, &reconcile->op);
 }
 
@@ -188,31 +189,31 @@ uint64_t shx_reconcile_changes(const shx_reconcile *reconcile) { return reconcil
 /* The differences in the form of a loaded record. */
 static shx_status reconcile_record(const shx_reconcile *reconcile, shx_wal_record *ret_record) {
     uint64_t count = shx_pending_count(reconcile->pending), vectors = 0, columns = 0;
-    uint32_t dim = reconcile->index->config.dim;
+    size_t size = shx_index_vector_bytes(reconcile->index);
     for (uint64_t i = 0; i < count; i++) {
         vectors += shx_pending_op(reconcile->pending, i)->vector != NULL;
         columns += shx_pending_op(reconcile->pending, i)->columns.size;
     }
-    uint64_t vector_bytes = shx_align(vectors * dim * sizeof(float), 64);
+    uint64_t vector_bytes = shx_align(vectors * size, 64);
     uint64_t columns_at = vector_bytes + count * SHX_OPERATION_BYTES;
     uint8_t *bytes = shx_alloc_aligned(columns_at + columns + 1, 1);
     SHX_CHECK(bytes, SHX_NOMEM);
     uint8_t *column = bytes + columns_at;
-    float *vector = (float *)(void *)bytes;
+    uint8_t *vector = bytes;
     for (uint64_t i = 0; i < count; i++) {
         const shx_op *op = shx_pending_op(reconcile->pending, i);
         shx_wal_put_operation(op, bytes + vector_bytes + i * SHX_OPERATION_BYTES);
         if (!op->vector) continue;
-        memcpy(vector, op->vector, dim * sizeof(float));
-        vector += dim;
+        memcpy(vector, op->vector, size);
+        vector += size;
         if (op->columns.size) memcpy(column, op->columns.bytes, op->columns.size);
         column += op->columns.size;
     }
     *ret_record = (shx_wal_record){.operation_count = count,
                                    .operations = bytes + vector_bytes,
                                    .columns = bytes + columns_at,
-                                   .vectors = (const float *)(const void *)bytes,
-                                   .dim = dim,
+                                   .vectors = bytes,
+                                   .vector_bytes = size,
                                    .copy = bytes};
     return SHX_OK;
 }

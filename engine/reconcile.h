@@ -24,7 +24,7 @@ void shx_reconcile_close(shx_reconcile *reconcile);
 ** the next row. */
 shx_status shx_reconcile_row(shx_reconcile *reconcile, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
                              bool *ret_wanted);
-shx_status shx_reconcile_content(shx_reconcile *reconcile, const float *vector, const shx_packed *columns);
+shx_status shx_reconcile_content(shx_reconcile *reconcile, const void *vector, const shx_packed *columns);
 
 /* How many postings differ so far. */
 uint64_t shx_reconcile_changes(const shx_reconcile *reconcile);

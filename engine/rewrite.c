@@ -92,7 +92,7 @@ shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, const shx_view *view, 
             uint64_t row = run->first_row + i, block = run->first_block + i / SHX_BLOCK_ROWS;
             uint32_t dead = shx_delta_dead(view->delta, segment, block, view->mark.operations);
             if (dead >> (i % SHX_BLOCK_ROWS) & 1) continue;
-            shx_posting posting = {from->rowids[row], from->vectors + row * from->dim, from->fingerprints[row]};
+            shx_posting posting = {from->rowids[row], shx_segment_vector_at(from, row), from->fingerprints[row]};
             SHX_TRY(shx_rewrite_add(rewrite, &posting, place));
         }
     }

@@ -55,8 +55,26 @@ static void search_prefetch_codes(const shx_search_run *run, uint32_t shard) {
         const shx_run *rows = &segment->runs[base->places[p].run];
         const uint8_t *codes = segment->blocks + rows->first_block * segment->block_bytes;
         size_t bytes = shx_blocks_of(rows->rows) * segment->block_bytes;
+        if (!run->coded) {
+            codes = shx_segment_vector_at(segment, rows->first_row);
+            bytes = rows->rows * segment->vector_bytes;
+        }
         for (size_t at = 0; at < bytes && at < SEARCH_PREFETCH_BYTES; at += 64) __builtin_prefetch(codes + at, 0, 2);
     }
+}
+
+/* Without codes the vectors are compared as they come. What the k-th best distance is in code space serves the rule to
+** stop only. */
+static shx_status search_compare_shard(shx_search_run *run, const shx_route *route, uint64_t *rows) {
+    const shx_base *base = run->base;
+    for (uint32_t p = base->first_place[route->shard]; p < base->first_place[route->shard + 1]; p++) {
+        SHX_TRY(shx_search_scan_vectors(run, base->places[p]));
+        *rows += base->segments[base->places[p].segment]->runs[base->places[p].run].rows;
+    }
+    run->scratch->work.shards++;
+    double worst = shx_topk_worst(run->hits);
+    run->threshold = (float)shx_distance_to_code(&base->encoding, run->scratch->query->norm, worst);
+    return SHX_OK;
 }
 
 /* Survivors of the shard before are refined after this one: their codes have arrived by then. */
@@ -95,7 +113,7 @@ static shx_status search_scan_shards(shx_search_run *run) {
     while (queue.count > 0) {
         shx_route route = queue.routes[0];
         if (scratch->work.shards >= 2 && search_may_stop(run, route.distance2, nearest2, rows)) break;
-        SHX_TRY(search_scan_shard(run, &route, &rows));
+        SHX_TRY(run->coded ? search_scan_shard(run, &route, &rows) : search_compare_shard(run, &route, &rows));
         memmove(queue.routes, queue.routes + 1, --queue.count * sizeof *queue.routes);
         search_queue_fill(run, &queue);
     }
@@ -129,6 +147,15 @@ static shx_status search_by_codes(shx_search_run *run) {
     return shx_search_verify(run);
 }
 
+/* The nearest shards' vectors, all of the delta's and those of the overflow shard. */
+static shx_status search_by_shards(shx_search_run *run) {
+    shx_stop_plan_make(&run->base->calibration, run->params->k, run->params->recall, &run->plan);
+    run->live_share = shx_base_live_share(run->base);
+    SHX_TRY(shx_search_scan_delta(run, 0));
+    SHX_TRY(shx_search_scan_overflow(run));
+    return search_scan_shards(run);
+}
+
 /* Everything is looked at; nothing but certain bounds decides. */
 static shx_status search_by_vectors(shx_search_run *run) {
     const shx_encoding *encoding = &run->base->encoding;
@@ -142,11 +169,15 @@ static shx_status search_by_vectors(shx_search_run *run) {
     return shx_search_verify(run);
 }
 
-/* Whether codes can serve: the query must have a point in code space, and the scratch the right size. */
+/* Whether code space can serve: the query must have a point there, the scratch the right size, and without codes there
+** must be something to leave out. */
 static shx_status search_prepare_query(shx_search_run *run, bool *ret_usable) {
     shx_search_scratch *scratch = run->scratch;
     const shx_encoding *encoding = &run->base->encoding;
     *ret_usable = false;
+    run->coded = shx_encoding_coded(encoding);
+    bool everything = run->params->exact || run->params->recall > SHX_RECALL_EXHAUSTIVE;
+    if (!run->coded && (everything || run->view->mark.live_rows < SHX_ROUTED_ROWS)) return SHX_OK;
     if (!run->base->shards || run->view->mark.live_rows < SHX_EXACT_ROWS) return SHX_OK;
     if (scratch->query && scratch->query->code_dim != encoding->code_dim) {
         shx_query_destroy(scratch->query);
@@ -175,7 +206,11 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
     if (params->k == 0) return SHX_OK;
     SHX_TRY(search_prepare_query(&run, &usable));
     SHX_TRY(shx_search_scan_pending(&run));
-    SHX_TRY(usable ? search_by_codes(&run) : search_by_vectors(&run));
+    if (!usable) {
+        SHX_TRY(search_by_vectors(&run));
+    } else {
+        SHX_TRY(run.coded ? search_by_codes(&run) : search_by_shards(&run));
+    }
     shx_topk_sort(ret_hits);
     return SHX_OK;
 }

@@ -13,7 +13,7 @@
 typedef int (*shx_accept)(void *context, int64_t rowid);
 
 typedef struct shx_search_params {
-    const float *query; /* dim floats, all finite */
+    const void *query; /* a vector of the table's element type, all finite */
     uint64_t k;
     double recall;     /* target, 0 < recall ≤ 1; 0 = the default of 0.95 */
     bool exact;        /* the true neighbours: everything is compared */

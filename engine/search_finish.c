@@ -12,10 +12,10 @@ static inline bool finish_before(const shx_candidate *a, const shx_candidate *b)
 
 SHX_DEFINE_ORDER(finish_candidates, shx_candidate, finish_before)
 
-static const float *finish_vector_of(const shx_search_run *run, const shx_candidate *candidate) {
+static const void *finish_vector_of(const shx_search_run *run, const shx_candidate *candidate) {
     if (candidate->segment == SHX_SEARCH_DELTA) return shx_delta_row_at(run->delta, candidate->row)->vector;
     const shx_segment *segment = run->base->segments[candidate->segment];
-    return segment->vectors + (uint64_t)candidate->row * segment->dim;
+    return shx_segment_vector_at(segment, candidate->row);
 }
 
 /* Only candidates whose lower bound is within the final threshold can be answers. */
@@ -35,11 +35,11 @@ static void finish_prune(shx_search_run *run) {
 
 static shx_status finish_verify_one(shx_search_run *run, const shx_candidate *candidate) {
     const shx_encoding *encoding = &run->base->encoding;
-    const float *vector = finish_vector_of(run, candidate);
+    const void *vector = finish_vector_of(run, candidate);
     if (candidate->segment != SHX_SEARCH_DELTA && !run->trusted) {
         SHX_TRY(shx_segment_vector(run->base->segments[candidate->segment], candidate->row, &vector));
     }
-    double distance = shx_distance(encoding->metric, run->params->query, vector, encoding->dim);
+    double distance = shx_distance(encoding->metric, encoding->element, run->params->query, vector, encoding->dim);
     run->scratch->work.verified++;
     return shx_topk_insert(run->hits, distance, shx_search_rowid_of(run, candidate));
 }

@@ -45,9 +45,9 @@ static shx_status gather_add_upper(shx_search_run *run, float upper) {
     return SHX_OK;
 }
 
-shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const float *vector, bool committed) {
+shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const void *vector, bool committed) {
     const shx_encoding *encoding = &run->base->encoding;
-    double distance = shx_distance(encoding->metric, run->params->query, vector, encoding->dim);
+    double distance = shx_distance(encoding->metric, encoding->element, run->params->query, vector, encoding->dim);
     bool accepted = false;
     run->scratch->work.verified++;
     if (distance > shx_topk_worst(run->hits)) return SHX_OK;
@@ -76,7 +76,7 @@ static shx_status gather_offer(shx_search_run *run, shx_candidate candidate, flo
     return gather_add_upper(run, distance2 + margin);
 }
 
-shx_status shx_search_look(shx_search_run *run, shx_candidate candidate, const float *vector) {
+shx_status shx_search_look(shx_search_run *run, shx_candidate candidate, const void *vector) {
     float distance2, margin;
     if (run->looks && shx_near_look(&run->near, vector, &distance2, &margin)) {
         return gather_offer(run, candidate, distance2, margin);

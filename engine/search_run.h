@@ -45,6 +45,7 @@ typedef struct shx_search_run {
     const shx_kernels *kernels;
     shx_topk *hits;
     shx_stop_plan plan;
+    bool coded;        /* postings have codes */
     bool exact;        /* bounds are certain ones, and everything is refined */
     float sigmas;      /* of the refined bounds, unless exact */
     float norm;        /* |query| in code space */
@@ -65,10 +66,10 @@ typedef struct shx_search_run {
 shx_status shx_search_poll(shx_search_run *run, uint64_t rows);
 
 /* Compares a vector exactly and takes it in if it belongs to the k nearest so far. */
-shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const float *vector, bool committed);
+shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const void *vector, bool committed);
 
 /* Looks at a vector, or compares it exactly where a look does not tell. */
-shx_status shx_search_look(shx_search_run *run, shx_candidate candidate, const float *vector);
+shx_status shx_search_look(shx_search_run *run, shx_candidate candidate, const void *vector);
 
 /* Turns what is known exactly so far into upper bounds, so that the scan of codes starts with a threshold. */
 shx_status shx_search_seed_uppers(shx_search_run *run);
@@ -101,6 +102,9 @@ shx_status shx_search_scan_delta_codes(shx_search_run *run, uint32_t coded);
 
 /* Scans the codes of a run whose centroid is at a squared distance from the query. */
 shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float distance2);
+
+/* Compares every living vector of a run. */
+shx_status shx_search_scan_vectors(shx_search_run *run, shx_place place);
 
 /* Compares the vectors of the overflow shard, which has no codes, or of all shards. */
 shx_status shx_search_scan_overflow(shx_search_run *run);

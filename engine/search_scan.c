@@ -30,8 +30,7 @@ shx_status shx_search_scan_delta(shx_search_run *run, uint32_t first) {
     return SHX_OK;
 }
 
-/* Looks at every living vector of a run. */
-static shx_status scan_vectors(shx_search_run *run, shx_place place) {
+shx_status shx_search_scan_vectors(shx_search_run *run, shx_place place) {
     shx_segment *segment = run->base->segments[place.segment];
     const shx_run *rows = &segment->runs[place.run];
     SHX_TRY(shx_segment_verify_vectors(segment, place.run));
@@ -40,7 +39,7 @@ static shx_status scan_vectors(shx_search_run *run, shx_place place) {
         uint32_t dead = shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
         if (dead >> (i % SHX_BLOCK_ROWS) & 1) continue;
         shx_candidate candidate = {.segment = place.segment, .row = (uint32_t)row};
-        SHX_TRY(shx_search_look(run, candidate, segment->vectors + row * segment->dim));
+        SHX_TRY(shx_search_look(run, candidate, shx_segment_vector_at(segment, row)));
     }
     run->scratch->work.rows += rows->rows;
     return shx_search_poll(run, rows->rows);
@@ -50,7 +49,7 @@ shx_status shx_search_scan_all_vectors(shx_search_run *run) {
     run->scratch->work.exhaustive = run->trusted = true;
     for (uint32_t s = 0; s < run->base->segment_count; s++) {
         for (uint32_t r = 0; r < run->base->segments[s]->run_count; r++) {
-            SHX_TRY(scan_vectors(run, (shx_place){s, r}));
+            SHX_TRY(shx_search_scan_vectors(run, (shx_place){s, r}));
         }
     }
     return SHX_OK;
@@ -61,7 +60,7 @@ shx_status shx_search_scan_overflow(shx_search_run *run) {
     const shx_base *base = run->base;
     uint64_t overflow = base->shards->count;
     for (uint32_t p = base->first_place[overflow]; p < base->first_place[overflow + 1]; p++) {
-        SHX_TRY(scan_vectors(run, base->places[p]));
+        SHX_TRY(shx_search_scan_vectors(run, base->places[p]));
     }
     return SHX_OK;
 }

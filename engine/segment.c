@@ -18,14 +18,17 @@ static shx_status segment_read_info(shx_segment *segment, const shx_encoding *en
     segment->row_count = shx_get64(info);
     segment->block_count = shx_get64(info + 8);
     segment->run_count = shx_get32(info + 16);
-    segment->dim = shx_get32(info + 20);
     segment->code_dim = shx_get32(info + 24);
     segment->encoding_id = shx_get64(info + 32);
     SHX_CHECK(segment->row_count < UINT32_MAX && segment->block_count <= segment->row_count, shx_corrupt("row count"));
-    SHX_CHECK(segment->dim == encoding->dim && segment->code_dim == encoding->code_dim, shx_corrupt("dimension"));
+    SHX_CHECK(shx_get32(info + 20) == encoding->dim && segment->code_dim == encoding->code_dim, shx_corrupt("dimension"));
     SHX_CHECK(shx_get32(info + 28) == (uint32_t)encoding->metric, shx_corrupt("metric"));
+    SHX_CHECK(shx_get32(info + 40) == (uint32_t)encoding->element, shx_corrupt("element type"));
+    segment->vector_bytes = shx_encoding_vector_bytes(encoding);
+    if (!shx_encoding_coded(encoding)) return SHX_OK;
     segment->block_bytes = shx_block_bytes(segment->code_dim);
     segment->refine_bytes = shx_refine_bytes(segment->code_dim);
+    segment->factor_bytes = SHX_SEGMENT_FACTOR_BYTES;
     return SHX_OK;
 }
 
@@ -36,8 +39,8 @@ static shx_status segment_find_sections(shx_segment *segment) {
     SHX_TRY(shx_container_section(container, SHX_SEGMENT_RUNS, segment->run_count, sizeof(shx_run), &runs));
     SHX_TRY(shx_container_section(container, SHX_SEGMENT_BLOCKS, segment->block_count, segment->block_bytes, &blocks));
     SHX_TRY(shx_container_section(container, SHX_SEGMENT_REFINE, n, segment->refine_bytes, &refine));
-    SHX_TRY(shx_container_section(container, SHX_SEGMENT_FACTORS, n, SHX_SEGMENT_FACTOR_BYTES, &factors));
-    SHX_TRY(shx_container_section(container, SHX_SEGMENT_VECTORS, n, segment->dim * sizeof(float), &vectors));
+    SHX_TRY(shx_container_section(container, SHX_SEGMENT_FACTORS, n, segment->factor_bytes, &factors));
+    SHX_TRY(shx_container_section(container, SHX_SEGMENT_VECTORS, n, segment->vector_bytes, &vectors));
     SHX_TRY(shx_container_section(container, SHX_SEGMENT_ROWIDS, n, sizeof(int64_t), &rowids));
     SHX_TRY(shx_container_section(container, SHX_SEGMENT_FINGERPRINTS, n, sizeof(shx_fingerprint), &fingerprints));
     SHX_TRY(shx_container_section(container, SHX_SEGMENT_ORDER, n, sizeof(uint32_t), &order));
@@ -105,7 +108,7 @@ static uint64_t segment_run_checksum(const shx_segment *segment, const shx_run *
     uint64_t hash = segment->id;
     hash = shx_hash64(segment->blocks + run->first_block * segment->block_bytes, blocks * segment->block_bytes, hash);
     hash = shx_hash64(segment->refine + row * segment->refine_bytes, rows * segment->refine_bytes, hash);
-    hash = shx_hash64(segment->factors + row * 3, rows * SHX_SEGMENT_FACTOR_BYTES, hash);
+    hash = shx_hash64((const uint8_t *)segment->factors + row * segment->factor_bytes, rows * segment->factor_bytes, hash);
     hash = shx_hash64(segment->rowids + row, rows * sizeof(int64_t), hash);
     return shx_hash64(segment->fingerprints + row, rows * sizeof(shx_fingerprint), hash);
 }
@@ -125,9 +128,9 @@ shx_status shx_segment_verify_run(shx_segment *segment, uint32_t run) {
     return SHX_OK;
 }
 
-shx_status shx_segment_vector(const shx_segment *segment, uint64_t row, const float **ret_vector) {
-    const float *vector = segment->vectors + row * segment->dim;
-    uint64_t hash = shx_hash64(vector, segment->dim * sizeof(float), 0);
+shx_status shx_segment_vector(const shx_segment *segment, uint64_t row, const void **ret_vector) {
+    const void *vector = shx_segment_vector_at(segment, row);
+    uint64_t hash = shx_hash64(vector, segment->vector_bytes, 0);
     SHX_CHECK(hash == segment->fingerprints[row].vector_hash, shx_corrupt("vector"));
     *ret_vector = vector;
     return SHX_OK;
@@ -135,7 +138,7 @@ shx_status shx_segment_vector(const shx_segment *segment, uint64_t row, const fl
 
 shx_status shx_segment_verify_vectors(shx_segment *segment, uint32_t run) {
     if (segment_is_verified(segment, run, SEGMENT_VECTORS_VERIFIED)) return SHX_OK;
-    const float *vector;
+    const void *vector;
     uint64_t first = segment->runs[run].first_row;
     SHX_TRY(shx_segment_verify_run(segment, run));
     for (uint64_t i = 0; i < segment->runs[run].rows; i++) SHX_TRY(shx_segment_vector(segment, first + i, &vector));
@@ -182,7 +185,7 @@ shx_status shx_segment_check(shx_segment *segment) {
         SHX_CHECK(checksum == segment->runs[i].checksum, shx_corrupt("run checksum"));
     }
     for (uint64_t i = 0; i < segment->row_count; i++) {
-        const float *vector;
+        const void *vector;
         SHX_TRY(shx_segment_vector(segment, i, &vector));
         bool ascends = i == 0 || segment->rowids[segment->order[i - 1]] < segment->rowids[segment->order[i]];
         SHX_CHECK(ascends, shx_corrupt("order of rowids"));

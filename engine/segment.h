@@ -5,15 +5,18 @@
 **
 **     id  section       size                   checked  content
 **     1   INFO          64                     open     u64 rows, u64 blocks, u32 runs, u32 dim, u32 code dim,
-**                                                       u32 metric, u64 encoding id, 24 zero
+**                                                       u32 metric, u64 encoding id,
+**                                                       u32 element type, 20 zero
 **     2   RUNS          64 × r                 open     shx_run, ascending by shard
 **     3   BLOCKS        shx_block_bytes(D) × b  run     scan codes and factors, 32 rows a block (quantizer.h)
 **     4   REFINE        shx_refine_bytes(D) × n run     refine codes
 **     5   FACTORS       12 × n                 run      f32 refine add, mul, error
-**     6   VECTORS       4 × dim × n            vector   the vectors as the user gave them, little-endian f32
+**     6   VECTORS       size of a vector × n   vector   the vectors in their element type (element.h)
 **     7   ROWIDS        8 × n                  run      i64
 **     8   FINGERPRINTS  16 × n                 run      u64 hash of the vector, u64 hash of the filterable columns
 **     9   ORDER         4 × n                  open     u32 row numbers, ascending by rowid
+**
+** BLOCKS, REFINE and FACTORS are empty where the encoding has no codes (shx_encoding_coded).
 **
 ** A run is the rows [first_row, first_row + rows) in the blocks [first_block, first_block + ceil(rows / 32)): row
 ** first_row + i is lane i mod 32 of block first_block + i / 32. Its checksum is XXH3-64 chained over its BLOCKS,
@@ -72,7 +75,7 @@ typedef struct shx_fingerprint {
 /* A posting on its way into a segment; the vector is borrowed. */
 typedef struct shx_posting {
     int64_t rowid;
-    const float *vector;
+    const void *vector;
     shx_fingerprint fingerprint;
 } shx_posting;
 
@@ -81,13 +84,13 @@ typedef struct shx_segment {
     atomic_uint references;
     uint64_t id, encoding_id;
     uint64_t row_count, block_count;
-    uint32_t run_count, dim, code_dim;
-    size_t block_bytes, refine_bytes;
+    uint32_t run_count, code_dim;
+    size_t block_bytes, refine_bytes, factor_bytes, vector_bytes;
     const shx_run *runs;
     const uint8_t *blocks;
     const uint8_t *refine;
     const float *factors; /* 3 a row */
-    const float *vectors;
+    const uint8_t *vectors;
     const int64_t *rowids;
     const shx_fingerprint *fingerprints;
     const uint32_t *order;
@@ -108,8 +111,13 @@ shx_status shx_segment_verify_run(shx_segment *segment, uint32_t run);
 ** vectors. */
 shx_status shx_segment_verify_vectors(shx_segment *segment, uint32_t run);
 
+/* The vector of a row, untested. */
+static inline const void *shx_segment_vector_at(const shx_segment *segment, uint64_t row) {
+    return segment->vectors + row * segment->vector_bytes;
+}
+
 /* The vector of a row, tested against its fingerprint. */
-shx_status shx_segment_vector(const shx_segment *segment, uint64_t row, const float **ret_vector);
+shx_status shx_segment_vector(const shx_segment *segment, uint64_t row, const void **ret_vector);
 
 /* The row with this rowid; false when there is none. */
 bool shx_segment_find(const shx_segment *segment, int64_t rowid, uint64_t *ret_row);

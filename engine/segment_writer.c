@@ -16,7 +16,8 @@ typedef struct segment_run_buffer {
     uint8_t *bits;
     shx_code *codes;
     uint8_t *blocks, *refine;
-    float *factors, *vectors; /* vectors: of one slice */
+    float *factors;
+    uint8_t *vectors; /* of one slice */
     int64_t *rowids;
     shx_fingerprint *fingerprints;
 } segment_run_buffer;
@@ -29,7 +30,8 @@ typedef struct segment_writer {
     shx_run *runs;
     segment_run_buffer *buffers; /* one a thread */
     shx_progress *progress;
-    size_t block_bytes, refine_bytes;
+    size_t block_bytes, refine_bytes, factor_bytes; /* 0 when there are no codes */
+    size_t vector_bytes;
     uint32_t slice_rows;
 } segment_writer;
 
@@ -54,8 +56,8 @@ static shx_status segment_buffer_create(const segment_writer *writer, uint64_t r
         .codes = shx_alloc(rows * sizeof(shx_code)),
         .blocks = shx_alloc_aligned(shx_blocks_of(rows), writer->block_bytes),
         .refine = shx_alloc(rows * writer->refine_bytes),
-        .factors = shx_alloc(rows * SHX_SEGMENT_FACTOR_BYTES),
-        .vectors = shx_alloc((uint64_t)writer->slice_rows * writer->encoding->dim * sizeof(float)),
+        .factors = shx_alloc(rows * writer->factor_bytes),
+        .vectors = shx_alloc((uint64_t)writer->slice_rows * writer->vector_bytes),
         .rowids = shx_alloc(rows * sizeof(int64_t)),
         .fingerprints = shx_alloc(rows * sizeof(shx_fingerprint)),
     };
@@ -80,7 +82,7 @@ static shx_status segment_buffer_prepare(const segment_writer *writer, uint64_t 
     memset(buffer->bits, 0, rows * (writer->encoding->code_dim / 8));
     memset(buffer->codes, 0, rows * sizeof(shx_code));
     memset(buffer->refine, 0, rows * writer->refine_bytes);
-    memset(buffer->factors, 0, rows * SHX_SEGMENT_FACTOR_BYTES);
+    memset(buffer->factors, 0, rows * writer->factor_bytes);
     return SHX_OK;
 }
 
@@ -90,7 +92,8 @@ static void segment_encode_row(const segment_writer *writer, const shx_run_plan 
     const shx_posting *posting = &writer->postings[plan->first + i];
     buffer->rowids[i] = posting->rowid;
     buffer->fingerprints[i] = posting->fingerprint;
-    if (!plan->centroid || !shx_encoding_point(encoding, posting->vector, false, buffer->point)) return;
+    if (writer->block_bytes == 0 || !plan->centroid) return;
+    if (!shx_encoding_point(encoding, posting->vector, false, buffer->point)) return;
     shx_code *code = &buffer->codes[i];
     shx_encode(buffer->point, plan->centroid, encoding->code_dim, buffer->bits + (size_t)i * (encoding->code_dim / 8),
                buffer->refine + i * writer->refine_bytes, code);
@@ -103,12 +106,12 @@ static void segment_encode_row(const segment_writer *writer, const shx_run_plan 
 /* Encodes the rows of a run and writes their vectors on the way, a slice at a time. */
 static shx_status segment_encode_run(segment_writer *writer, const shx_run_plan *plan, const shx_run *run,
                                      segment_run_buffer *buffer) {
-    size_t vector_bytes = writer->encoding->dim * sizeof(float);
+    size_t vector_bytes = writer->vector_bytes;
     uint32_t held = 0;
     for (uint32_t i = 0; i < plan->count; i++) {
         if (i % SEGMENT_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(writer->progress));
         segment_encode_row(writer, plan, i, buffer);
-        memcpy((char *)buffer->vectors + held++ * vector_bytes, writer->postings[plan->first + i].vector, vector_bytes);
+        memcpy(buffer->vectors + held++ * vector_bytes, writer->postings[plan->first + i].vector, vector_bytes);
         if (held < writer->slice_rows && i + 1 < plan->count) continue;
         uint64_t first = run->first_row + i + 1 - held;
         shx_container_put(&writer->out, SHX_SEGMENT_VECTORS, first * vector_bytes, buffer->vectors,
@@ -120,6 +123,7 @@ static shx_status segment_encode_run(segment_writer *writer, const shx_run_plan 
 
 static void segment_pack_run(const segment_writer *writer, uint32_t rows, segment_run_buffer *buffer, shx_run *run) {
     uint32_t code_dim = writer->encoding->code_dim;
+    if (writer->block_bytes == 0) return;
     shx_factor_scale_fit(buffer->codes, rows, &run->scale);
     for (uint32_t block = 0; block < shx_blocks_of(rows); block++) {
         uint32_t first = block * SHX_BLOCK_ROWS;
@@ -133,7 +137,7 @@ static uint64_t segment_buffer_checksum(const segment_writer *writer, const segm
     uint64_t hash = writer->out.id;
     hash = shx_hash64(buffer->blocks, shx_blocks_of(rows) * writer->block_bytes, hash);
     hash = shx_hash64(buffer->refine, rows * writer->refine_bytes, hash);
-    hash = shx_hash64(buffer->factors, rows * SHX_SEGMENT_FACTOR_BYTES, hash);
+    hash = shx_hash64(buffer->factors, rows * writer->factor_bytes, hash);
     hash = shx_hash64(buffer->rowids, rows * sizeof(int64_t), hash);
     return shx_hash64(buffer->fingerprints, rows * sizeof(shx_fingerprint), hash);
 }
@@ -144,8 +148,8 @@ static void segment_put_run(segment_writer *writer, const shx_run *run, const se
     shx_container_put(out, SHX_SEGMENT_BLOCKS, run->first_block * writer->block_bytes, buffer->blocks,
                       shx_blocks_of(rows) * writer->block_bytes);
     shx_container_put(out, SHX_SEGMENT_REFINE, row * writer->refine_bytes, buffer->refine, rows * writer->refine_bytes);
-    shx_container_put(out, SHX_SEGMENT_FACTORS, row * SHX_SEGMENT_FACTOR_BYTES, buffer->factors,
-                      rows * SHX_SEGMENT_FACTOR_BYTES);
+    shx_container_put(out, SHX_SEGMENT_FACTORS, row * writer->factor_bytes, buffer->factors,
+                      rows * writer->factor_bytes);
     shx_container_put(out, SHX_SEGMENT_ROWIDS, row * sizeof(int64_t), buffer->rowids, rows * sizeof(int64_t));
     shx_container_put(out, SHX_SEGMENT_FINGERPRINTS, row * sizeof(shx_fingerprint), buffer->fingerprints,
                       rows * sizeof(shx_fingerprint));
@@ -214,6 +218,7 @@ static void segment_put_info(segment_writer *writer, uint64_t rows, uint64_t blo
     shx_put32(info + 24, writer->encoding->code_dim);
     shx_put32(info + 28, writer->encoding->metric);
     shx_put64(info + 32, encoding_id);
+    shx_put32(info + 40, writer->encoding->element);
     shx_container_put(&writer->out, SHX_SEGMENT_INFO, 0, info, sizeof info);
 }
 
@@ -236,8 +241,8 @@ static shx_status segment_create(segment_writer *writer, shx_store *store, const
         {.id = SHX_SEGMENT_RUNS, .checked = true, .size = runs * sizeof(shx_run)},
         {.id = SHX_SEGMENT_BLOCKS, .size = blocks * writer->block_bytes},
         {.id = SHX_SEGMENT_REFINE, .size = rows * writer->refine_bytes},
-        {.id = SHX_SEGMENT_FACTORS, .size = rows * SHX_SEGMENT_FACTOR_BYTES},
-        {.id = SHX_SEGMENT_VECTORS, .size = rows * writer->encoding->dim * sizeof(float)},
+        {.id = SHX_SEGMENT_FACTORS, .size = rows * writer->factor_bytes},
+        {.id = SHX_SEGMENT_VECTORS, .size = rows * writer->vector_bytes},
         {.id = SHX_SEGMENT_ROWIDS, .size = rows * sizeof(int64_t)},
         {.id = SHX_SEGMENT_FINGERPRINTS, .size = rows * sizeof(shx_fingerprint)},
         {.id = SHX_SEGMENT_ORDER, .checked = true, .size = rows * sizeof(uint32_t)},
@@ -253,10 +258,14 @@ shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, 
     segment_writer writer = {.encoding = encoding,
                              .plans = plans,
                              .postings = postings,
-                             .block_bytes = shx_block_bytes(encoding->code_dim),
-                             .refine_bytes = shx_refine_bytes(encoding->code_dim),
-                             .slice_rows = SEGMENT_SLICE_BYTES / (encoding->dim * (uint32_t)sizeof(float)),
+                             .vector_bytes = shx_encoding_vector_bytes(encoding),
                              .progress = shx_pool_progress(pool)};
+    if (shx_encoding_coded(encoding)) {
+        writer.block_bytes = shx_block_bytes(encoding->code_dim);
+        writer.refine_bytes = shx_refine_bytes(encoding->code_dim);
+        writer.factor_bytes = SHX_SEGMENT_FACTOR_BYTES;
+    }
+    writer.slice_rows = (uint32_t)(SEGMENT_SLICE_BYTES / writer.vector_bytes);
     if (writer.slice_rows == 0) writer.slice_rows = 1;
     unsigned threads = shx_pool_threads(pool);
     writer.runs = shx_alloc_zero(plan_count, sizeof *writer.runs);

@@ -136,7 +136,7 @@ static shx_status split_points(const split_work *work, uint32_t place, float **r
     shx_status status = SHX_OK;
     for (uint32_t i = 0; status == SHX_OK && i < rows; i++) {
         if (i % SPLIT_CHECK_ROWS == 0) status = shx_progress_check(shx_pool_progress(rewrite->pool));
-        const float *vector = rewrite->postings[work->order[work->first[place] + i]].vector;
+        const void *vector = rewrite->postings[work->order[work->first[place] + i]].vector;
         bool found = shx_encoding_point(&rewrite->encoding, vector, false, points + (size_t)i * code_dim);
         if (!found) memcpy(points + (size_t)i * code_dim, split_centroid(rewrite, place), code_dim * sizeof(float));
     }

@@ -10,11 +10,11 @@
 static const uint8_t wal_magic[8] = {'r', 'e', 'c', 'o', 'r', 'd', 0, 1};
 
 /* The length of a record, or false when it overflows. */
-static bool wal_layout(const shx_wal_entry *entry, uint32_t dim, uint64_t *ret_operations_at, uint64_t *ret_length) {
-    uint64_t vector_bytes, operation_bytes, at, length;
-    if (!shx_mul(entry->vector_count, dim * sizeof(float), &vector_bytes)) return false;
+static bool wal_layout(const shx_wal_entry *entry, size_t vector_bytes, uint64_t *ret_operations_at, uint64_t *ret_length) {
+    uint64_t all_vector_bytes, operation_bytes, at, length;
+    if (!shx_mul(entry->vector_count, vector_bytes, &all_vector_bytes)) return false;
     if (!shx_mul(entry->operation_count, SHX_OPERATION_BYTES, &operation_bytes)) return false;
-    if (!shx_add(vector_bytes, SHX_RECORD_BYTES + 63, &at)) return false;
+    if (!shx_add(all_vector_bytes, SHX_RECORD_BYTES + 63, &at)) return false;
     at &= ~UINT64_C(63);
     if (!shx_add(at, operation_bytes, &length) || !shx_add(length, entry->column_bytes, &length)) return false;
     if (!shx_add(length, 63, &length)) return false;
@@ -26,7 +26,7 @@ static bool wal_layout(const shx_wal_entry *entry, uint32_t dim, uint64_t *ret_o
 /* ---- reading ---- */
 
 shx_status shx_wal_header_check(const uint8_t bytes[SHX_RECORD_BYTES], uint64_t file, uint64_t offset, uint64_t size,
-                                uint32_t dim, shx_wal_entry *ret_entry) {
+                                size_t vector_bytes, shx_wal_entry *ret_entry) {
     SHX_CHECK(memcmp(bytes, wal_magic, sizeof wal_magic) == 0, shx_corrupt("record magic"));
     SHX_CHECK(shx_get64(bytes + 120) == shx_hash64(bytes, 120, offset), shx_corrupt("record header"));
     shx_wal_entry entry = {.file = file,
@@ -39,7 +39,7 @@ shx_status shx_wal_header_check(const uint8_t bytes[SHX_RECORD_BYTES], uint64_t 
     memcpy(entry.parent.bytes, bytes + 32, 16);
     uint64_t operations_at, length;
     SHX_CHECK(entry.vector_count <= entry.operation_count && entry.operation_count < UINT32_MAX, shx_corrupt("counts"));
-    SHX_CHECK(wal_layout(&entry, dim, &operations_at, &length), shx_corrupt("record length"));
+    SHX_CHECK(wal_layout(&entry, vector_bytes, &operations_at, &length), shx_corrupt("record length"));
     SHX_CHECK(entry.length == length && shx_get64(bytes + 64) == operations_at, shx_corrupt("record length"));
     SHX_CHECK(shx_span_fits(offset, length, 1, size), shx_corrupt("record beyond the file"));
     *ret_entry = entry;
@@ -47,7 +47,7 @@ shx_status shx_wal_header_check(const uint8_t bytes[SHX_RECORD_BYTES], uint64_t 
 }
 
 /* Reads the header at *offset and visits it; SHX_NOTFOUND at the end of what is valid. */
-static shx_status wal_scan_one(shx_file *handle, uint64_t file, uint64_t size, uint32_t dim, uint64_t *offset,
+static shx_status wal_scan_one(shx_file *handle, uint64_t file, uint64_t size, size_t vector_bytes, uint64_t *offset,
                                shx_wal_visit visit, void *context) {
     uint8_t bytes[SHX_RECORD_BYTES];
     shx_wal_entry entry;
@@ -55,13 +55,13 @@ static shx_status wal_scan_one(shx_file *handle, uint64_t file, uint64_t size, u
     SHX_TRY(shx_file_read(handle, *offset, bytes, sizeof bytes));
     bool unwritten = memcmp(bytes, wal_magic, sizeof wal_magic) != 0;
     SHX_CHECK(!unwritten, SHX_NOTFOUND);
-    SHX_CHECK(shx_wal_header_check(bytes, file, *offset, size, dim, &entry) == SHX_OK, SHX_NOTFOUND);
+    SHX_CHECK(shx_wal_header_check(bytes, file, *offset, size, vector_bytes, &entry) == SHX_OK, SHX_NOTFOUND);
     SHX_TRY(visit(context, &entry));
     *offset += entry.length;
     return SHX_OK;
 }
 
-shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t dim, uint64_t *end,
+shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, uint64_t file, size_t vector_bytes, uint64_t *end,
                         uint64_t *ret_size, shx_wal_visit visit, void *context) {
     char name[SHX_FILE_NAME_MAX];
     uint8_t header[SHX_HEADER_BYTES];
@@ -75,7 +75,7 @@ shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, uint64_t file, uin
         if (status == SHX_OK) status = shx_header_check(header, SHX_FILE_WAL, uuid, file);
         if (status == SHX_OK) offset = SHX_HEADER_BYTES;
     }
-    while (status == SHX_OK) status = wal_scan_one(handle, file, size, dim, &offset, visit, context);
+    while (status == SHX_OK) status = wal_scan_one(handle, file, size, vector_bytes, &offset, visit, context);
     shx_file_close(handle);
     *end = offset;
     *ret_size = size;
@@ -108,7 +108,7 @@ static uint64_t wal_checksum(const uint8_t *operations, const uint8_t *columns, 
 
 /* `bytes`: those of the record, from its header on. */
 static void wal_place_parts(shx_wal_record *record, const uint8_t *bytes) {
-    record->vectors = (const float *)(const void *)(bytes + SHX_RECORD_BYTES);
+    record->vectors = bytes + SHX_RECORD_BYTES;
     record->operations = bytes + shx_get64(bytes + 64);
     record->columns = record->operations + record->operation_count * SHX_OPERATION_BYTES;
 }
@@ -125,20 +125,20 @@ static shx_status wal_check_body(const shx_wal_record *record, const shx_wal_ent
         columns += packed.size;
         if (bytes[0] != SHX_OP_INSERT && bytes[0] != SHX_OP_REPLACE) continue;
         SHX_CHECK(vectors < entry->vector_count, shx_corrupt("vector count"));
-        const float *vector = record->vectors + vectors++ * record->dim;
-        SHX_CHECK(shx_hash64(vector, record->dim * sizeof(float), 0) == shx_get64(bytes + 16), shx_corrupt("vector"));
+        const void *vector = record->vectors + vectors++ * record->vector_bytes;
+        SHX_CHECK(shx_hash64(vector, record->vector_bytes, 0) == shx_get64(bytes + 16), shx_corrupt("vector"));
     }
     SHX_CHECK(columns == entry->column_bytes, shx_corrupt("columns"));
     return vectors == entry->vector_count ? SHX_OK : shx_corrupt("vector count");
 }
 
-shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, uint32_t dim, shx_wal_record *ret_record) {
-    shx_wal_record record = {.operation_count = entry->operation_count, .dim = dim};
+shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, size_t vector_bytes, shx_wal_record *ret_record) {
+    shx_wal_record record = {.operation_count = entry->operation_count, .vector_bytes = vector_bytes};
     const uint8_t *bytes = NULL;
     shx_wal_entry found;
     shx_status status = wal_fetch(store, entry, &record, &bytes);
     if (status == SHX_OK) {
-        status = shx_wal_header_check(bytes, entry->file, entry->offset, entry->offset + entry->length, dim, &found);
+        status = shx_wal_header_check(bytes, entry->file, entry->offset, entry->offset + entry->length, vector_bytes, &found);
     }
     if (status == SHX_OK && !shx_id_equal(&found.commit, &entry->commit)) status = shx_corrupt("record changed");
     if (status == SHX_OK) {
@@ -171,7 +171,7 @@ shx_op shx_wal_next(const shx_wal_record *record, shx_wal_cursor *cursor) {
                  .columns = {record->columns + cursor->column, shx_get32(bytes + 4)}};
     cursor->column += op.columns.size;
     if (op.kind == SHX_OP_INSERT || op.kind == SHX_OP_REPLACE) {
-        op.vector = record->vectors + cursor->vector++ * record->dim;
+        op.vector = record->vectors + cursor->vector++ * record->vector_bytes;
     }
     return op;
 }
@@ -183,7 +183,7 @@ shx_op shx_wal_next(const shx_wal_record *record, shx_wal_cursor *cursor) {
 struct shx_wal_writer {
     shx_file *file;
     uint64_t id, end; /* where the next record goes */
-    uint32_t dim;
+    size_t vector_bytes;
     uint64_t operation_count, vector_count, column_bytes;
     uint8_t *operations, *columns; /* of the record being written */
     uint64_t operation_capacity, column_capacity;
@@ -193,7 +193,7 @@ struct shx_wal_writer {
     shx_wal_entry image_entry;
 };
 
-static shx_status wal_writer_create(shx_file *file, uint64_t id, uint64_t end, uint32_t dim,
+static shx_status wal_writer_create(shx_file *file, uint64_t id, uint64_t end, size_t vector_bytes,
                                     shx_wal_writer **ret_writer) {
     shx_wal_writer *writer = shx_alloc_zero(1, sizeof *writer);
     uint8_t *buffer = shx_alloc(WAL_BUFFER_BYTES);
@@ -202,12 +202,12 @@ static shx_status wal_writer_create(shx_file *file, uint64_t id, uint64_t end, u
         shx_free(buffer);
         return SHX_NOMEM;
     }
-    *writer = (shx_wal_writer){.file = file, .id = id, .end = end, .dim = dim, .buffer = buffer};
+    *writer = (shx_wal_writer){.file = file, .id = id, .end = end, .vector_bytes = vector_bytes, .buffer = buffer};
     *ret_writer = writer;
     return SHX_OK;
 }
 
-shx_status shx_wal_continue(shx_store *store, uint64_t file, uint64_t end, uint32_t dim, shx_wal_writer **ret_writer) {
+shx_status shx_wal_continue(shx_store *store, uint64_t file, uint64_t end, size_t vector_bytes, shx_wal_writer **ret_writer) {
     char name[SHX_FILE_NAME_MAX];
     uint64_t size = 0;
     shx_file *handle;
@@ -216,12 +216,12 @@ shx_status shx_wal_continue(shx_store *store, uint64_t file, uint64_t end, uint3
     shx_status status = shx_file_lock(handle, true);
     if (status == SHX_OK) status = shx_file_size(handle, &size);
     if (status == SHX_OK && size != end) status = SHX_BUSY;
-    if (status == SHX_OK) status = wal_writer_create(handle, file, end, dim, ret_writer);
+    if (status == SHX_OK) status = wal_writer_create(handle, file, end, vector_bytes, ret_writer);
     if (status != SHX_OK) shx_file_close(handle);
     return status;
 }
 
-shx_status shx_wal_create(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t dim,
+shx_status shx_wal_create(shx_store *store, const shx_id *uuid, uint64_t file, size_t vector_bytes,
                           shx_wal_writer **ret_writer) {
     char name[SHX_FILE_NAME_MAX];
     uint8_t header[SHX_HEADER_BYTES];
@@ -231,7 +231,7 @@ shx_status shx_wal_create(shx_store *store, const shx_id *uuid, uint64_t file, u
     shx_header_put(header, SHX_FILE_WAL, uuid, file);
     shx_status status = shx_file_lock(handle, true);
     if (status == SHX_OK) status = shx_file_write(handle, 0, header, sizeof header);
-    if (status == SHX_OK) status = wal_writer_create(handle, file, SHX_HEADER_BYTES, dim, ret_writer);
+    if (status == SHX_OK) status = wal_writer_create(handle, file, SHX_HEADER_BYTES, vector_bytes, ret_writer);
     if (status != SHX_OK) shx_file_close(handle);
     return status;
 }
@@ -265,8 +265,8 @@ static shx_status wal_flush_vectors(shx_wal_writer *writer) {
     return SHX_OK;
 }
 
-static shx_status wal_put_vector(shx_wal_writer *writer, const float *vector) {
-    uint64_t size = writer->dim * sizeof(float);
+static shx_status wal_put_vector(shx_wal_writer *writer, const void *vector) {
+    uint64_t size = writer->vector_bytes;
     if (writer->buffered + size > WAL_BUFFER_BYTES) SHX_TRY(wal_flush_vectors(writer));
     if (size > WAL_BUFFER_BYTES) {
         uint64_t at = writer->end + SHX_RECORD_BYTES + writer->written;
@@ -335,7 +335,8 @@ static void wal_keep_image(shx_wal_writer *writer, const shx_wal_entry *entry, u
 bool shx_wal_take_image(shx_wal_writer *writer, const shx_wal_entry *entry, shx_wal_record *ret_record) {
     const shx_wal_entry *kept = &writer->image_entry;
     if (!writer->image || kept->file != entry->file || kept->offset != entry->offset) return false;
-    *ret_record = (shx_wal_record){.operation_count = kept->operation_count, .dim = writer->dim, .copy = writer->image};
+    *ret_record = (shx_wal_record){
+        .operation_count = kept->operation_count, .vector_bytes = writer->vector_bytes, .copy = writer->image};
     wal_place_parts(ret_record, writer->image);
     writer->image = NULL;
     return true;
@@ -378,7 +379,7 @@ shx_status shx_wal_finish(shx_wal_writer *writer, const shx_id *commit, const sh
                            .vector_count = writer->vector_count,
                            .column_bytes = writer->column_bytes};
     uint64_t operations_at;
-    SHX_CHECK(wal_layout(&entry, writer->dim, &operations_at, &entry.length), SHX_FULL);
+    SHX_CHECK(wal_layout(&entry, writer->vector_bytes, &operations_at, &entry.length), SHX_FULL);
     SHX_TRY(wal_write_record(writer, &entry, operations_at));
     writer->end += entry.length;
     *ret_entry = entry;

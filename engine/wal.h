@@ -11,7 +11,7 @@
 **     32      16      P, its parent's commit id
 **     48      8       number of operations n
 **     56      8       number of vectors m ≤ n (one for each INSERT and REPLACE, in their order)
-**     64      8       offset of the operations, 128 + 4 × dim × m rounded up to a multiple of 64
+**     64      8       offset of the operations, 128 + m × bytes of a vector, rounded up to a multiple of 64
 **     72      8       encoding id of the codes, 0: none (unrouted)
 **     80      8       offset of the codes, 0: none
 **     88      8       XXH3-64 of the columns' bytes, seeded with that of the operations' bytes, seeded with the file id
@@ -19,15 +19,15 @@
 **     104     8       offset (0, 0: unknown); a hint only
 **     112     8       size of the columns
 **     120     8       XXH3-64 of the bytes 0 … 119, seeded with the record's offset in the file
-**     128     …       m vectors, little-endian f32, dim each
+**     128     …       m vectors in their element type (element.h)
 **     …       32 × n  operations: u8 kind, 3 zero bytes, u32 size of its columns, i64 rowid, u64 hash of the vector,
 **                     u64 hash of the columns
 **     …       …       the columns of the operations, packed (value.h), in their order
 **
-** A record is valid if and only if: (1) magic and header checksum match; (2) its length is what n, m, dim and the size
-** of the columns make it, and ends inside the file; (3) the checksum of operations and columns matches, kinds are
-** known, m of them have vectors, and columns consist of whole values; (4) every vector matches its operation's hash.
-** (1) and (2) are tested when the file is scanned, (3) and (4) when it is loaded.
+** A record is valid if and only if: (1) magic and header checksum match; (2) its length is what n, m, the size of a
+** vector and the size of the columns make it, and ends inside the file; (3) the checksum of operations and columns
+** matches, kinds are known, m of them have vectors, and columns consist of whole values; (4) every vector matches its
+** operation's hash. (1) and (2) are tested when the file is scanned, (3) and (4) when it is loaded.
 **
 ** Writer: the record's body first, its header last, never over what is there; a process appends only to a file that it
 ** holds the exclusive lock of and whose records are valid to the end, else it starts a new file. Reader: scans to the
@@ -56,26 +56,26 @@ typedef shx_status (*shx_wal_visit)(void *context, const shx_wal_entry *entry);
 
 /* Visits the records of a WAL file from *end on (0 = from its start) and advances *end behind the last valid one.
 ** *ret_size is the size of the file: more than *end means a bad or unfinished tail. */
-shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t dim, uint64_t *end,
+shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, uint64_t file, size_t vector_bytes, uint64_t *end,
                         uint64_t *ret_size, shx_wal_visit visit, void *context);
 
 /* Decodes a record header of a file of `size` bytes; SHX_CORRUPT unless it is valid ((1) and (2) above). */
 shx_status shx_wal_header_check(const uint8_t bytes[SHX_RECORD_BYTES], uint64_t file, uint64_t offset, uint64_t size,
-                                uint32_t dim, shx_wal_entry *ret_entry);
+                                size_t vector_bytes, shx_wal_entry *ret_entry);
 
 /* A loaded record: operations decoded one by one, vectors in place. */
 typedef struct shx_wal_record {
     uint64_t operation_count;
     const uint8_t *operations;
     const uint8_t *columns; /* right behind the operations */
-    const float *vectors;
-    uint32_t dim;
+    const uint8_t *vectors;
+    size_t vector_bytes;
     shx_map map;   /* owner of the bytes, or */
     uint8_t *copy; /* owner of the bytes (shx_free_aligned) */
 } shx_wal_record;
 
 /* Loads and fully validates a record. Small ones are copied to the heap, large ones mapped. */
-shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, uint32_t dim, shx_wal_record *ret_record);
+shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, size_t vector_bytes, shx_wal_record *ret_record);
 void shx_wal_record_close(shx_wal_record *record);
 
 /* Where a walk over the operations of a record stands; starts as zeros. */
@@ -93,10 +93,10 @@ void shx_wal_put_operation(const shx_op *op, uint8_t bytes[SHX_OPERATION_BYTES])
 typedef struct shx_wal_writer shx_wal_writer;
 
 /* Continues the file `file` if it can be locked and is valid to its end (`end`, as scanned); SHX_BUSY otherwise. */
-shx_status shx_wal_continue(shx_store *store, uint64_t file, uint64_t end, uint32_t dim, shx_wal_writer **ret_writer);
+shx_status shx_wal_continue(shx_store *store, uint64_t file, uint64_t end, size_t vector_bytes, shx_wal_writer **ret_writer);
 
 /* Starts the new file `file`, locked. SHX_BUSY when the name exists. */
-shx_status shx_wal_create(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t dim,
+shx_status shx_wal_create(shx_store *store, const shx_id *uuid, uint64_t file, size_t vector_bytes,
                           shx_wal_writer **ret_writer);
 void shx_wal_writer_close(shx_wal_writer *writer);
 

@@ -18,7 +18,7 @@ typedef struct catch_up_walk {
     shx_table *table;
     shx_reconcile *reconcile;
     sqlite3_stmt *rows;
-    float *vector;
+    void *vector;
     uint64_t limit, seen;
 } catch_up_walk;
 
@@ -42,7 +42,7 @@ static int catch_up_content(catch_up_walk *walk, int64_t rowid, shx_status *ret_
         return rc;
     }
     sqlite3_bind_int64(statement, 1, rowid);
-    size_t size = (size_t)walk->table->declaration->dim * sizeof(float);
+    size_t size = shx_declaration_vector_bytes(walk->table->declaration);
     int step = sqlite3_step(statement);
     if (step == SQLITE_ROW && (size_t)sqlite3_column_bytes(statement, 0) == size) {
         memcpy(walk->vector, sqlite3_column_blob(statement, 0), size);
@@ -75,7 +75,7 @@ static int catch_up_row(catch_up_walk *walk, shx_status *ret_status) {
 
 /* Goes through all rows. The result code is the database's, *ret_status the index's. */
 static int catch_up_run(catch_up_walk *walk, shx_status *ret_status) {
-    walk->vector = shx_alloc_aligned(walk->table->declaration->dim, sizeof(float));
+    walk->vector = shx_alloc_aligned(shx_declaration_vector_bytes(walk->table->declaration), 1);
     if (!walk->vector) return SQLITE_NOMEM;
     int rc = shx_statement_lend(walk->table, SHX_STATEMENT_WALK_ROWS, &walk->rows);
     bool more = rc == SQLITE_OK;

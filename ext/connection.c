@@ -72,6 +72,7 @@ static int connection_acquire(shx_state *state, const shx_declaration *declarati
         .directory = NULL,
         .uuid = state->uuid,
         .metric = declaration->metric,
+        .element = declaration->element,
         .dim = declaration->dim,
         .columns = declaration->plain_count,
         .shard_size = declaration->shard_size,
@@ -102,11 +103,12 @@ static int connection_make_state(shx_connection *connection, const char *schema,
     memset(state, 0, sizeof *state);
     state->uuid = *uuid;
     state->metric = declaration->metric;
+    state->element = declaration->element;
     state->dim = declaration->dim;
     state->schema = sqlite3_mprintf("%s", schema);
     state->file = sqlite3_mprintf("%s", shx_location_file(connection->db, schema));
     int rc = state->schema && state->file ? SQLITE_OK : SQLITE_NOMEM;
-    if (rc == SQLITE_OK) rc = shx_result_code(shx_pending_create(declaration->dim, &state->pending));
+    if (rc == SQLITE_OK) rc = shx_result_code(shx_pending_create(shx_declaration_vector_bytes(declaration), &state->pending));
     if (rc == SQLITE_OK) rc = connection_acquire(state, declaration);
     if (rc != SQLITE_OK) {
         connection_free_state(state);
@@ -121,7 +123,8 @@ static int connection_make_state(shx_connection *connection, const char *schema,
 /* Does this state describe such a table, in the file that the schema means now? */
 static bool connection_state_fits(shx_connection *connection, const shx_state *state,
                                   const shx_declaration *declaration) {
-    return state->dim == declaration->dim && state->metric == declaration->metric &&
+    return state->dim == declaration->dim && state->element == declaration->element &&
+           state->metric == declaration->metric &&
            strcmp(state->file, shx_location_file(connection->db, state->schema)) == 0;
 }
 

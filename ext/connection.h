@@ -39,6 +39,7 @@ typedef struct shx_state {
     char *schema, *file; /* file "" when the database has none */
     shx_id uuid;
     shx_metric metric;
+    shx_element element;
     uint32_t dim;
     bool in_memory;
     shx_index *index;

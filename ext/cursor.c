@@ -76,7 +76,7 @@ static int cursor_match(shx_cursor *cursor, sqlite3_value *argument) {
     const shx_declaration *declaration = table->declaration;
     const char *name = declaration->columns[declaration->vector_column].name;
     char *message = NULL;
-    int rc = shx_vector_read(argument, &cursor->knn.query, &message);
+    int rc = shx_vector_read_as(argument, declaration->element, &cursor->knn.query, &message);
     if (rc != SQLITE_OK) {
         if (message) shx_table_error(table, rc, "Query vector on the \"%s\" column is invalid: %s", name, message);
         sqlite3_free(message);
@@ -266,7 +266,7 @@ static int cursor_declared_column(shx_cursor *cursor, sqlite3_context *context, 
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
     int column = first[source] + (role == SHX_COLUMN_VECTOR ? 0 : slot);
     sqlite3_result_value(context, sqlite3_column_value(reader, column));
-    if (role == SHX_COLUMN_VECTOR) sqlite3_result_subtype(context, SHX_SUBTYPE_FLOAT32);
+    if (role == SHX_COLUMN_VECTOR) sqlite3_result_subtype(context, shx_vector_subtype(table->declaration->element));
     return SQLITE_OK;
 }
 

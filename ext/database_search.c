@@ -8,17 +8,17 @@
 #define DATABASE_INTERRUPT_ROWS 256 /* a power of two */
 
 /* Compares the vector in a column of a statement with the query. It is copied first: SQLite's may be unaligned. */
-static int database_compare(shx_table *table, sqlite3_stmt *statement, int column, int64_t rowid, const float *query,
-                            float *copy, shx_topk *hits) {
+static int database_compare(shx_table *table, sqlite3_stmt *statement, int column, int64_t rowid, const void *query,
+                            void *copy, shx_topk *hits) {
     const shx_declaration *declaration = table->declaration;
-    size_t size = (size_t)declaration->dim * sizeof(float);
+    size_t size = shx_declaration_vector_bytes(declaration);
     const void *vector = sqlite3_column_blob(statement, column);
     if (!vector || (size_t)sqlite3_column_bytes(statement, column) != size) {
         return shx_table_error(table, SQLITE_CORRUPT_VTAB, "shardex: table \"%s\" has no valid vector for row %lld",
                                table->name, rowid);
     }
     memcpy(copy, vector, size);
-    double distance = shx_distance(declaration->metric, query, copy, declaration->dim);
+    double distance = shx_distance(declaration->metric, declaration->element, query, copy, declaration->dim);
     return shx_result_code(shx_topk_insert(hits, distance, rowid));
 }
 
@@ -28,7 +28,7 @@ static bool database_stop(shx_table *table, uint64_t *seen) {
 }
 
 /* A scan of all rows, in the order of their ids. */
-static int database_scan(shx_filter *filter, sqlite3_stmt *rows, const float *query, float *copy, shx_topk *hits) {
+static int database_scan(shx_filter *filter, sqlite3_stmt *rows, const void *query, void *copy, shx_topk *hits) {
     shx_table *table = filter->table;
     uint64_t seen = 0, at = 0;
     int rc = SQLITE_OK;
@@ -45,10 +45,10 @@ static int database_scan(shx_filter *filter, sqlite3_stmt *rows, const float *qu
     return rc;
 }
 
-int shx_database_search(shx_filter *filter, const float *query, uint64_t k, shx_topk *ret_hits) {
+int shx_database_search(shx_filter *filter, const void *query, uint64_t k, shx_topk *ret_hits) {
     shx_table *table = filter->table;
     shx_topk_reset(ret_hits, k);
-    float *copy = shx_alloc_aligned(table->declaration->dim, sizeof(float));
+    void *copy = shx_alloc_aligned(shx_declaration_vector_bytes(table->declaration), 1);
     if (!copy) return SQLITE_NOMEM;
     bool all = filter->where[0] == '\0';
     char *text = all ? sqlite3_mprintf(SHX_SQL_WALK_VECTORS, table->schema, table->name)
@@ -66,7 +66,7 @@ int shx_database_search(shx_filter *filter, const float *query, uint64_t k, shx_
 }
 
 /* One row of the set, if it is there and satisfies the rest. */
-static int database_look_up(shx_filter *filter, sqlite3_stmt *reader, int64_t rowid, const float *query, float *copy,
+static int database_look_up(shx_filter *filter, sqlite3_stmt *reader, int64_t rowid, const void *query, void *copy,
                             shx_topk *hits) {
     bool accepted;
     int rc = shx_filter_test(filter, rowid, &accepted);
@@ -79,10 +79,10 @@ static int database_look_up(shx_filter *filter, sqlite3_stmt *reader, int64_t ro
     return rc == SQLITE_OK ? reset : rc;
 }
 
-int shx_database_search_set(shx_filter *filter, const float *query, uint64_t k, shx_topk *ret_hits) {
+int shx_database_search_set(shx_filter *filter, const void *query, uint64_t k, shx_topk *ret_hits) {
     shx_table *table = filter->table;
     shx_topk_reset(ret_hits, k);
-    float *copy = shx_alloc_aligned(table->declaration->dim, sizeof(float));
+    void *copy = shx_alloc_aligned(shx_declaration_vector_bytes(table->declaration), 1);
     if (!copy) return SQLITE_NOMEM;
     sqlite3_stmt *reader = NULL;
     int rc = shx_statement_lend(table, SHX_STATEMENT_READ_VECTOR, &reader);

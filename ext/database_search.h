@@ -7,9 +7,9 @@
 #include "filter.h"
 
 /* Fills ret_hits with the k nearest of all rows that satisfy the filter, sorted. */
-int shx_database_search(shx_filter *filter, const float *query, uint64_t k, shx_topk *ret_hits);
+int shx_database_search(shx_filter *filter, const void *query, uint64_t k, shx_topk *ret_hits);
 
 /* The same by reading the vectors of the filter's set of rowids one by one. */
-int shx_database_search_set(shx_filter *filter, const float *query, uint64_t k, shx_topk *ret_hits);
+int shx_database_search_set(shx_filter *filter, const void *query, uint64_t k, shx_topk *ret_hits);
 
 #endif

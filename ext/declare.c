@@ -8,7 +8,8 @@
 **     plain     := name [TYPE] [not null]
 **     auxiliary := '+' name [TYPE]
 **     name      := letter or _ or any non-ASCII, then also digits and $  |  "…"  |  […]  |  `…`
-**     ELEMENT   := float | f32 | float32             METRIC := l2 | cosine | ip
+**     ELEMENT   := float | f32 | float32 | f16 | bf16 | int8 | i8 | bit
+**     METRIC    := l2 | cosine | ip | l1 | hamming       hamming for bit, and nothing else for bit
 **     INDEX     := flat | rescore | diskann | ivf    a hint, ignored: there is one kind of index
 **     TYPE      := words of declare_type_words [ '(' number [, number] ')' ]
 **
@@ -18,7 +19,7 @@
 **     shardex: WHERE: WHAT WAS READ, expected WHAT WAS EXPECTED
 **
 ** where WHERE is `column "name"`, `option "name"`, `argument n` (before a name is known) or `table "name"`. What
-** belongs to a later version of the grammar (other element types and metrics, keys of other kinds, content=) is told
+** belongs to a later version of the grammar (keys of other kinds, content=) is told
 ** apart from what is unknown.
 */
 #include "declare.h"
@@ -350,26 +351,29 @@ static shx_status declare_option(declare_parser *parser) {
 /* ---- the vector column ---- */
 
 static shx_status declare_metric(declare_parser *parser) {
-    static const char *const later[] = {"l1", "hamming", NULL};
+    static const shx_metric metrics[] = {SHX_L2, SHX_COSINE, SHX_IP, SHX_L1, SHX_HAMMING};
     declare_advance(parser);
     if (!declare_at_symbol(parser, '=')) return declare_unexpected(parser, "\"=\" after distance_metric");
     declare_advance(parser);
-    if (declare_at_word(parser, "l2")) {
-        parser->declaration->metric = SHX_L2;
-    } else if (declare_at_word(parser, "cosine")) {
-        parser->declaration->metric = SHX_COSINE;
-    } else if (declare_at_word(parser, "ip")) {
-        parser->declaration->metric = SHX_IP;
-    } else if (parser->token.kind != DECLARE_WORD) {
-        return declare_unexpected(parser, "distance_metric l2, cosine or ip");
-    } else {
-        bool known = declare_listed(parser->token.text, parser->token.size, later);
-        return declare_fail(parser, "distance_metric \"%.*s\" is %s, expected l2, cosine or ip",
-                            (int)parser->token.size, parser->token.text,
-                            known ? "not supported in this version" : "unknown");
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
+        if (!declare_at_word(parser, shx_metric_name(metrics[i]))) continue;
+        parser->declaration->metric = metrics[i];
+        declare_advance(parser);
+        return SHX_OK;
     }
-    declare_advance(parser);
-    return SHX_OK;
+    if (parser->token.kind != DECLARE_WORD) {
+        return declare_unexpected(parser, "distance_metric l2, cosine, ip, l1 or hamming");
+    }
+    return declare_fail(parser, "distance_metric \"%.*s\" is unknown, expected l2, cosine, ip, l1 or hamming",
+                        (int)parser->token.size, parser->token.text);
+}
+
+static shx_status declare_check_metric(declare_parser *parser) {
+    const shx_declaration *declaration = parser->declaration;
+    if (shx_metric_fits(declaration->metric, declaration->element)) return SHX_OK;
+    const char *expected = declaration->element == SHX_BIT ? "hamming" : "l2, cosine, ip or l1";
+    return declare_fail(parser, "distance_metric %s does not go with %s vectors, expected %s",
+                        shx_metric_name(declaration->metric), shx_element_name(declaration->element), expected);
 }
 
 /* The current token is the index's name; what stands in its parentheses is not looked at. */
@@ -404,16 +408,25 @@ static shx_status declare_vector_clauses(declare_parser *parser, shx_column *col
             return declare_unexpected(parser, "distance_metric=…, INDEXED BY …, NOT NULL (each once) or the end");
         }
     }
-    return SHX_OK;
+    return declare_check_metric(parser);
 }
 
-static shx_status declare_element(declare_parser *parser, const declare_token *element) {
-    static const char *const known[] = {"float", "f32", "float32", NULL};
-    static const char *const later[] = {"f16", "float16", "half", "bf16", "bfloat16", "int8", "i8", "bit", NULL};
-    if (declare_listed(element->text, element->size, known)) return SHX_OK;
-    bool planned = declare_listed(element->text, element->size, later);
-    return declare_fail(parser, "element type \"%.*s\" is %s, expected float (also f32, float32)", (int)element->size,
-                        element->text, planned ? "not supported in this version" : "unknown");
+static shx_status declare_element(declare_parser *parser, const declare_token *word) {
+    static const struct {
+        const char *words[4];
+        shx_element element;
+    } known[] = {
+        {{"float", "f32", "float32", NULL}, SHX_FLOAT32}, {{"f16", NULL}, SHX_FLOAT16}, {{"bf16", NULL}, SHX_BFLOAT16},
+        {{"int8", "i8", NULL}, SHX_INT8},                 {{"bit", NULL}, SHX_BIT},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (!declare_listed(word->text, word->size, known[i].words)) continue;
+        parser->declaration->element = known[i].element;
+        if (known[i].element == SHX_BIT) parser->declaration->metric = SHX_HAMMING;
+        return SHX_OK;
+    }
+    return declare_fail(parser, "element type \"%.*s\" is unknown, expected float (also f32), f16, bf16, int8 (also i8) "
+                        "or bit", (int)word->size, word->text);
 }
 
 /* The element type has been read, the current token is the `[` after it. */
@@ -422,16 +435,19 @@ static shx_status declare_vector(declare_parser *parser, shx_column *column, con
     if (column->role == SHX_COLUMN_AUXILIARY) {
         return declare_fail(parser, "found a vector after \"+\", expected an auxiliary column such as +title TEXT");
     }
-    SHX_TRY(declare_element(parser, element));
     if (declaration->dim) {
         return declare_fail(parser, "a second vector column is not supported in this version, expected only \"%s\"",
                             declaration->columns[declaration->vector_column].name);
     }
+    SHX_TRY(declare_element(parser, element));
     const char *close = strchr(parser->next, ']');
     if (!close) return declare_fail(parser, "the dimension is not closed, expected \"]\"");
     declare_token text;
     declare_rest(parser->next, close, &text);
     SHX_TRY(declare_whole(parser, "dimension ", &text, 1, SHX_DIM_MAX, &declaration->dim));
+    if (declaration->element == SHX_BIT && declaration->dim % 8 != 0) {
+        return declare_fail(parser, "dimension %u of a bit vector, expected a multiple of 8", declaration->dim);
+    }
     column->role = SHX_COLUMN_VECTOR;
     column->type = declare_copy(element->text, element->size);
     SHX_CHECK(column->type, SHX_NOMEM);

@@ -32,6 +32,7 @@ typedef struct shx_declaration {
     uint32_t vector_column; /* position of the vector in columns */
     int32_t key_column;     /* position of the primary key, -1 when there is none */
     uint32_t plain_count, auxiliary_count;
+    shx_element element;
     uint32_t dim;
     shx_metric metric;
     double recall;       /* option recall=, default 0.95 */
@@ -46,6 +47,11 @@ typedef struct shx_declaration {
 shx_status shx_declare(const char *table, int argument_count, const char *const *arguments,
                        shx_declaration **ret_declaration, char **ret_message);
 void shx_declaration_destroy(shx_declaration *declaration);
+
+/* Bytes of one vector. */
+static inline size_t shx_declaration_vector_bytes(const shx_declaration *declaration) {
+    return shx_element_bytes(declaration->element, declaration->dim);
+}
 
 /* The CREATE TABLE text for sqlite3_declare_vtab: `rowid` unless there is a key, the columns in order, then hidden: the
 ** table's name (commands), distance, k, recall, exact. NULL when out of memory; shx_free. */

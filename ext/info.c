@@ -158,11 +158,11 @@ static int info_count(shx_table *table, int64_t *ret_rows) {
 }
 
 static void info_write(sqlite3_str *json, const shx_table *table, const shx_snapshot *snapshot, int64_t rows) {
-    static const char *const metrics[] = {[SHX_L2] = "l2", [SHX_COSINE] = "cosine", [SHX_IP] = "ip"};
     const shx_state *state = snapshot->state;
     sqlite3_str_appendf(json, "{\"dimension\":%u,\"rows\":%lld,\"uncommitted\":%lld", table->declaration->dim, rows,
                         (sqlite3_int64)(snapshot->pending ? shx_pending_count(snapshot->pending) : 0));
-    info_write_text(json, "metric", metrics[table->declaration->metric]);
+    info_write_text(json, "element", shx_element_name(table->declaration->element));
+    info_write_text(json, "metric", shx_metric_name(table->declaration->metric));
     sqlite3_str_appendf(json, ",\"recall\":%.4g", table->declaration->recall);
     info_write_hex(json, "commit", &snapshot->commit);
     info_write_text(json, "state", !snapshot->view ? "behind" : snapshot->reconciled ? "reconciled" : "current");

@@ -30,7 +30,7 @@ static void integrity_step_row(integrity_walk *walk) { walk->on_row = sqlite3_st
 static void integrity_step_other(integrity_walk *walk) { walk->on_other = sqlite3_step(walk->others) == SQLITE_ROW; }
 
 static void integrity_compare_vector(integrity_walk *walk, int64_t rowid) {
-    size_t size = (size_t)walk->table->declaration->dim * sizeof(float);
+    size_t size = shx_declaration_vector_bytes(walk->table->declaration);
     const void *vector = sqlite3_column_blob(walk->others, 1);
     if (!vector || (size_t)sqlite3_column_bytes(walk->others, 1) != size) {
         integrity_note(walk, "the vector of row %lld has %d bytes, expected %d", rowid,
@@ -75,7 +75,7 @@ static int integrity_tables(integrity_walk *walk, shx_statement_kind kind, const
 
 /* A posting of the index, in ascending rowid order, against walk->rows. */
 static shx_status integrity_visit(void *context, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
-                                  const float *vector) {
+                                  const void *vector) {
     integrity_walk *walk = context;
     (void)vector;
     while (walk->on_row && sqlite3_column_int64(walk->rows, 0) < rowid) {

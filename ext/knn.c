@@ -64,19 +64,19 @@ static bool knn_set_is_small(const shx_knn *knn, uint64_t k) {
 /* Compares all rows of the filter's set: exact and complete. */
 static int knn_search_set(shx_knn *knn, uint64_t k) {
     knn->complete = true;
-    return shx_database_search_set(&knn->filter, knn->query.floats, k, &knn->hits);
+    return shx_database_search_set(&knn->filter, knn->query.data, k, &knn->hits);
 }
 
 static int knn_search_database(shx_knn *knn, uint64_t k) {
     knn->complete = true;
-    return shx_database_search(&knn->filter, knn->query.floats, k, &knn->hits);
+    return shx_database_search(&knn->filter, knn->query.data, k, &knn->hits);
 }
 
 /* One pass of the engine's search through a view. */
 static shx_status knn_pass(shx_knn *knn, const shx_snapshot *snapshot, uint64_t k, bool exact, knn_gate *gate) {
     bool filtered = knn->filter.restricted || knn->filter.where[0] != '\0';
     shx_search_params params = {
-        .query = knn->query.floats,
+        .query = knn->query.data,
         .k = k,
         .recall = knn->wish.recall > 0 ? knn->wish.recall : knn->table->declaration->recall,
         .exact = exact,

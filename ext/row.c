@@ -80,13 +80,14 @@ int shx_row_read_vector(shx_table *table, int64_t rowid, shx_vector *ret_vector)
     int rc = shx_statement_get(table, SHX_STATEMENT_READ_VECTOR, &statement);
     if (rc != SQLITE_OK) return rc;
     sqlite3_bind_int64(statement, 1, rowid);
-    size_t size = (size_t)table->declaration->dim * sizeof(float);
+    const shx_declaration *declaration = table->declaration;
+    size_t size = shx_declaration_vector_bytes(declaration);
     int step = sqlite3_step(statement);
     if (step == SQLITE_ROW && (size_t)sqlite3_column_bytes(statement, 0) == size) {
-        float *floats = sqlite3_malloc64(size);
-        if (floats) {
-            memcpy(floats, sqlite3_column_blob(statement, 0), size);
-            *ret_vector = (shx_vector){floats, table->declaration->dim};
+        void *data = sqlite3_malloc64(size);
+        if (data) {
+            memcpy(data, sqlite3_column_blob(statement, 0), size);
+            *ret_vector = (shx_vector){data, declaration->element, declaration->dim};
         } else {
             rc = SQLITE_NOMEM;
         }
@@ -143,11 +144,11 @@ static int row_put_aux(shx_table *table, const shx_row *row) {
 
 static int row_put_vector(shx_table *table, const shx_row *row) {
     sqlite3_stmt *statement;
-    assert(row->vector.floats);
+    assert(row->vector.data);
     int rc = shx_statement_get(table, SHX_STATEMENT_PUT_VECTOR, &statement);
     if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 1, row->rowid);
-    uint64_t size = (uint64_t)row->vector.dim * sizeof(float);
-    if (rc == SQLITE_OK) rc = sqlite3_bind_blob64(statement, 2, row->vector.floats, size, SQLITE_STATIC);
+    uint64_t size = shx_vector_bytes(&row->vector);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_blob64(statement, 2, row->vector.data, size, SQLITE_STATIC);
     if (rc != SQLITE_OK) return rc;
     rc = shx_statement_run(statement);
     sqlite3_bind_null(statement, 2); /* the vector is not ours for longer */
@@ -247,7 +248,7 @@ static int row_pack(const shx_table *table, shx_row *row) {
 }
 
 int shx_row_fingerprint(const shx_table *table, shx_row *row) {
-    row->vector_hash = shx_hash64(row->vector.floats, (uint64_t)row->vector.dim * sizeof(float), 0);
+    row->vector_hash = shx_hash64(row->vector.data, shx_vector_bytes(&row->vector), 0);
     int rc = row_pack(table, row);
     if (rc == SQLITE_OK) row->column_hash = shx_hash64(row->columns.bytes, row->columns.size, 0);
     return rc;
@@ -269,7 +270,7 @@ int shx_row_digest(const shx_table *table, shx_op_kind kind, const shx_row *row,
     row_write_bytes(bytes, head, sizeof head);
     if (kind != SHX_OP_DELETE) {
         row_write_values(bytes, row->values, row_value_count(table));
-        if (row->vector.floats) row_write_bytes(bytes, row->vector.floats, row->vector.dim * sizeof(float));
+        if (row->vector.data) row_write_bytes(bytes, row->vector.data, shx_vector_bytes(&row->vector));
     }
     int rc = sqlite3_str_errcode(bytes);
     if (rc == SQLITE_OK) *ret_digest = shx_hash128(sqlite3_str_value(bytes), (uint64_t)sqlite3_str_length(bytes));

@@ -20,7 +20,7 @@ typedef struct shx_row {
     uint64_t vector_hash, column_hash;
     sqlite3_value **values; /* the plain columns, then the auxiliary ones */
     bool owns_values;       /* the values themselves; the array is always owned */
-    shx_vector vector;      /* owned; floats NULL when it was not read */
+    shx_vector vector;      /* owned; data NULL when it was not read */
     shx_packed columns;     /* owned; the plain ones as the index gets them, once the fingerprint is known */
 } shx_row;
 

@@ -137,8 +137,8 @@ int shx_state_row_mark(shx_table *table, size_t operations) {
 
 int shx_state_genesis(const shx_declaration *declaration, shx_id *ret_genesis) {
     sqlite3_str *text = sqlite3_str_new(NULL);
-    sqlite3_str_appendf(text, "shardex %d metric %d dim %u", SHX_STATE_FORMAT, (int)declaration->metric,
-                        declaration->dim);
+    sqlite3_str_appendf(text, "shardex %d metric %d element %d dim %u", SHX_STATE_FORMAT, (int)declaration->metric,
+                        (int)declaration->element, declaration->dim);
     for (uint32_t i = 0; i < declaration->column_count; i++) {
         const shx_column *column = &declaration->columns[i];
         sqlite3_str_appendf(text, ", %w %d %s", column->name, (int)column->role, shx_affinity_name(column->type));

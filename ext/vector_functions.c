@@ -1,7 +1,7 @@
 /* The SQL functions on vectors, with the names and messages of sqlite-vec. All are pure. */
 #include "vector_value.h"
 
-#include "../engine/quantizer.h"
+#include "../engine/distance.h"
 
 #include <string.h>
 
@@ -25,26 +25,33 @@ static void functions_fail(sqlite3_context *context, int rc, const char *which, 
     sqlite3_free(message);
 }
 
-static bool functions_read(sqlite3_context *context, sqlite3_value *value, const char *which, shx_vector *ret_vector) {
+static bool functions_read(sqlite3_context *context, sqlite3_value *value, shx_element element, const char *which,
+                           shx_vector *ret_vector) {
     char *message = NULL;
-    int rc = shx_vector_read(value, ret_vector, &message);
+    int rc = shx_vector_read_as(value, element, ret_vector, &message);
     if (rc != SQLITE_OK) functions_fail(context, rc, which, message);
     return rc == SQLITE_OK;
 }
 
-static void functions_f32(sqlite3_context *context, int count, sqlite3_value **values) {
+/* Gives the vector away as the result. */
+static void functions_result(sqlite3_context *context, shx_vector *vector) {
+    sqlite3_result_blob64(context, vector->data, shx_vector_bytes(vector), sqlite3_free);
+    sqlite3_result_subtype(context, shx_vector_subtype(vector->element));
+}
+
+/* vec_f32 and its like: the element type is the function's. */
+static void functions_make(sqlite3_context *context, int count, sqlite3_value **values) {
+    const shx_element *element = sqlite3_user_data(context);
     shx_vector vector;
     (void)count;
-    if (!functions_read(context, values[0], "", &vector)) return;
-    sqlite3_result_blob64(context, vector.floats, (sqlite3_uint64)vector.dim * sizeof(float), sqlite3_free);
-    sqlite3_result_subtype(context, SHX_SUBTYPE_FLOAT32);
+    if (functions_read(context, values[0], *element, "", &vector)) functions_result(context, &vector);
 }
 
 static void functions_to_json(sqlite3_context *context, int count, sqlite3_value **values) {
     shx_vector vector;
     (void)count;
-    if (!functions_read(context, values[0], "", &vector)) return;
-    char *json = shx_vector_json(vector.floats, vector.dim);
+    if (!functions_read(context, values[0], shx_vector_element(values[0]), "", &vector)) return;
+    char *json = shx_vector_json(&vector);
     shx_vector_clear(&vector);
     if (!json) {
         sqlite3_result_error_nomem(context);
@@ -57,49 +64,143 @@ static void functions_to_json(sqlite3_context *context, int count, sqlite3_value
 static void functions_length(sqlite3_context *context, int count, sqlite3_value **values) {
     shx_vector vector;
     (void)count;
-    if (!functions_read(context, values[0], "", &vector)) return;
+    if (!functions_read(context, values[0], shx_vector_element(values[0]), "", &vector)) return;
     sqlite3_result_int64(context, vector.dim);
     shx_vector_clear(&vector);
 }
 
+static void functions_type(sqlite3_context *context, int count, sqlite3_value **values) {
+    shx_vector vector;
+    (void)count;
+    if (!functions_read(context, values[0], shx_vector_element(values[0]), "", &vector)) return;
+    sqlite3_result_text(context, shx_element_name(vector.element), -1, SQLITE_STATIC);
+    shx_vector_clear(&vector);
+}
+
+/* ---- distances ---- */
+
+static char *functions_mismatch(shx_metric metric, const shx_vector *a, const shx_vector *b) {
+    if (a->element != b->element) {
+        return sqlite3_mprintf("Vector type mismatch. First vector has type %s, while the second has type %s.",
+                               shx_element_name(a->element), shx_element_name(b->element));
+    }
+    if (a->dim != b->dim) {
+        return sqlite3_mprintf("Vector dimension mismatch. First vector has %u dimensions, while the second has %u "
+                               "dimensions.",
+                               a->dim, b->dim);
+    }
+    return sqlite3_mprintf("Cannot calculate %s distance between two %s vectors.", shx_metric_name(metric),
+                           shx_element_name(a->element));
+}
+
 static void functions_measure(sqlite3_context *context, const shx_vector *a, const shx_vector *b) {
     const shx_metric *metric = sqlite3_user_data(context);
-    if (a->dim == b->dim) {
-        sqlite3_result_double(context, shx_distance(*metric, a->floats, b->floats, a->dim));
+    if (a->element == b->element && a->dim == b->dim && shx_metric_fits(*metric, a->element)) {
+        sqlite3_result_double(context, shx_distance(*metric, a->element, a->data, b->data, a->dim));
         return;
     }
-    char *message =
-        sqlite3_mprintf("Vector dimension mismatch. First vector has %u dimensions, while the second has %u "
-                        "dimensions.",
-                        a->dim, b->dim);
+    char *message = functions_mismatch(*metric, a, b);
     functions_fail(context, message ? SQLITE_ERROR : SQLITE_NOMEM, "", message);
 }
 
+/* JSON text is read as a vector of the other one's type. */
 static void functions_distance(sqlite3_context *context, int count, sqlite3_value **values) {
     shx_vector a, b;
     (void)count;
-    if (!functions_read(context, values[0], "Error reading 1st vector: ", &a)) return;
-    if (functions_read(context, values[1], "Error reading 2nd vector: ", &b)) {
+    shx_element first = shx_vector_element(values[0]), second = shx_vector_element(values[1]);
+    if (sqlite3_value_type(values[0]) == SQLITE_TEXT) first = second;
+    if (sqlite3_value_type(values[1]) == SQLITE_TEXT) second = first;
+    if (!functions_read(context, values[0], first, "Error reading 1st vector: ", &a)) return;
+    if (functions_read(context, values[1], second, "Error reading 2nd vector: ", &b)) {
         functions_measure(context, &a, &b);
         shx_vector_clear(&b);
     }
     shx_vector_clear(&a);
 }
 
-static const shx_metric functions_l2 = SHX_L2, functions_cosine = SHX_COSINE, functions_ip = SHX_IP;
+/* ---- quantizing ---- */
+
+/* From [-1, 1] in 255 steps, as sqlite-vec does it: in float, cut off towards zero. */
+static int8_t functions_unit_to_int8(float number) {
+    const float step = 2.0f / 255;
+    double level = (double)((number + 1.0f) / step) - 128;
+    if (level < INT8_MIN) return INT8_MIN;
+    return level > INT8_MAX ? INT8_MAX : (int8_t)level;
+}
+
+static void functions_quantize_int8(sqlite3_context *context, int count, sqlite3_value **values) {
+    shx_vector from;
+    const char *how = (const char *)sqlite3_value_text(values[1]);
+    (void)count;
+    if (!how || sqlite3_stricmp(how, "unit") != 0) {
+        sqlite3_result_error(context, "2nd argument to vec_quantize_int8() must be 'unit'.", -1);
+        return;
+    }
+    if (!functions_read(context, values[0], SHX_FLOAT32, "", &from)) return;
+    shx_vector to = {sqlite3_malloc64(from.dim), SHX_INT8, from.dim};
+    const float *numbers = from.data;
+    int8_t *levels = to.data;
+    for (uint32_t i = 0; to.data && i < from.dim; i++) levels[i] = functions_unit_to_int8(numbers[i]);
+    shx_vector_clear(&from);
+    if (to.data) {
+        functions_result(context, &to);
+    } else {
+        sqlite3_result_error_nomem(context);
+    }
+}
+
+/* A bit is set where the number is positive. */
+static void functions_quantize_binary(sqlite3_context *context, int count, sqlite3_value **values) {
+    shx_vector from;
+    (void)count;
+    shx_element element = shx_vector_element(values[0]) == SHX_INT8 ? SHX_INT8 : SHX_FLOAT32;
+    if (!functions_read(context, values[0], element, "", &from)) return;
+    if (from.dim % 8 != 0) {
+        sqlite3_result_error(context, "Binary quantization requires vectors with a length divisible by 8", -1);
+        shx_vector_clear(&from);
+        return;
+    }
+    shx_vector to = {sqlite3_malloc64(from.dim / 8), SHX_BIT, from.dim};
+    uint8_t *bits = to.data;
+    if (bits) memset(bits, 0, from.dim / 8);
+    for (uint32_t i = 0; bits && i < from.dim; i++) {
+        bool set = element == SHX_INT8 ? ((const int8_t *)from.data)[i] > 0 : ((const float *)from.data)[i] > 0;
+        bits[i / 8] |= (uint8_t)(set << i % 8);
+    }
+    shx_vector_clear(&from);
+    if (bits) {
+        functions_result(context, &to);
+    } else {
+        sqlite3_result_error_nomem(context);
+    }
+}
+
+/* ---- registering ---- */
+
+static const shx_metric functions_metrics[] = {SHX_L2, SHX_COSINE, SHX_IP, SHX_L1, SHX_HAMMING};
+static const shx_element functions_elements[] = {SHX_FLOAT32, SHX_FLOAT16, SHX_BFLOAT16, SHX_INT8, SHX_BIT};
 
 static const struct {
     const char *name;
     int argument_count, more_flags;
     void (*call)(sqlite3_context *context, int count, sqlite3_value **values);
-    const shx_metric *metric;
+    const void *data;
 } functions_all[] = {
-    {"vec_f32", 1, FUNCTIONS_RESULT_SUBTYPE, functions_f32, NULL},
+    {"vec_f32", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[0]},
+    {"vec_f16", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[1]},
+    {"vec_bf16", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[2]},
+    {"vec_int8", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[3]},
+    {"vec_bit", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[4]},
     {"vec_to_json", 1, FUNCTIONS_RESULT_SUBTYPE, functions_to_json, NULL},
     {"vec_length", 1, 0, functions_length, NULL},
-    {"vec_distance_l2", 2, 0, functions_distance, &functions_l2},
-    {"vec_distance_cosine", 2, 0, functions_distance, &functions_cosine},
-    {"vec_distance_ip", 2, 0, functions_distance, &functions_ip},
+    {"vec_type", 1, 0, functions_type, NULL},
+    {"vec_quantize_int8", 2, FUNCTIONS_RESULT_SUBTYPE, functions_quantize_int8, NULL},
+    {"vec_quantize_binary", 1, FUNCTIONS_RESULT_SUBTYPE, functions_quantize_binary, NULL},
+    {"vec_distance_l2", 2, 0, functions_distance, &functions_metrics[0]},
+    {"vec_distance_cosine", 2, 0, functions_distance, &functions_metrics[1]},
+    {"vec_distance_ip", 2, 0, functions_distance, &functions_metrics[2]},
+    {"vec_distance_l1", 2, 0, functions_distance, &functions_metrics[3]},
+    {"vec_distance_hamming", 2, 0, functions_distance, &functions_metrics[4]},
 };
 
 /* Whether the connection has the function already. */
@@ -121,7 +222,7 @@ int shx_vector_functions_register(sqlite3 *db) {
     for (size_t i = 0; rc == SQLITE_OK && i < sizeof functions_all / sizeof *functions_all; i++) {
         if (functions_present(probe, functions_all[i].name, functions_all[i].argument_count)) continue;
         rc = sqlite3_create_function_v2(db, functions_all[i].name, functions_all[i].argument_count,
-                                        FUNCTIONS_FLAGS | functions_all[i].more_flags, (void *)functions_all[i].metric,
+                                        FUNCTIONS_FLAGS | functions_all[i].more_flags, (void *)functions_all[i].data,
                                         functions_all[i].call, NULL, NULL, NULL);
     }
     sqlite3_finalize(probe);

@@ -10,21 +10,53 @@
 #include <math.h>
 #include <string.h>
 
-#define VALUE_SUBTYPE_BIT 224 /* of sqlite-vec */
-#define VALUE_SUBTYPE_INT8 225
-
 /* The text being read and the vector being filled. */
 typedef struct value_reader {
     const char *text;
     size_t size, at;
-    float *floats; /* with room for `capacity` */
+    shx_element element;
+    size_t element_bytes;
+    uint8_t *data; /* with room for `capacity` elements */
     uint32_t dim, capacity;
     char **message;
 } value_reader;
 
 void shx_vector_clear(shx_vector *vector) {
-    sqlite3_free(vector->floats);
+    sqlite3_free(vector->data);
     *vector = (shx_vector){0};
+}
+
+static const struct {
+    shx_element element;
+    unsigned subtype;
+} value_subtypes[] = {
+    {SHX_FLOAT32, SHX_SUBTYPE_FLOAT32},   {SHX_BIT, SHX_SUBTYPE_BIT},           {SHX_INT8, SHX_SUBTYPE_INT8},
+    {SHX_FLOAT16, SHX_SUBTYPE_FLOAT16}, {SHX_BFLOAT16, SHX_SUBTYPE_BFLOAT16},
+};
+
+#define VALUE_SUBTYPES (sizeof value_subtypes / sizeof *value_subtypes)
+
+unsigned shx_vector_subtype(shx_element element) {
+    for (size_t i = 0; i < VALUE_SUBTYPES; i++) {
+        if (value_subtypes[i].element == element) return value_subtypes[i].subtype;
+    }
+    return 0;
+}
+
+/* Whether a subtype marks a vector, and of what. */
+static bool value_marked(unsigned subtype, shx_element *ret_element) {
+    for (size_t i = 0; i < VALUE_SUBTYPES; i++) {
+        if (value_subtypes[i].subtype != subtype) continue;
+        *ret_element = value_subtypes[i].element;
+        return true;
+    }
+    return false;
+}
+
+shx_element shx_vector_element(sqlite3_value *value) {
+    shx_element element = SHX_FLOAT32;
+    if (sqlite3_value_type(value) == SQLITE_BLOB) value_marked(sqlite3_value_subtype(value), &element);
+    return element;
 }
 
 /* Stores a message made by sqlite3_mprintf. */
@@ -83,8 +115,18 @@ static bool value_at_word(const value_reader *reader, const char *word) {
 }
 
 static int value_fail_element(const value_reader *reader, const char *what) {
-    return value_fail(reader->message, sqlite3_mprintf("invalid float32 vector: element %u is %s, at byte %llu",
-                                                       reader->dim, what, (unsigned long long)reader->at + 1));
+    return value_fail(reader->message, sqlite3_mprintf("invalid %s vector: element %u is %s, at byte %llu",
+                                                       shx_element_name(reader->element), reader->dim, what,
+                                                       (unsigned long long)reader->at + 1));
+}
+
+/* A number that the element type does not hold. */
+static int value_fail_number(const value_reader *reader, double number) {
+    if (reader->element != SHX_INT8) return value_fail_element(reader, "Inf");
+    char *what = sqlite3_mprintf("%!.15g, expected a whole number from -128 to 127", number);
+    int rc = what ? value_fail_element(reader, what) : SQLITE_NOMEM;
+    sqlite3_free(what);
+    return rc;
 }
 
 static int value_read_element(value_reader *reader) {
@@ -96,10 +138,11 @@ static int value_read_element(value_reader *reader) {
         if (value_at_word(reader, "inf")) return value_fail_element(reader, "Inf");
     }
     if (used == 0) return value_fail_json(reader, "JSON parsing error: expected a number");
-    float value = (float)number;
-    if (!isfinite(value)) return value_fail_element(reader, "Inf");
+    uint32_t number_bytes;
+    bool held = shx_element_encode(reader->element, number, &number_bytes);
+    if (!held) return value_fail_number(reader, number);
     if (reader->dim == reader->capacity) return value_fail_size(reader->message, reader->dim);
-    reader->floats[reader->dim++] = value;
+    memcpy(reader->data + reader->dim++ * reader->element_bytes, &number_bytes, reader->element_bytes);
     reader->at += used;
     return SQLITE_OK;
 }
@@ -128,8 +171,11 @@ static uint32_t value_count(const value_reader *reader) {
     return count;
 }
 
-static int value_read_json(sqlite3_value *value, shx_vector *ret_vector, char **ret_message) {
-    value_reader reader = {.message = ret_message};
+static int value_read_json(sqlite3_value *value, shx_element element, shx_vector *ret_vector, char **ret_message) {
+    value_reader reader = {
+        .message = ret_message, .element = element, .element_bytes = shx_element_bytes(element, 1)};
+    if (element == SHX_BIT) return value_fail(ret_message, sqlite3_mprintf("Unknown type for bitvector. %s",
+                                                                           "Expected a BLOB, found TEXT"));
     reader.text = (const char *)sqlite3_value_text(value);
     reader.size = (size_t)sqlite3_value_bytes(value);
     if (!reader.text) return SQLITE_NOMEM;
@@ -139,69 +185,114 @@ static int value_read_json(sqlite3_value *value, shx_vector *ret_vector, char **
     }
     reader.at++;
     reader.capacity = value_count(&reader);
-    reader.floats = sqlite3_malloc64((sqlite3_uint64)reader.capacity * sizeof(float));
-    if (!reader.floats) return SQLITE_NOMEM;
+    reader.data = sqlite3_malloc64((sqlite3_uint64)reader.capacity * reader.element_bytes);
+    if (!reader.data) return SQLITE_NOMEM;
     int rc = value_read_elements(&reader);
     if (rc == SQLITE_OK) {
-        *ret_vector = (shx_vector){reader.floats, reader.dim};
+        *ret_vector = (shx_vector){reader.data, element, reader.dim};
     } else {
-        sqlite3_free(reader.floats);
+        sqlite3_free(reader.data);
     }
     return rc;
 }
 
 /* ---- BLOBs ---- */
 
-static int value_check_finite(const float *floats, uint32_t dim, char **ret_message) {
-    for (uint32_t i = 0; i < dim; i++) {
-        if (isfinite(floats[i])) continue;
-        return value_fail(ret_message, sqlite3_mprintf("invalid float32 vector: element %u is %s", i,
-                                                       isnan(floats[i]) ? "NaN" : "Inf"));
-    }
-    return SQLITE_OK;
+/* The element at `position` is NaN or infinite; `as` is the type that it was to become. */
+static int value_fail_infinite(const shx_vector *vector, uint32_t position, shx_element as, char **ret_message) {
+    float value;
+    const uint8_t *at = vector->data;
+    shx_element_decode(vector->element, at + position * shx_element_bytes(vector->element, 1), 1, &value);
+    return value_fail(ret_message, sqlite3_mprintf("invalid %s vector: element %u is %s", shx_element_name(as), position,
+                                                   isnan(value) ? "NaN" : "Inf"));
 }
 
-static int value_read_blob(sqlite3_value *value, shx_vector *ret_vector, char **ret_message) {
-    unsigned subtype = sqlite3_value_subtype(value);
-    if (subtype == VALUE_SUBTYPE_BIT || subtype == VALUE_SUBTYPE_INT8) {
-        return value_fail(ret_message,
-                          sqlite3_mprintf("expected a vector of type float32, but a vector of type %s was provided.",
-                                          subtype == VALUE_SUBTYPE_BIT ? "bit" : "int8"));
-    }
+/* Takes the bytes as they are. */
+static int value_read_bytes(sqlite3_value *value, shx_element element, shx_vector *ret_vector, char **ret_message) {
     const void *bytes = sqlite3_value_blob(value);
     size_t size = (size_t)sqlite3_value_bytes(value);
+    size_t unit = element == SHX_BIT ? 1 : shx_element_bytes(element, 1);
+    uint32_t position;
     if (size == 0) return value_fail_empty(ret_message);
     if (!bytes) return SQLITE_NOMEM;
-    if (size % sizeof(float)) {
-        return value_fail(
-            ret_message,
-            sqlite3_mprintf("invalid float32 vector BLOB length. Must be divisible by 4, found %d", (int)size));
+    if (size % unit) {
+        return value_fail(ret_message,
+                          sqlite3_mprintf("invalid %s vector BLOB length. Must be divisible by %d, found %d",
+                                          shx_element_name(element), (int)unit, (int)size));
     }
-    if (size / sizeof(float) > SHX_DIM_MAX) return value_fail_size(ret_message, size / sizeof(float));
-    float *floats = sqlite3_malloc64(size);
-    if (!floats) return SQLITE_NOMEM;
-    memcpy(floats, bytes, size);
-    int rc = value_check_finite(floats, (uint32_t)(size / sizeof(float)), ret_message);
-    if (rc == SQLITE_OK) {
-        *ret_vector = (shx_vector){floats, (uint32_t)(size / sizeof(float))};
-    } else {
-        sqlite3_free(floats);
+    uint64_t dim = element == SHX_BIT ? (uint64_t)size * 8 : size / unit;
+    if (dim > SHX_DIM_MAX) return value_fail_size(ret_message, dim);
+    shx_vector vector = {sqlite3_malloc64(size), element, (uint32_t)dim};
+    if (!vector.data) return SQLITE_NOMEM;
+    memcpy(vector.data, bytes, size);
+    if (!shx_element_find_infinite(element, vector.data, vector.dim, &position)) {
+        *ret_vector = vector;
+        return SQLITE_OK;
     }
+    int rc = value_fail_infinite(&vector, position, element, ret_message);
+    shx_vector_clear(&vector);
     return rc;
 }
 
-int shx_vector_read(sqlite3_value *value, shx_vector *ret_vector, char **ret_message) {
+static bool value_is_floating(shx_element element) { return element != SHX_INT8 && element != SHX_BIT; }
+
+/* From one floating-point type to another. */
+static int value_convert(const shx_vector *from, shx_element element, shx_vector *ret_vector, char **ret_message) {
+    size_t from_bytes = shx_element_bytes(from->element, 1), to_bytes = shx_element_bytes(element, 1);
+    shx_vector vector = {sqlite3_malloc64(from->dim * to_bytes), element, from->dim};
+    if (!vector.data) return SQLITE_NOMEM;
+    for (uint32_t i = 0; i < from->dim; i++) {
+        float number;
+        shx_element_decode(from->element, (const uint8_t *)from->data + i * from_bytes, 1, &number);
+        if (shx_element_encode(element, (double)number, (uint8_t *)vector.data + i * to_bytes)) continue;
+        shx_vector_clear(&vector);
+        return value_fail(ret_message, sqlite3_mprintf("invalid %s vector: element %u is Inf, from %s %!.9g",
+                                                       shx_element_name(element), i, shx_element_name(from->element),
+                                                       (double)number));
+    }
+    *ret_vector = vector;
+    return SQLITE_OK;
+}
+
+static int value_read_blob(sqlite3_value *value, shx_element element, shx_vector *ret_vector, char **ret_message) {
+    shx_element marked = element;
+    value_marked(sqlite3_value_subtype(value), &marked);
+    if (marked == element) return value_read_bytes(value, element, ret_vector, ret_message);
+    if (!value_is_floating(element) || !value_is_floating(marked)) {
+        return value_fail(ret_message,
+                          sqlite3_mprintf("expected a vector of type %s, but a vector of type %s was provided.",
+                                          shx_element_name(element), shx_element_name(marked)));
+    }
+    shx_vector vector;
+    int rc = value_read_bytes(value, marked, &vector, ret_message);
+    if (rc != SQLITE_OK) return rc;
+    rc = value_convert(&vector, element, ret_vector, ret_message);
+    shx_vector_clear(&vector);
+    return rc;
+}
+
+int shx_vector_read_as(sqlite3_value *value, shx_element element, shx_vector *ret_vector, char **ret_message) {
     int type = sqlite3_value_type(value);
-    if (type == SQLITE_BLOB) return value_read_blob(value, ret_vector, ret_message);
-    if (type == SQLITE_TEXT) return value_read_json(value, ret_vector, ret_message);
+    if (type == SQLITE_BLOB) return value_read_blob(value, element, ret_vector, ret_message);
+    if (type == SQLITE_TEXT) return value_read_json(value, element, ret_vector, ret_message);
     return value_fail(
         ret_message,
         sqlite3_mprintf("Input must have type BLOB (compact format) or TEXT (JSON), found %s", value_type_name(type)));
 }
 
-char *shx_vector_json(const float *floats, uint32_t dim) {
+char *shx_vector_json(const shx_vector *vector) {
     sqlite3_str *json = sqlite3_str_new(NULL);
-    for (uint32_t i = 0; i < dim; i++) sqlite3_str_appendf(json, "%c%f", i ? ',' : '[', (double)floats[i]);
-    sqlite3_str_appendall(json, dim ? "]" : "[]");
+    const uint8_t *bits = vector->data;
+    for (uint32_t i = 0; i < vector->dim; i++) {
+        float number = 0;
+        if (vector->element == SHX_BIT) {
+            number = (float)(bits[i / 8] >> i % 8 & 1);
+        } else {
+            shx_element_decode(vector->element, bits + i * shx_element_bytes(vector->element, 1), 1, &number);
+        }
+        sqlite3_str_appendf(json, value_is_floating(vector->element) ? "%c%f" : "%c%.0f", i ? ',' : '[',
+                            (double)number);
+    }
+    sqlite3_str_appendall(json, vector->dim ? "]" : "[]");
     return sqlite3_str_finish(json);
 }

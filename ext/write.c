@@ -68,7 +68,7 @@ static int write_vector(write_operation *operation, const shx_column *column, sq
     shx_table *table = operation->table;
     const char *verb = operation->update ? "Updated" : "Inserted";
     char *message = NULL;
-    int rc = shx_vector_read(value, &operation->after.vector, &message);
+    int rc = shx_vector_read_as(value, table->declaration->element, &operation->after.vector, &message);
     if (rc != SQLITE_OK) {
         if (message) {
             shx_table_error(table, rc, "%s vector for the \"%s\" column is invalid: %s", verb, column->name, message);
@@ -174,7 +174,7 @@ static int write_append(shx_table *table, shx_op_kind kind, const shx_row *row) 
     if (kind == SHX_OP_INSERT || kind == SHX_OP_REPLACE) {
         op.vector_hash = row->vector_hash;
         op.column_hash = row->column_hash;
-        op.vector = row->vector.floats;
+        op.vector = row->vector.data;
         op.columns = row->columns;
     }
     shx_id digest;
@@ -234,11 +234,11 @@ static int write_apply(write_operation *operation) {
 static int write_keep_vector(write_operation *operation) {
     shx_row *after = &operation->after;
     bool moves = operation->before.rowid != after->rowid;
-    if (moves && !operation->before.vector.floats) {
+    if (moves && !operation->before.vector.data) {
         int rc = shx_row_read_vector(operation->table, operation->before.rowid, &operation->before.vector);
         if (rc != SQLITE_OK) return rc;
     }
-    if (after->vector.floats || (!moves && !(operation->parts & SHX_ROW_NARROW))) return SQLITE_OK;
+    if (after->vector.data || (!moves && !(operation->parts & SHX_ROW_NARROW))) return SQLITE_OK;
     return shx_row_read_vector(operation->table, operation->before.rowid, &after->vector);
 }
 
@@ -247,7 +247,7 @@ static int write_finish(write_operation *operation) {
     int rc = write_check_unique(operation);
     if (rc != SQLITE_OK) return rc;
     if (operation->has_before) rc = write_keep_vector(operation);
-    if (rc == SQLITE_OK && operation->after.vector.floats) rc = shx_row_fingerprint(table, &operation->after);
+    if (rc == SQLITE_OK && operation->after.vector.data) rc = shx_row_fingerprint(table, &operation->after);
     if (rc == SQLITE_OK) rc = write_apply(operation);
     return rc == SQLITE_OK ? rc : shx_table_failed(table, shx_internal_code(rc));
 }

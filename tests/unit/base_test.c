@@ -14,7 +14,7 @@
 
 static const shx_id uuid = {{5}};
 static const float mean[CODE_DIM] = {0.5f, -0.25f, 1};
-static const shx_encoding encoding = {SHX_L2, DIM, CODE_DIM, 77, 0, mean};
+static const shx_encoding encoding = {SHX_L2, SHX_FLOAT32, DIM, CODE_DIM, 77, 0, mean};
 
 /* A segment of two overflow rows and `rows` rows of a shard. */
 static void write_segment(shx_store *store, uint64_t id, uint64_t shard, uint32_t rows) {
@@ -72,7 +72,7 @@ static shx_store *make_sample(void) {
 
 static shx_status just_open(void *store) {
     shx_base *base;
-    SHX_TRY(shx_base_open(store, &uuid, FILE_ID, SHX_L2, DIM, NULL, &base));
+    SHX_TRY(shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, NULL, &base));
     shx_base_release(base);
     return SHX_OK;
 }
@@ -81,7 +81,7 @@ static void what_is_written_is_read(void **state) {
     (void)state;
     shx_store *store = make_sample();
     shx_base *base, *again;
-    assert_ok(shx_base_open(store, &uuid, FILE_ID, SHX_L2, DIM, NULL, &base));
+    assert_ok(shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, NULL, &base));
     const shx_base_info *info = &base->info;
     assert_true(info->commit.bytes[0] == 9 && info->generation == 3 && info->wal_floor == 2 && info->live_rows == 40);
     assert_true(info->encoding_id == 4 && info->next_shard == 5 && info->clustered_rows == 30);
@@ -94,7 +94,7 @@ static void what_is_written_is_read(void **state) {
     assert_memory_equal(base->first_place, first_place, sizeof first_place);
     assert_true(base->places[0].segment == 0 && base->places[1].segment == 1 && base->places[1].run == 1);
     assert_true(base->places[2].segment == 0 && base->places[3].segment == 1 && base->places[3].run == 0);
-    assert_ok(shx_base_open(store, &uuid, FILE_ID, SHX_L2, DIM, base, &again)); /* lends what is open already */
+    assert_ok(shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, base, &again)); /* lends what is open already */
     assert_ptr_equal(again->segments[0], base->segments[0]);
     assert_ptr_equal(again->shards, base->shards);
     shx_base_release(base);
@@ -206,10 +206,10 @@ static void of_another_kind(void **state) {
     shx_store *store = make_sample();
     shx_base *base;
     shx_id other = {{6}};
-    assert_status(shx_base_open(store, &uuid, FILE_ID, SHX_COSINE, DIM, NULL, &base), SHX_CORRUPT);
-    assert_status(shx_base_open(store, &uuid, FILE_ID, SHX_L2, DIM + 1, NULL, &base), SHX_CORRUPT);
-    assert_status(shx_base_open(store, &other, FILE_ID, SHX_L2, DIM, NULL, &base), SHX_CORRUPT);
-    assert_status(shx_base_open(store, &uuid, FILE_ID + 1, SHX_L2, DIM, NULL, &base), SHX_NOTFOUND);
+    assert_status(shx_base_open(store, &uuid, FILE_ID, SHX_COSINE, SHX_FLOAT32, DIM, NULL, &base), SHX_CORRUPT);
+    assert_status(shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM + 1, NULL, &base), SHX_CORRUPT);
+    assert_status(shx_base_open(store, &other, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, NULL, &base), SHX_CORRUPT);
+    assert_status(shx_base_open(store, &uuid, FILE_ID + 1, SHX_L2, SHX_FLOAT32, DIM, NULL, &base), SHX_NOTFOUND);
     shx_base_plan plan = {.segment_count = SHX_SEGMENTS_MAX + 1};
     assert_status(shx_base_write(store, &uuid, 50, &plan), SHX_MISUSE);
     shx_store_close(store);
@@ -219,7 +219,7 @@ static void an_empty_base(void **state) {
     (void)state;
     shx_base *base;
     shx_id genesis = {{1, 2, 3}};
-    assert_ok(shx_base_empty(&genesis, SHX_IP, 5, &base));
+    assert_ok(shx_base_empty(&genesis, SHX_IP, SHX_FLOAT32, 5, &base));
     assert_true(base->file == 0 && base->segment_count == 0 && base->shards == NULL && base->info.live_rows == 0);
     assert_true(base->encoding.metric == SHX_IP && base->encoding.dim == 5 && base->encoding.code_dim == 0);
     assert_memory_equal(&base->info.commit, &genesis, sizeof genesis);
@@ -234,7 +234,7 @@ static void every_truncation_and_every_bit(void **state) {
     uint8_t *bytes = fixture_read_file(store, NAME, &size);
     shx_base *good;
     shx_base_names names;
-    assert_ok(shx_base_open(store, &uuid, FILE_ID, SHX_L2, DIM, NULL, &good));
+    assert_ok(shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, NULL, &good));
     for (uint64_t cut = 0; cut < size; cut++) {
         fixture_write_file(store, NAME, bytes, cut);
         assert_status(just_open(store), SHX_CORRUPT);
@@ -244,7 +244,7 @@ static void every_truncation_and_every_bit(void **state) {
         shx_base *found;
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
         fixture_write_file(store, NAME, bytes, size);
-        shx_status status = shx_base_open(store, &uuid, FILE_ID, SHX_L2, DIM, good, &found);
+        shx_status status = shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, good, &found);
         if (status == SHX_OK) {
             assert_memory_equal(&found->info, &good->info, sizeof good->info);
             assert_memory_equal(found->encoding.mean, mean, sizeof mean);

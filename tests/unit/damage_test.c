@@ -84,7 +84,7 @@ static bool search_all(const truth *right, shx_view *view) {
 }
 
 static shx_status visit_nothing(void *context, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
-                                const float *vector) {
+                                const void *vector) {
     (void)context, (void)rowid, (void)vector_hash, (void)column_hash, (void)vector;
     return SHX_OK;
 }

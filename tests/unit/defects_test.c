@@ -387,7 +387,7 @@ static void defect_2_6_ids_that_differ_in_high_bits(void **state) {
     enum { COUNT = sizeof rowids / sizeof *rowids };
     shx_id parent = config.genesis;
     assert_ok(shx_index_create(&config, &index));
-    assert_ok(shx_pending_create(1, &pending));
+    assert_ok(shx_pending_create(1 * sizeof(float), &pending));
     for (int round = 0; round <= COUNT; round++) { /* all are inserted, then they go one by one */
         for (int i = 0; i < (round ? 1 : COUNT); i++) {
             float value = (float)(i + 1);

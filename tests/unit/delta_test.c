@@ -14,7 +14,7 @@ static const shx_id genesis = {{1}};
 static shx_delta *empty_delta(void) {
     shx_base *base;
     shx_delta *delta;
-    assert_ok(shx_base_empty(&genesis, SHX_L2, DIM, &base));
+    assert_ok(shx_base_empty(&genesis, SHX_L2, SHX_FLOAT32, DIM, &base));
     assert_ok(shx_delta_create(base, &delta));
     shx_base_release(base);
     return delta;
@@ -45,8 +45,8 @@ static shx_wal_record make_record(const step *steps, uint64_t count) {
     }
     return (shx_wal_record){.operation_count = count,
                             .operations = bytes + vector_bytes,
-                            .vectors = (const float *)(const void *)bytes,
-                            .dim = DIM,
+                            .vectors = bytes,
+                            .vector_bytes = DIM * sizeof(float),
                             .copy = bytes};
 }
 
@@ -126,7 +126,7 @@ static void many_rows_over_many_chunks(void **state) {
     for (int64_t i = 0; i < ROWS; i++) assert_int_equal(rowids[i], i);
     assert_int_equal(living(delta, shx_delta_find(delta, &two), rowids), ROWS / 2);
     for (int64_t i = 0; i < ROWS / 2; i++) assert_int_equal(rowids[i], 2 * i);
-    for (uint32_t i = 0; i < ROWS; i++) assert_true(shx_delta_row_at(delta, i)->vector[0] == (float)i);
+    for (uint32_t i = 0; i < ROWS; i++) assert_true(*(const float *)shx_delta_row_at(delta, i)->vector == (float)i);
     free(rowids);
     free(steps);
     shx_delta_release(delta);

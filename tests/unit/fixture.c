@@ -373,7 +373,7 @@ uint64_t fixture_model_digest(const fixture_table *table) {
 }
 
 static shx_status fixture_visit_row(void *context, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
-                                    const float *vector) {
+                                    const void *vector) {
     fixture_digest *digest = context;
     assert_true(digest->count == 0 || rowid > digest->last);
     assert_true(shx_hash64(vector, digest->dim * sizeof(float), 0) == vector_hash);
@@ -407,7 +407,7 @@ void fixture_brute_force(const fixture_table *table, const float *query, uint64_
     shx_topk_reset(ret_hits, k);
     for (uint64_t slot = 0; slot < table->capacity; slot++) {
         if (!table->alive[slot]) continue;
-        double distance = shx_distance(table->config.metric, query, table->vectors + slot * dim, dim);
+        double distance = shx_distance(table->config.metric, SHX_FLOAT32, query, table->vectors + slot * dim, dim);
         assert_ok(shx_topk_insert(ret_hits, distance, (int64_t)slot + FIXTURE_FIRST_ROWID));
     }
     shx_topk_sort(ret_hits);

@@ -137,7 +137,7 @@ static void growth_require_hits(const twin_pair *twin, const growth_model *model
         uint64_t row = (uint64_t)hits->hits[i].rowid - 1;
         twin_require(row < model->rows && model->alive[row]);
         twin_require(hits->hits[i].distance ==
-                     shx_distance(twin->metric, query, model->vectors + row * twin->dim, twin->dim));
+                     shx_distance(twin->metric, SHX_FLOAT32, query, model->vectors + row * twin->dim, twin->dim));
         twin_require(i == 0 || shx_hit_before(&hits->hits[i - 1], &hits->hits[i]));
     }
 }
@@ -181,7 +181,7 @@ static growth_truth growth_find_truth(const twin_pair *twin, const growth_model 
         shx_topk_reset(&hits, GROWTH_K);
         for (uint64_t row = 0; row < model->rows; row++) {
             if (!model->alive[row]) continue;
-            double distance = shx_distance(twin->metric, query, model->vectors + row * twin->dim, twin->dim);
+            double distance = shx_distance(twin->metric, SHX_FLOAT32, query, model->vectors + row * twin->dim, twin->dim);
             twin_require(shx_topk_insert(&hits, distance, (int64_t)row) == SHX_OK);
         }
         truth.farthest[q] = shx_topk_worst(&hits);

@@ -47,7 +47,7 @@ static shx_encoding make_encoding(shx_metric metric, uint32_t dim, float ip_boun
     uint32_t code_dim = shx_code_dim(metric, dim);
     float *mean = calloc(code_dim, sizeof *mean);
     fill_gauss(mean, dim, NULL, mean_scale);
-    return (shx_encoding){metric, dim, code_dim, 77, metric == SHX_IP ? ip_bound : 0, mean};
+    return (shx_encoding){metric, SHX_FLOAT32, dim, code_dim, 77, metric == SHX_IP ? ip_bound : 0, mean};
 }
 
 static void free_encoding(shx_encoding *encoding) { free((void *)(uintptr_t)encoding->mean); }
@@ -137,7 +137,7 @@ static void cosine_lift_gives_twice_the_distance(void **state) {
     for (int round = 0; round < 50; round++) {
         fill_gauss(q, 100, NULL, 3);
         fill_gauss(x, 100, q, round * 0.1);
-        double distance = shx_distance(SHX_COSINE, q, x, 100);
+        double distance = shx_distance(SHX_COSINE, SHX_FLOAT32, q, x, 100);
         double cosine = dot(q, x, 100) / sqrt(dot(q, q, 100) * dot(x, x, 100));
         assert_true(fabs(distance - (1 - cosine)) < 1e-12);
         double code = shx_distance_to_code(&encoding, sqrt(dot(q, q, 100)), distance);
@@ -156,7 +156,7 @@ static void ip_lift_turns_products_into_distances(void **state) {
     for (int round = 0; round < 50; round++) {
         fill_gauss(q, 33, NULL, 20);
         fill_gauss(x, 33, NULL, 0.1 * round);
-        double q2 = dot(q, q, 33), distance = shx_distance(SHX_IP, q, x, 33);
+        double q2 = dot(q, q, 33), distance = shx_distance(SHX_IP, SHX_FLOAT32, q, x, 33);
         assert_true(fabs(distance + dot(q, x, 33)) <= 1e-10 * sqrt(q2) * 40);
         double code = shx_distance_to_code(&encoding, sqrt(q2), distance);
         assert_true(fabs(code - (q2 + 1600 + 2 * distance)) <= 1e-12 * (q2 + 1600));
@@ -203,16 +203,16 @@ static void distances_of_extreme_vectors_are_finite(void **state) {
     (void)state;
     float zero[3] = {0}, one[3] = {1, 2, 2}, huge[3] = {FLT_MAX, -FLT_MAX, FLT_MAX}, tiny[3] = {0, 1e-45f, 0};
     float back[3] = {-FLT_MAX, FLT_MAX, -FLT_MAX};
-    assert_true(shx_distance(SHX_COSINE, zero, one, 3) == 1);
-    assert_true(shx_distance(SHX_COSINE, one, zero, 3) == 1);
-    assert_true(shx_distance(SHX_COSINE, zero, zero, 3) == 1);
-    assert_true(fabs(shx_distance(SHX_COSINE, huge, huge, 3)) < 1e-15);
-    assert_true(fabs(shx_distance(SHX_COSINE, huge, back, 3) - 2) < 1e-15);
-    assert_true(fabs(shx_distance(SHX_COSINE, tiny, one, 3) - (1 - 2.0 / 3)) < 1e-15);
-    assert_true(shx_distance(SHX_L2, zero, one, 3) == 3);
-    assert_true(isfinite(shx_distance(SHX_L2, huge, back, 3)));
-    assert_true(shx_distance(SHX_IP, one, one, 3) == -9);
-    assert_true(isfinite(shx_distance(SHX_IP, huge, back, 3)));
+    assert_true(shx_distance(SHX_COSINE, SHX_FLOAT32, zero, one, 3) == 1);
+    assert_true(shx_distance(SHX_COSINE, SHX_FLOAT32, one, zero, 3) == 1);
+    assert_true(shx_distance(SHX_COSINE, SHX_FLOAT32, zero, zero, 3) == 1);
+    assert_true(fabs(shx_distance(SHX_COSINE, SHX_FLOAT32, huge, huge, 3)) < 1e-15);
+    assert_true(fabs(shx_distance(SHX_COSINE, SHX_FLOAT32, huge, back, 3) - 2) < 1e-15);
+    assert_true(fabs(shx_distance(SHX_COSINE, SHX_FLOAT32, tiny, one, 3) - (1 - 2.0 / 3)) < 1e-15);
+    assert_true(shx_distance(SHX_L2, SHX_FLOAT32, zero, one, 3) == 3);
+    assert_true(isfinite(shx_distance(SHX_L2, SHX_FLOAT32, huge, back, 3)));
+    assert_true(shx_distance(SHX_IP, SHX_FLOAT32, one, one, 3) == -9);
+    assert_true(isfinite(shx_distance(SHX_IP, SHX_FLOAT32, huge, back, 3)));
 }
 
 static void distances_and_code_distances_round_trip(void **state) {

@@ -213,7 +213,7 @@ static double judge_routing(shx_router *router, const shx_shards *table, const s
 /* The mean share over queries near the table's shards and away from them. */
 static double judge_table(const shx_shards *table, fixture_random *random, int queries, uint64_t first) {
     const float mean[CODE_DIM] = {0};
-    const shx_encoding encoding = {SHX_L2, 20, CODE_DIM, 5, 0, mean};
+    const shx_encoding encoding = {SHX_L2, SHX_FLOAT32, 20, CODE_DIM, 5, 0, mean};
     shx_router router = {0};
     shx_query *query;
     double share = 0;

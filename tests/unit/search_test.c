@@ -243,7 +243,7 @@ static void brute_force_filtered(const fixture_table *table, const filter *wante
     shx_topk_reset(ret_hits, k);
     for (uint64_t slot = 0; slot < table->capacity; slot++) {
         if (!table->alive[slot] || (int64_t)slot % wanted->modulus != wanted->rest) continue;
-        double distance = shx_distance(table->config.metric, query, table->vectors + slot * dim, dim);
+        double distance = shx_distance(table->config.metric, SHX_FLOAT32, query, table->vectors + slot * dim, dim);
         assert_ok(shx_topk_insert(ret_hits, distance, (int64_t)slot + FIXTURE_FIRST_ROWID));
     }
     shx_topk_sort(ret_hits);

@@ -13,7 +13,7 @@
 
 static const shx_id uuid = {{5}};
 static const float mean[CODE_DIM] = {0.5f, -0.25f, 1};
-static const shx_encoding encoding = {SHX_L2, DIM, CODE_DIM, 77, 0, mean};
+static const shx_encoding encoding = {SHX_L2, SHX_FLOAT32, DIM, CODE_DIM, 77, 0, mean};
 
 /* Two overflow rows, 35 rows of shard 2 (two blocks), 4 of shard 7; rowids in no order. */
 #define ROWS 41
@@ -78,7 +78,7 @@ static void rows_are_found(void **state) {
     assert_int_equal(segment->run_count, 3);
     for (uint64_t i = 0; i < ROWS; i++) {
         uint64_t row;
-        const float *vector;
+        const void *vector;
         assert_true(shx_segment_find(segment, rowids[i], &row));
         assert_int_equal(row, i);
         assert_ok(shx_segment_vector(segment, row, &vector));
@@ -230,7 +230,7 @@ static void runs_and_vectors_are_verified_alone(void **state) {
     fixture_write_file(store, NAME, bytes, size);
     free(bytes);
     shx_segment *segment = open_sample(store);
-    const float *vector;
+    const void *vector;
     for (int twice = 0; twice < 2; twice++) { /* what was verified once is not forgotten, what failed fails again */
         assert_ok(shx_segment_verify_run(segment, 0));
         assert_ok(shx_segment_verify_run(segment, 1));
@@ -262,7 +262,7 @@ static void every_truncation_and_many_bits(void **state) {
         if (open_and_check(store) == SHX_OK) {
             segment = open_sample(store);
             for (uint64_t i = 0; i < ROWS; i++) {
-                const float *vector;
+                const void *vector;
                 assert_true(segment->rowids[i] == rowids[i]);
                 assert_ok(shx_segment_vector(segment, i, &vector));
                 assert_memory_equal(vector, vectors[i], sizeof vectors[i]);

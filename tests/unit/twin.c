@@ -276,7 +276,7 @@ void twin_model_search(const twin_model *model, shx_metric metric, uint32_t dim,
                        shx_topk *ret_hits) {
     shx_topk_reset(ret_hits, k);
     for (uint64_t i = 0; i < model->count; i++) {
-        double distance = shx_distance(metric, query, model->vectors + i * dim, dim);
+        double distance = shx_distance(metric, SHX_FLOAT32, query, model->vectors + i * dim, dim);
         twin_require(shx_topk_insert(ret_hits, distance, model->rowids[i]) == SHX_OK);
     }
     shx_topk_sort(ret_hits);
@@ -366,7 +366,7 @@ static void twin_require_hits(const twin_pair *twin, const twin_model *model, co
         const float *vector = twin_model_vector(model, twin->dim, hit->rowid);
         if (!vector) twin_fail("k-NN returned row %lld, which does not exist", hit->rowid);
         double plain = twin_plain_distance(twin->metric, query, vector, twin->dim);
-        twin_require(hit->distance == shx_distance(twin->metric, query, vector, twin->dim));
+        twin_require(hit->distance == shx_distance(twin->metric, SHX_FLOAT32, query, vector, twin->dim));
         twin_require(fabs(hit->distance - plain) <= 1e-6 * fabs(plain) + 1e-9);
         if (i > 0 && !shx_hit_before(hit - 1, hit)) twin_fail("k-NN is out of order at row %lld", hit->rowid);
     }

@@ -445,7 +445,7 @@ static void test_memory_runs_out(void **state) {
 /* An empty vector has a text too, although none can be read. */
 static void test_json_of_nothing(void **state) {
     (void)state;
-    char *json = shx_vector_json(NULL, 0);
+    char *json = shx_vector_json(&(shx_vector){0});
     assert_string_equal(json, "[]");
     sqlite3_free(json);
 }

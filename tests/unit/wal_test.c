@@ -37,7 +37,7 @@ static shx_status visit(void *context, const shx_wal_entry *entry) {
 static found scan(shx_store *store, uint32_t dim) {
     found all = {0};
     uint64_t end = 0, size;
-    assert_ok(shx_wal_scan(store, &uuid, FILE_ID, dim, &end, &size, visit, &all));
+    assert_ok(shx_wal_scan(store, &uuid, FILE_ID, dim * sizeof(float), &end, &size, visit, &all));
     return all;
 }
 
@@ -77,7 +77,7 @@ static shx_wal_entry write_record(shx_wal_writer *writer, uint8_t number) {
 static void check_record(shx_store *store, const shx_wal_entry *entry, uint8_t number) {
     shx_wal_record record;
     shx_wal_cursor at = {0};
-    assert_ok(shx_wal_load(store, entry, DIM, &record));
+    assert_ok(shx_wal_load(store, entry, DIM * sizeof(float), &record));
     assert_int_equal(record.operation_count, 5);
     const shx_op_kind kinds[] = {SHX_OP_INSERT, SHX_OP_INSERT, SHX_OP_DELETE, SHX_OP_REPLACE, SHX_OP_TOUCH};
     const int64_t rowids[] = {number, -5, INT64_MIN, INT64_MAX, 8};
@@ -88,7 +88,7 @@ static void check_record(shx_store *store, const shx_wal_entry *entry, uint8_t n
         assert_true(op.rowid == rowids[i]);
         assert_int_equal(op.vector != NULL, first[i] != 0);
         assert_int_equal(op.column_hash, first[i] != 0 ? 1234 : 0);
-        if (op.vector) assert_true(op.vector[0] == first[i]);
+        if (op.vector) assert_true(((const float *)op.vector)[0] == first[i]);
         assert_int_equal(op.columns.size, i == 0 ? sizeof number_column : i == 1 ? sizeof text_column : 0);
         if (i == 0) assert_memory_equal(op.columns.bytes, number_column, sizeof number_column);
         if (i == 1) assert_memory_equal(op.columns.bytes, text_column, sizeof text_column);
@@ -101,7 +101,7 @@ static void check_record(shx_store *store, const shx_wal_entry *entry, uint8_t n
 static shx_store *make_sample(void) {
     shx_store *store = heap();
     shx_wal_writer *writer;
-    assert_ok(shx_wal_create(store, &uuid, FILE_ID, DIM, &writer));
+    assert_ok(shx_wal_create(store, &uuid, FILE_ID, DIM * sizeof(float), &writer));
     assert_int_equal(shx_wal_writer_file(writer), FILE_ID);
     for (uint8_t number = 1; number <= 3; number++) {
         shx_wal_entry entry = write_record(writer, number);
@@ -182,7 +182,7 @@ static void records_of_every_size(void **state) {
         shx_wal_record record;
         shx_id commit = commit_of(1), parent = commit_of(0);
         float *vector = calloc(dim, sizeof *vector);
-        assert_ok(shx_wal_create(store, &uuid, FILE_ID, dim, &writer));
+        assert_ok(shx_wal_create(store, &uuid, FILE_ID, dim * sizeof(float), &writer));
         assert_ok(shx_wal_begin(writer));
         for (uint64_t i = 0; i < sizes[s].rows; i++) {
             vector[i % dim] += 1;
@@ -192,7 +192,7 @@ static void records_of_every_size(void **state) {
         assert_ok(shx_wal_finish(writer, &commit, &parent, &entry));
         shx_wal_writer_close(writer);
         assert_int_equal(scan(store, dim).count, 1);
-        assert_ok(shx_wal_load(store, &entry, dim, &record));
+        assert_ok(shx_wal_load(store, &entry, dim * sizeof(float), &record));
         memset(vector, 0, dim * sizeof *vector);
         shx_wal_cursor at = {0};
         for (uint64_t i = 0; i < sizes[s].rows; i++) {
@@ -254,7 +254,7 @@ static void every_header_field_ends_the_scan(void **state) {
         memcpy(bad, good, size);
         shx_put64(bad + second + table[i].offset, table[i].value);
         if (table[i].sealed) seal_record(bad, second);
-        assert_status(shx_wal_header_check(bad + second, FILE_ID, second, size, DIM, &entry), SHX_CORRUPT);
+        assert_status(shx_wal_header_check(bad + second, FILE_ID, second, size, DIM * sizeof(float), &entry), SHX_CORRUPT);
         if (strcmp(shx_corrupt_last(), table[i].expected) != 0) {
             fail_msg("%s %zu: «%s» instead of «%s»", table[i].field, i, shx_corrupt_last(), table[i].expected);
         }
@@ -312,7 +312,7 @@ static void every_body_field_fails_the_load(void **state) {
         }
         fixture_write_file(store, FILE_NAME, bad, size);
         assert_int_equal(scan(store, DIM).count, 3);
-        assert_status(shx_wal_load(store, &all.entries[0], DIM, &record), SHX_CORRUPT);
+        assert_status(shx_wal_load(store, &all.entries[0], DIM * sizeof(float), &record), SHX_CORRUPT);
         if (strcmp(shx_corrupt_last(), table[i].expected) != 0) {
             fail_msg("%s %zu: «%s» instead of «%s»", table[i].field, i, shx_corrupt_last(), table[i].expected);
         }
@@ -328,13 +328,13 @@ static void check_what_is_left(shx_store *store, uint64_t *ret_usable) {
     found all = {0};
     uint64_t end = 0, size;
     *ret_usable = 0;
-    if (shx_wal_scan(store, &uuid, FILE_ID, DIM, &end, &size, visit, &all) != SHX_OK) return;
+    if (shx_wal_scan(store, &uuid, FILE_ID, DIM * sizeof(float), &end, &size, visit, &all) != SHX_OK) return;
     assert_true(all.count <= 3);
     for (uint64_t i = 0; i < all.count; i++) {
         shx_wal_record record;
         shx_id commit = commit_of((uint8_t)(i + 1));
         assert_memory_equal(&all.entries[i].commit, &commit, 16);
-        shx_status status = shx_wal_load(store, &all.entries[i], DIM, &record);
+        shx_status status = shx_wal_load(store, &all.entries[i], DIM * sizeof(float), &record);
         if (status != SHX_OK) {
             assert_int_equal(status, SHX_CORRUPT);
             continue;
@@ -374,10 +374,10 @@ static void records_of_another_dimension_or_index(void **state) {
     uint64_t end = 0, size;
     shx_id other = uuid;
     other.bytes[15] = 1;
-    assert_status(shx_wal_scan(store, &other, FILE_ID, DIM, &end, &size, visit, &all), SHX_CORRUPT);
+    assert_status(shx_wal_scan(store, &other, FILE_ID, DIM * sizeof(float), &end, &size, visit, &all), SHX_CORRUPT);
     assert_int_equal(end, 0);
     assert_int_equal(scan(store, 64).count, 0);
-    assert_status(shx_wal_scan(store, &uuid, FILE_ID + 1, DIM, &end, &size, visit, &all), SHX_NOTFOUND);
+    assert_status(shx_wal_scan(store, &uuid, FILE_ID + 1, DIM * sizeof(float), &end, &size, visit, &all), SHX_NOTFOUND);
     shx_store_close(store);
 }
 
@@ -387,9 +387,9 @@ static void a_scan_goes_on_where_it_ended(void **state) {
     shx_wal_writer *writer;
     found all = {0};
     uint64_t end = 0, size;
-    assert_ok(shx_wal_create(store, &uuid, FILE_ID, DIM, &writer));
+    assert_ok(shx_wal_create(store, &uuid, FILE_ID, DIM * sizeof(float), &writer));
     for (uint8_t number = 1; number <= 4; number++) {
-        assert_ok(shx_wal_scan(store, &uuid, FILE_ID, DIM, &end, &size, visit, &all));
+        assert_ok(shx_wal_scan(store, &uuid, FILE_ID, DIM * sizeof(float), &end, &size, visit, &all));
         assert_int_equal(all.count, number - 1);
         assert_true(end == size && end == shx_wal_writer_end(writer));
         write_record(writer, number);
@@ -404,13 +404,13 @@ static void a_writer_locks_its_file(void **state) {
     shx_wal_writer *one, *other;
     found all = scan(store, DIM);
     uint64_t end = all.entries[2].offset + all.entries[2].length;
-    assert_status(shx_wal_create(store, &uuid, FILE_ID, DIM, &other), SHX_BUSY);
-    assert_status(shx_wal_continue(store, FILE_ID, all.entries[2].offset, DIM, &other), SHX_BUSY);
-    assert_status(shx_wal_continue(store, FILE_ID + 1, end, DIM, &other), SHX_NOTFOUND);
-    assert_ok(shx_wal_continue(store, FILE_ID, end, DIM, &one));
-    assert_status(shx_wal_continue(store, FILE_ID, end, DIM, &other), SHX_BUSY);
+    assert_status(shx_wal_create(store, &uuid, FILE_ID, DIM * sizeof(float), &other), SHX_BUSY);
+    assert_status(shx_wal_continue(store, FILE_ID, all.entries[2].offset, DIM * sizeof(float), &other), SHX_BUSY);
+    assert_status(shx_wal_continue(store, FILE_ID + 1, end, DIM * sizeof(float), &other), SHX_NOTFOUND);
+    assert_ok(shx_wal_continue(store, FILE_ID, end, DIM * sizeof(float), &one));
+    assert_status(shx_wal_continue(store, FILE_ID, end, DIM * sizeof(float), &other), SHX_BUSY);
     write_record(one, 4);
-    assert_status(shx_wal_continue(store, FILE_ID, shx_wal_writer_end(one), DIM, &other), SHX_BUSY);
+    assert_status(shx_wal_continue(store, FILE_ID, shx_wal_writer_end(one), DIM * sizeof(float), &other), SHX_BUSY);
     shx_wal_writer_close(one);
     shx_wal_writer_close(NULL);
     assert_int_equal(scan(store, DIM).count, 4);
@@ -429,7 +429,7 @@ static void an_unfinished_record_is_overwritten(void **state) {
     float *vector = calloc(WIDE, sizeof *vector);
     uint64_t size, end = 0;
     found all = {0};
-    assert_ok(shx_wal_create(store, &uuid, FILE_ID, WIDE, &writer));
+    assert_ok(shx_wal_create(store, &uuid, FILE_ID, WIDE * sizeof(float), &writer));
     assert_ok(shx_wal_begin(writer));
     for (int i = 0; i < 9; i++) { /* more than the writer's buffer */
         vector[0] = (float)(i + 1);
@@ -443,9 +443,9 @@ static void an_unfinished_record_is_overwritten(void **state) {
     assert_ok(shx_wal_finish(writer, &commit, &parent, &entry));
     assert_int_equal(entry.vector_count, 0);
     shx_wal_writer_close(writer);
-    assert_ok(shx_wal_scan(store, &uuid, FILE_ID, WIDE, &end, &size, visit, &all));
+    assert_ok(shx_wal_scan(store, &uuid, FILE_ID, WIDE * sizeof(float), &end, &size, visit, &all));
     assert_true(all.count == 1 && size > end);
-    assert_status(shx_wal_continue(store, FILE_ID, end, WIDE, &other), SHX_BUSY);
+    assert_status(shx_wal_continue(store, FILE_ID, end, WIDE * sizeof(float), &other), SHX_BUSY);
     free(vector);
     shx_store_close(store);
 }
@@ -460,13 +460,13 @@ static void failing_stores(void **state) {
         shx_id commit = commit_of(2), parent = commit_of(1);
         uint64_t usable;
         float *vectors = calloc(90000, sizeof(float) * DIM);
-        assert_ok(shx_wal_create(inner, &uuid, FILE_ID, DIM, &writer));
+        assert_ok(shx_wal_create(inner, &uuid, FILE_ID, DIM * sizeof(float), &writer));
         shx_wal_entry before = write_record(writer, 1);
         shx_wal_writer_close(writer);
         assert_ok(faulty_store_wrap(inner, &store));
         faulty_plan plan = {.kind = FAULTY_ANY, .nth = nth, .status = SHX_IO, .torn = true};
         faulty_store_plan(store, &plan);
-        shx_status status = shx_wal_continue(store, FILE_ID, before.offset + before.length, DIM, &writer);
+        shx_status status = shx_wal_continue(store, FILE_ID, before.offset + before.length, DIM * sizeof(float), &writer);
         if (status == SHX_OK) {
             status = shx_wal_begin(writer);
             for (uint64_t i = 0; status == SHX_OK && i < 90000; i++) {

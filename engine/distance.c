@@ -13,9 +13,7 @@ const char *shx_metric_name(shx_metric metric) {
     return names[metric];
 }
 
-bool shx_metric_fits(shx_metric metric, shx_element element) {
-    return (metric == SHX_HAMMING) == (element == SHX_BIT);
-}
+bool shx_metric_fits(shx_metric metric, shx_element element) { return (metric == SHX_HAMMING) == (element == SHX_BIT); }
 
 /* ---- floating point ---- */
 

@@ -1,8 +1,8 @@
 /* Distances that users see, exact to the rounding of double arithmetic: computed from the vectors as they are stored.
 **
-** float32, float16, bfloat16: the values are converted to float exactly and summed in double; int8: in integers, so that
-** only the last root or quotient rounds; bit: counted. Half-precision vectors are converted in pieces that stay in the
-** nearest cache and then go through the kernels of float32: converting is a tenth of the work.
+** float32, float16, bfloat16: the values are converted to float exactly and summed in double; int8: in integers, so
+** that only the last root or quotient rounds; bit: counted. Half-precision vectors are converted in pieces that stay in
+** the nearest cache and then go through the kernels of float32: converting is the smaller part of the work.
 */
 #ifndef SHX_DISTANCE_H
 #define SHX_DISTANCE_H

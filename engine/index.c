@@ -262,9 +262,8 @@ void shx_index_distrust(shx_index *index) {
 shx_status shx_index_new_wal(shx_index *index, shx_wal_writer **ret_writer) {
     shx_status status = SHX_BUSY;
     for (int tries = 0; status == SHX_BUSY && tries < INDEX_NAME_TRIES; tries++) {
-        status =
-            shx_wal_create(index->store, &index->config.uuid, shx_index_new_id(index), shx_index_vector_bytes(index),
-                           ret_writer);
+        status = shx_wal_create(index->store, &index->config.uuid, shx_index_new_id(index),
+                                shx_index_vector_bytes(index), ret_writer);
     }
     return status;
 }

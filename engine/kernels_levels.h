@@ -22,9 +22,9 @@
 #endif
 
 #if defined(__clang__)
-#define SHX_TARGET_AVX2 \
+#define SHX_TARGET_AVX2                                                                                                \
     _Pragma("clang attribute push(__attribute__((target(\"avx2,f16c,popcnt\"))), apply_to = function)")
-#define SHX_TARGET_AVX512 \
+#define SHX_TARGET_AVX512                                                                                              \
     _Pragma("clang attribute push(__attribute__((target(\"avx512bw,avx512vl,avx512dq\"))), apply_to = function)")
 #define SHX_TARGET_END _Pragma("clang attribute pop")
 #else

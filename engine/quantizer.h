@@ -11,8 +11,8 @@
 **     l1      t(x) = x                              |t(q)-t(x)| ≤ distance, and about distance / sqrt(2 D / π)
 **
 ** Vectors of every element type come in as floats (element.h). For hamming and l1 code space serves to choose shards
-** only: bits are as small as their codes would be, and no estimate of an l2 distance bounds an l1 distance tightly. Their
-** postings have no codes; the vectors in the shards that are probed are compared exactly.
+** only: bits are as small as their codes would be, and no estimate of an l2 distance bounds an l1 distance tightly.
+** Their postings have no codes; the vectors in the shards that are probed are compared exactly.
 **
 ** then the mean is subtracted, zeros are appended up to the code dimension (a multiple of 16, at least 64), and the
 ** whole is rotated (rotation.h). A point whose squared norm is over 1e30 would overflow the float arithmetic of codes
@@ -98,8 +98,8 @@ bool shx_encoding_point(const shx_encoding *encoding, const void *vector, bool a
 
 /* A user's distance as a squared distance in the code space of a query (see the table on top), and back. The query norm
 ** is |q| of the user's vector. Both are monotonic: a negative l2 distance gives a negative square, which nothing is
-** below, and a negative square (of an estimate or a bound) gives the distance 0. For l1 it is the squared l2 distance to
-** expect, no bound. */
+** below, and a negative square (of an estimate or a bound) gives the distance 0. For l1 it is the squared l2 distance
+** to expect, which bounds nothing. */
 double shx_distance_to_code(const shx_encoding *encoding, double query_norm, double distance);
 double shx_distance_from_code(const shx_encoding *encoding, double query_norm, double code_distance);
 

@@ -21,7 +21,8 @@ static shx_status segment_read_info(shx_segment *segment, const shx_encoding *en
     segment->code_dim = shx_get32(info + 24);
     segment->encoding_id = shx_get64(info + 32);
     SHX_CHECK(segment->row_count < UINT32_MAX && segment->block_count <= segment->row_count, shx_corrupt("row count"));
-    SHX_CHECK(shx_get32(info + 20) == encoding->dim && segment->code_dim == encoding->code_dim, shx_corrupt("dimension"));
+    SHX_CHECK(shx_get32(info + 20) == encoding->dim && segment->code_dim == encoding->code_dim,
+              shx_corrupt("dimension"));
     SHX_CHECK(shx_get32(info + 28) == (uint32_t)encoding->metric, shx_corrupt("metric"));
     SHX_CHECK(shx_get32(info + 40) == (uint32_t)encoding->element, shx_corrupt("element type"));
     segment->vector_bytes = shx_encoding_vector_bytes(encoding);
@@ -108,7 +109,8 @@ static uint64_t segment_run_checksum(const shx_segment *segment, const shx_run *
     uint64_t hash = segment->id;
     hash = shx_hash64(segment->blocks + run->first_block * segment->block_bytes, blocks * segment->block_bytes, hash);
     hash = shx_hash64(segment->refine + row * segment->refine_bytes, rows * segment->refine_bytes, hash);
-    hash = shx_hash64((const uint8_t *)segment->factors + row * segment->factor_bytes, rows * segment->factor_bytes, hash);
+    hash =
+        shx_hash64((const uint8_t *)segment->factors + row * segment->factor_bytes, rows * segment->factor_bytes, hash);
     hash = shx_hash64(segment->rowids + row, rows * sizeof(int64_t), hash);
     return shx_hash64(segment->fingerprints + row, rows * sizeof(shx_fingerprint), hash);
 }

@@ -108,7 +108,8 @@ static int connection_make_state(shx_connection *connection, const char *schema,
     state->schema = sqlite3_mprintf("%s", schema);
     state->file = sqlite3_mprintf("%s", shx_location_file(connection->db, schema));
     int rc = state->schema && state->file ? SQLITE_OK : SQLITE_NOMEM;
-    if (rc == SQLITE_OK) rc = shx_result_code(shx_pending_create(shx_declaration_vector_bytes(declaration), &state->pending));
+    if (rc == SQLITE_OK)
+        rc = shx_result_code(shx_pending_create(shx_declaration_vector_bytes(declaration), &state->pending));
     if (rc == SQLITE_OK) rc = connection_acquire(state, declaration);
     if (rc != SQLITE_OK) {
         connection_free_state(state);

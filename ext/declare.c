@@ -416,8 +416,11 @@ static shx_status declare_element(declare_parser *parser, const declare_token *w
         const char *words[4];
         shx_element element;
     } known[] = {
-        {{"float", "f32", "float32", NULL}, SHX_FLOAT32}, {{"f16", NULL}, SHX_FLOAT16}, {{"bf16", NULL}, SHX_BFLOAT16},
-        {{"int8", "i8", NULL}, SHX_INT8},                 {{"bit", NULL}, SHX_BIT},
+        {{"float", "f32", "float32", NULL}, SHX_FLOAT32},
+        {{"f16", NULL}, SHX_FLOAT16},
+        {{"bf16", NULL}, SHX_BFLOAT16},
+        {{"int8", "i8", NULL}, SHX_INT8},
+        {{"bit", NULL}, SHX_BIT},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (!declare_listed(word->text, word->size, known[i].words)) continue;
@@ -425,8 +428,10 @@ static shx_status declare_element(declare_parser *parser, const declare_token *w
         if (known[i].element == SHX_BIT) parser->declaration->metric = SHX_HAMMING;
         return SHX_OK;
     }
-    return declare_fail(parser, "element type \"%.*s\" is unknown, expected float (also f32), f16, bf16, int8 (also i8) "
-                        "or bit", (int)word->size, word->text);
+    return declare_fail(parser,
+                        "element type \"%.*s\" is unknown, expected float (also f32), f16, bf16, int8 (also i8) "
+                        "or bit",
+                        (int)word->size, word->text);
 }
 
 /* The element type has been read, the current token is the `[` after it. */

@@ -30,7 +30,7 @@ static const struct {
     shx_element element;
     unsigned subtype;
 } value_subtypes[] = {
-    {SHX_FLOAT32, SHX_SUBTYPE_FLOAT32},   {SHX_BIT, SHX_SUBTYPE_BIT},           {SHX_INT8, SHX_SUBTYPE_INT8},
+    {SHX_FLOAT32, SHX_SUBTYPE_FLOAT32}, {SHX_BIT, SHX_SUBTYPE_BIT},           {SHX_INT8, SHX_SUBTYPE_INT8},
     {SHX_FLOAT16, SHX_SUBTYPE_FLOAT16}, {SHX_BFLOAT16, SHX_SUBTYPE_BFLOAT16},
 };
 
@@ -172,10 +172,10 @@ static uint32_t value_count(const value_reader *reader) {
 }
 
 static int value_read_json(sqlite3_value *value, shx_element element, shx_vector *ret_vector, char **ret_message) {
-    value_reader reader = {
-        .message = ret_message, .element = element, .element_bytes = shx_element_bytes(element, 1)};
-    if (element == SHX_BIT) return value_fail(ret_message, sqlite3_mprintf("Unknown type for bitvector. %s",
-                                                                           "Expected a BLOB, found TEXT"));
+    value_reader reader = {.message = ret_message, .element = element, .element_bytes = shx_element_bytes(element, 1)};
+    if (element == SHX_BIT)
+        return value_fail(ret_message,
+                          sqlite3_mprintf("Unknown type for bitvector. %s", "Expected a BLOB, found TEXT"));
     reader.text = (const char *)sqlite3_value_text(value);
     reader.size = (size_t)sqlite3_value_bytes(value);
     if (!reader.text) return SQLITE_NOMEM;
@@ -203,8 +203,8 @@ static int value_fail_infinite(const shx_vector *vector, uint32_t position, shx_
     float value;
     const uint8_t *at = vector->data;
     shx_element_decode(vector->element, at + position * shx_element_bytes(vector->element, 1), 1, &value);
-    return value_fail(ret_message, sqlite3_mprintf("invalid %s vector: element %u is %s", shx_element_name(as), position,
-                                                   isnan(value) ? "NaN" : "Inf"));
+    return value_fail(ret_message, sqlite3_mprintf("invalid %s vector: element %u is %s", shx_element_name(as),
+                                                   position, isnan(value) ? "NaN" : "Inf"));
 }
 
 /* Takes the bytes as they are. */

@@ -94,7 +94,8 @@ static void what_is_written_is_read(void **state) {
     assert_memory_equal(base->first_place, first_place, sizeof first_place);
     assert_true(base->places[0].segment == 0 && base->places[1].segment == 1 && base->places[1].run == 1);
     assert_true(base->places[2].segment == 0 && base->places[3].segment == 1 && base->places[3].run == 0);
-    assert_ok(shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, base, &again)); /* lends what is open already */
+    assert_ok(
+        shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, base, &again)); /* lends what is open already */
     assert_ptr_equal(again->segments[0], base->segments[0]);
     assert_ptr_equal(again->shards, base->shards);
     shx_base_release(base);

@@ -40,9 +40,10 @@ static shx_status declare(const char *table, const char *statement, shx_declarat
 
 /* "4 l2; a:vector:float b:plain:text! ; recall=0.9 …": the options only where they are not the defaults. */
 static void describe(const shx_declaration *declaration, char *text, size_t size) {
-    static const char *const metrics[] = {"", "l2", "cosine", "ip"};
     static const char *const roles[] = {"vector", "plain", "aux", "key"};
-    size_t at = (size_t)snprintf(text, size, "%u %s;", declaration->dim, metrics[declaration->metric]);
+    size_t at = (size_t)snprintf(text, size, "%u %s%s%s;", declaration->dim, shx_metric_name(declaration->metric),
+                                 declaration->element == SHX_FLOAT32 ? "" : " ",
+                                 declaration->element == SHX_FLOAT32 ? "" : shx_element_name(declaration->element));
     for (uint32_t i = 0; i < declaration->column_count; i++) {
         const shx_column *column = &declaration->columns[i];
         at += (size_t)snprintf(text + at, size - at, " %s:%s:%s%s", column->name, roles[column->role], column->type,
@@ -62,6 +63,7 @@ static void describe(const shx_declaration *declaration, char *text, size_t size
 #define VECTOR_CLAUSES "expected distance_metric=…, INDEXED BY …, NOT NULL (each once) or the end"
 #define TYPES                                                                                                          \
     "expected an SQL type such as INTEGER, REAL, TEXT, BLOB, NUMERIC, BOOLEAN or DATE, or a vector such as float[384]"
+#define ELEMENTS "expected float (also f32), f16, bf16, int8 (also i8) or bit"
 #define DIM(text) E "dimension " text ", expected 1 to 65535"
 
 /* Arguments separated by |, and the meaning or the message. */
@@ -71,6 +73,12 @@ static const struct {
     /* vectors */
     {"e float[4]", "4 l2; e:vector:float"},
     {"e f32[1]", "1 l2; e:vector:f32"},
+    {"e f16[4]", "4 l2 float16; e:vector:f16"},
+    {"e BF16[4] distance_metric=cosine", "4 cosine bfloat16; e:vector:BF16"},
+    {"e int8[4] distance_metric=l1", "4 l1 int8; e:vector:int8"},
+    {"e i8[4] distance_metric=IP not null", "4 ip int8; e:vector:i8!"},
+    {"e bit[65528]", "65528 hamming bit; e:vector:bit"},
+    {"e bit[8] distance_metric=hamming", "8 hamming bit; e:vector:bit"},
     {"e FLOAT32[65535]", "65535 l2; e:vector:FLOAT32"},
     {"  e\tFloat [ 007 ]\n", "7 l2; e:vector:Float"},
     {"e float[4] distance_metric=cosine", "4 cosine; e:vector:float"},
@@ -121,18 +129,18 @@ static const struct {
     {"e float[4x]", DIM("\"4x\" is not a whole number")},
     {"e float[4", E "the dimension is not closed, expected \"]\""},
     /* element types and metrics */
-    {"e f16[4]", E "element type \"f16\" is not supported in this version, expected float (also f32, float32)"},
-    {"e BF16[4]", E "element type \"BF16\" is not supported in this version, expected float (also f32, float32)"},
-    {"e int8[4]", E "element type \"int8\" is not supported in this version, expected float (also f32, float32)"},
-    {"e bit[8]", E "element type \"bit\" is not supported in this version, expected float (also f32, float32)"},
-    {"e text[4]", E "element type \"text\" is unknown, expected float (also f32, float32)"},
+    {"e float16[4]", E "element type \"float16\" is unknown, " ELEMENTS},
+    {"e double[4]|a f16", E "element type \"double\" is unknown, " ELEMENTS},
+    {"e bit[12]", E "dimension 12 of a bit vector, expected a multiple of 8"},
+    {"e bit[8] distance_metric=l2", E "distance_metric l2 does not go with bit vectors, expected hamming"},
+    {"e int8[8] distance_metric=hamming",
+     E "distance_metric hamming does not go with int8 vectors, expected l2, cosine, ip or l1"},
+    {"e text[4]", E "element type \"text\" is unknown, " ELEMENTS},
     {"e [4]", E "found \"[\", expected an element type before it, as in float[384]"},
-    {"e float[4] distance_metric=l1",
-     E "distance_metric \"l1\" is not supported in this version, expected l2, cosine or ip"},
     {"e float[4] distance_metric=hamming",
-     E "distance_metric \"hamming\" is not supported in this version, expected l2, cosine or ip"},
-    {"e float[4] distance_metric=dot", E "distance_metric \"dot\" is unknown, expected l2, cosine or ip"},
-    {"e float[4] distance_metric=", E "found the end, expected distance_metric l2, cosine or ip"},
+     E "distance_metric hamming does not go with float32 vectors, expected l2, cosine, ip or l1"},
+    {"e float[4] distance_metric=dot", E "distance_metric \"dot\" is unknown, expected l2, cosine, ip, l1 or hamming"},
+    {"e float[4] distance_metric=", E "found the end, expected distance_metric l2, cosine, ip, l1 or hamming"},
     {"e float[4] distance_metric cosine", E "found \"cosine\", expected \"=\" after distance_metric"},
     {"e float[4] distance_metric=l2 distance_metric=ip", E "found \"distance_metric\", " VECTOR_CLAUSES},
     {"e float[4] junk", E "found \"junk\", " VECTOR_CLAUSES},

@@ -253,7 +253,7 @@ fixture_table fixture_table_make(shx_metric metric, uint32_t dim, uint64_t capac
     table.columns = calloc(capacity, sizeof *table.columns);
     table.vectors = malloc(capacity * dim * sizeof(float));
     assert_true(table.alive && table.columns && table.vectors);
-    assert_ok(shx_pending_create(dim, &table.pending));
+    assert_ok(shx_pending_create(dim * sizeof(float), &table.pending));
     return table;
 }
 

@@ -181,7 +181,8 @@ static growth_truth growth_find_truth(const twin_pair *twin, const growth_model 
         shx_topk_reset(&hits, GROWTH_K);
         for (uint64_t row = 0; row < model->rows; row++) {
             if (!model->alive[row]) continue;
-            double distance = shx_distance(twin->metric, SHX_FLOAT32, query, model->vectors + row * twin->dim, twin->dim);
+            double distance =
+                shx_distance(twin->metric, SHX_FLOAT32, query, model->vectors + row * twin->dim, twin->dim);
             twin_require(shx_topk_insert(&hits, distance, (int64_t)row) == SHX_OK);
         }
         truth.farthest[q] = shx_topk_worst(&hits);

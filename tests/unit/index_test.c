@@ -309,7 +309,7 @@ static void a_foreign_uuid_is_not_ours(void **state) {
     assert_resolves(stranger, &table.tip, SHX_NOTFOUND, 0);
     shx_id theirs = {{200}}; /* it can still work there, with files of its own */
     shx_pending *pending;
-    assert_ok(shx_pending_create(DIM, &pending));
+    assert_ok(shx_pending_create(DIM * sizeof(float), &pending));
     shx_op op = {.kind = SHX_OP_DELETE, .rowid = 1};
     assert_ok(shx_pending_append(pending, &op, &theirs));
     assert_ok(shx_index_append(stranger, &other.genesis, &theirs, pending));
@@ -431,7 +431,7 @@ static void circles_of_parents(void **state) {
     shx_wal_writer *writer;
     const shx_id a = {{1, 1}}, b = {{2, 2}}, c = {{3, 3}}, self = {{4, 4}}, orphan = {{5, 5}}, nobody = {{6, 6}};
     assert_ok(shx_store_prepare(store));
-    assert_ok(shx_wal_create(store, &table.config.uuid, 1, DIM, &writer));
+    assert_ok(shx_wal_create(store, &table.config.uuid, 1, DIM * sizeof(float), &writer));
     write_deletion(writer, &a, &b);
     write_deletion(writer, &b, &c);
     write_deletion(writer, &c, &a);

@@ -433,7 +433,7 @@ static void collect_removes_only_what_is_superfluous(void **state) {
     shx_wal_writer *locked;
     shx_index *elsewhere = fixture_index_on(&table.config, store);
     pthread_mutex_lock(&elsewhere->mutex);
-    assert_ok(shx_catalog_refresh(&elsewhere->catalog, elsewhere->store, &table.config.uuid, 8));
+    assert_ok(shx_catalog_refresh(&elsewhere->catalog, elsewhere->store, &table.config.uuid, 8 * sizeof(float)));
     assert_ok(shx_index_new_wal(elsewhere, &locked));
     pthread_mutex_unlock(&elsewhere->mutex);
     uint64_t locked_file = shx_wal_writer_file(locked);

@@ -52,7 +52,8 @@ static void vectors_are_copied_and_stay(void **state) {
     const float *first = shx_pending_op(pending, 0)->vector;
     for (int i = 0; i < ROWS; i++) {
         const shx_op *op = shx_pending_op(pending, (size_t)i);
-        assert_true(((const float *)op->vector)[0] == (float)i && ((const float *)op->vector)[DIM - 1] == (float)-i && op->rowid == i);
+        assert_true(((const float *)op->vector)[0] == (float)i && ((const float *)op->vector)[DIM - 1] == (float)-i &&
+                    op->rowid == i);
     }
     assert_ptr_equal(first, shx_pending_op(pending, 0)->vector);
     shx_pending_destroy(pending);
@@ -80,7 +81,8 @@ static void a_truncation_brings_back_what_was_hidden(void **state) {
     assert_int_equal(shx_pending_live(pending), 1);
     assert_true(shx_pending_is_live(pending, 0) && *(const float *)shx_pending_op(pending, 0)->vector == a);
     append(pending, SHX_OP_INSERT, 2, &b);
-    assert_true(*(const float *)shx_pending_op(pending, 1)->vector == b && *(const float *)shx_pending_op(pending, 0)->vector == a);
+    assert_true(*(const float *)shx_pending_op(pending, 1)->vector == b &&
+                *(const float *)shx_pending_op(pending, 0)->vector == a);
     shx_pending_destroy(pending);
 }
 

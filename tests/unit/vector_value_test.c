@@ -360,8 +360,10 @@ static void test_subtypes(void **state) {
     evaluate("subtype_of(vec_to_json('[1]'))", text, sizeof text);
     assert_string_equal(text, "74");
     evaluate("vec_length(as_bit(x'00000000'))", text, sizeof text);
+    assert_string_equal(text, "32");
+    evaluate("vec_f32(as_bit(x'00000000'))", text, sizeof text);
     assert_string_equal(text, "expected a vector of type float32, but a vector of type bit was provided.");
-    evaluate("vec_length(as_int8(x'00000000'))", text, sizeof text);
+    evaluate("vec_f32(as_int8(x'00000000'))", text, sizeof text);
     assert_string_equal(text, "expected a vector of type float32, but a vector of type int8 was provided.");
 }
 

@@ -254,7 +254,8 @@ static void every_header_field_ends_the_scan(void **state) {
         memcpy(bad, good, size);
         shx_put64(bad + second + table[i].offset, table[i].value);
         if (table[i].sealed) seal_record(bad, second);
-        assert_status(shx_wal_header_check(bad + second, FILE_ID, second, size, DIM * sizeof(float), &entry), SHX_CORRUPT);
+        assert_status(shx_wal_header_check(bad + second, FILE_ID, second, size, DIM * sizeof(float), &entry),
+                      SHX_CORRUPT);
         if (strcmp(shx_corrupt_last(), table[i].expected) != 0) {
             fail_msg("%s %zu: «%s» instead of «%s»", table[i].field, i, shx_corrupt_last(), table[i].expected);
         }
@@ -466,7 +467,8 @@ static void failing_stores(void **state) {
         assert_ok(faulty_store_wrap(inner, &store));
         faulty_plan plan = {.kind = FAULTY_ANY, .nth = nth, .status = SHX_IO, .torn = true};
         faulty_store_plan(store, &plan);
-        shx_status status = shx_wal_continue(store, FILE_ID, before.offset + before.length, DIM * sizeof(float), &writer);
+        shx_status status =
+            shx_wal_continue(store, FILE_ID, before.offset + before.length, DIM * sizeof(float), &writer);
         if (status == SHX_OK) {
             status = shx_wal_begin(writer);
             for (uint64_t i = 0; status == SHX_OK && i < 90000; i++) {

@@ -10,7 +10,8 @@
 static const uint8_t wal_magic[8] = {'r', 'e', 'c', 'o', 'r', 'd', 0, 1};
 
 /* The length of a record, or false when it overflows. */
-static bool wal_layout(const shx_wal_entry *entry, size_t vector_bytes, uint64_t *ret_operations_at, uint64_t *ret_length) {
+static bool wal_layout(const shx_wal_entry *entry, size_t vector_bytes, uint64_t *ret_operations_at,
+                       uint64_t *ret_length) {
     uint64_t all_vector_bytes, operation_bytes, at, length;
     if (!shx_mul(entry->vector_count, vector_bytes, &all_vector_bytes)) return false;
     if (!shx_mul(entry->operation_count, SHX_OPERATION_BYTES, &operation_bytes)) return false;
@@ -138,7 +139,8 @@ shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, size_t vec
     shx_wal_entry found;
     shx_status status = wal_fetch(store, entry, &record, &bytes);
     if (status == SHX_OK) {
-        status = shx_wal_header_check(bytes, entry->file, entry->offset, entry->offset + entry->length, vector_bytes, &found);
+        status = shx_wal_header_check(bytes, entry->file, entry->offset, entry->offset + entry->length, vector_bytes,
+                                      &found);
     }
     if (status == SHX_OK && !shx_id_equal(&found.commit, &entry->commit)) status = shx_corrupt("record changed");
     if (status == SHX_OK) {
@@ -207,7 +209,8 @@ static shx_status wal_writer_create(shx_file *file, uint64_t id, uint64_t end, s
     return SHX_OK;
 }
 
-shx_status shx_wal_continue(shx_store *store, uint64_t file, uint64_t end, size_t vector_bytes, shx_wal_writer **ret_writer) {
+shx_status shx_wal_continue(shx_store *store, uint64_t file, uint64_t end, size_t vector_bytes,
+                            shx_wal_writer **ret_writer) {
     char name[SHX_FILE_NAME_MAX];
     uint64_t size = 0;
     shx_file *handle;

@@ -93,7 +93,8 @@ void shx_wal_put_operation(const shx_op *op, uint8_t bytes[SHX_OPERATION_BYTES])
 typedef struct shx_wal_writer shx_wal_writer;
 
 /* Continues the file `file` if it can be locked and is valid to its end (`end`, as scanned); SHX_BUSY otherwise. */
-shx_status shx_wal_continue(shx_store *store, uint64_t file, uint64_t end, size_t vector_bytes, shx_wal_writer **ret_writer);
+shx_status shx_wal_continue(shx_store *store, uint64_t file, uint64_t end, size_t vector_bytes,
+                            shx_wal_writer **ret_writer);
 
 /* Starts the new file `file`, locked. SHX_BUSY when the name exists. */
 shx_status shx_wal_create(shx_store *store, const shx_id *uuid, uint64_t file, size_t vector_bytes,

@@ -111,8 +111,8 @@ static shx_status inspect_check_files(shx_index *index, const shx_base *base, sh
     shx_status status = shx_base_read_names(index->store, &index->config.uuid, base->file, &names);
     if (status == SHX_NOTFOUND) return SHX_OK;
     if (status == SHX_OK) {
-        status = shx_base_open(index->store, &index->config.uuid, base->file, index->config.metric, index->config.dim,
-                               NULL, &fresh);
+        status = shx_base_open(index->store, &index->config.uuid, base->file, index->config.metric,
+                               index->config.element, index->config.dim, NULL, &fresh);
     }
     shx_base_release(fresh);
     if (status == SHX_OK || status == SHX_NOMEM) return status;
@@ -141,7 +141,7 @@ static shx_status inspect_check_wal(shx_index *index, const shx_view *view, shx_
         shx_wal_entry entry;
         shx_wal_record record;
         if (!inspect_find_record(index, view, i, &entry, &more)) continue;
-        shx_status status = shx_wal_load(index->store, &entry, index->config.dim, &record);
+        shx_status status = shx_wal_load(index->store, &entry, shx_index_vector_bytes(index), &record);
         if (status == SHX_OK) shx_wal_record_close(&record);
         if (status == SHX_NOMEM) return status;
         if (status == SHX_OK || status == SHX_NOTFOUND) continue;

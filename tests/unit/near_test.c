@@ -41,7 +41,7 @@ static unsigned check(shx_metric metric, uint32_t dim, float query_scale, float 
             passed++;
             continue;
         }
-        double exact = shx_distance_to_code(&encoding, norm, shx_distance(metric, query, vector, dim));
+        double exact = shx_distance_to_code(&encoding, norm, shx_distance(metric, SHX_FLOAT32, query, vector, dim));
         if (!(fabs(exact - (double)distance2) <= (double)margin)) {
             fail_msg("metric %d dim %u scale %g: %g, exactly %g, margin %g", (int)metric, dim, (double)scale,
                      (double)distance2, exact, (double)margin);

@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-#define INDEX_NAME_TRIES 100 /* other processes may take a few ids between a look at the directory and a new file */
+#define INDEX_SUPPLIED_MAX 20000 /* operations in memory only: they are scanned by every query, and lost with it */
+#define INDEX_NAME_TRIES 100     /* other processes may take a few ids between a look at the directory and a new file */
 
 /* ---- life ---- */
 
@@ -15,6 +16,7 @@ static void index_drop_deltas(shx_index *index) {
         shx_delta_release(index->deltas[i]);
         index->deltas[i] = NULL;
     }
+    index->supplied = 0;
 }
 
 static shx_status index_open_store(shx_index *index) {
@@ -214,26 +216,103 @@ static shx_status index_try_resolve(shx_index *index, const shx_id *commit) {
     return status;
 }
 
-/* What is in memory first; then what is known of the directory; then another look at the directory. */
-shx_status shx_index_resolve(shx_index *index, const shx_id *commit, shx_view **ret_view) {
+/* What is in memory first; then what is known of the directory. */
+static shx_status index_resolve_known(shx_index *index, const shx_id *commit, shx_view **ret_view) {
     shx_delta *delta = NULL;
     const shx_delta_mark *mark = index_find_mark(index, commit, &delta);
     if (!mark) {
-        shx_status status = index_try_resolve(index, commit);
-        if (status != SHX_OK && status != SHX_NOMEM) {
-            SHX_TRY(shx_index_refresh(index));
-            status = index_try_resolve(index, commit);
-        }
-        SHX_TRY(status);
+        SHX_TRY(index_try_resolve(index, commit));
         mark = index_find_mark(index, commit, &delta);
         SHX_CHECK(mark, SHX_NOTFOUND);
     }
     return shx_view_create(delta, mark, ret_view);
 }
 
+/* At last another look at the directory. */
+shx_status shx_index_resolve(shx_index *index, const shx_id *commit, shx_view **ret_view) {
+    shx_status status = index_resolve_known(index, commit, ret_view);
+    if (status == SHX_OK || status == SHX_NOMEM) return status;
+    SHX_TRY(shx_index_refresh(index));
+    return index_resolve_known(index, commit, ret_view);
+}
+
 shx_status shx_index_view(shx_index *index, const shx_id *commit, shx_view **ret_view) {
     pthread_mutex_lock(&index->mutex);
     shx_status status = shx_index_resolve(index, commit, ret_view);
+    pthread_mutex_unlock(&index->mutex);
+    return status;
+}
+
+/* ---- what stands in no file ---- */
+
+/* Do records lead from a base, or from nothing, to this commit? */
+static bool index_is_durable(shx_index *index, const shx_id *commit) {
+    if (index->supplied == 0) return true;
+    shx_id id = *commit;
+    for (uint64_t steps = 0; steps <= index->catalog.entry_count; steps++) {
+        if (shx_id_equal(&id, &index->config.genesis)) return true;
+        if (shx_catalog_best_base(&index->catalog, &id, index->floor)) return true;
+        const shx_wal_entry *entry = shx_catalog_find(&index->catalog, &id);
+        if (!entry) return false;
+        id = entry->parent;
+    }
+    return false;
+}
+
+bool shx_index_is_durable(shx_index *index, const shx_id *commit) {
+    pthread_mutex_lock(&index->mutex);
+    bool durable = index_is_durable(index, commit);
+    pthread_mutex_unlock(&index->mutex);
+    return durable;
+}
+
+static shx_status index_nearest(shx_index *index, const shx_id *commits, size_t count, bool durable,
+                                size_t *ret_position, shx_view **ret_view) {
+    shx_status status = shx_index_refresh(index);
+    if (status == SHX_NOMEM) return status;
+    for (size_t i = 0; i < count; i++) {
+        if (durable && !index_is_durable(index, &commits[i])) continue;
+        status = index_resolve_known(index, &commits[i], ret_view);
+        if (status == SHX_NOMEM) return status;
+        if (status != SHX_OK) continue;
+        *ret_position = i;
+        return SHX_OK;
+    }
+    return SHX_NOTFOUND;
+}
+
+shx_status shx_index_nearest(shx_index *index, const shx_id *commits, size_t count, bool durable, size_t *ret_position,
+                             shx_view **ret_view) {
+    pthread_mutex_lock(&index->mutex);
+    shx_status status = index_nearest(index, commits, count, durable, ret_position, ret_view);
+    pthread_mutex_unlock(&index->mutex);
+    return status;
+}
+
+/* Puts the record behind its parent, which becomes the end of the delta in front. */
+static shx_status index_supply(shx_index *index, const shx_id *parent, const shx_id *commit, shx_wal_record *record) {
+    uint64_t operations = record->operation_count;
+    shx_delta *delta;
+    shx_status status = index_find_mark(index, commit, &delta) ? SHX_BUSY : index_try_resolve(index, parent);
+    if (status == SHX_OK && index->supplied + operations > INDEX_SUPPLIED_MAX) status = SHX_NOTFOUND;
+    if (status != SHX_OK) {
+        shx_wal_record_close(record);
+        return status == SHX_BUSY ? SHX_OK : status; /* another connection was faster */
+    }
+    status = shx_delta_apply(index->deltas[0], record, commit);
+    if (status == SHX_OK) {
+        index->supplied += operations + 1;
+    } else {
+        index_drop_deltas(index);
+    }
+    return status;
+}
+
+shx_status shx_index_supply(shx_index *index, const shx_id *parent, const shx_id *commit, shx_wal_record *record,
+                            shx_view **ret_view) {
+    pthread_mutex_lock(&index->mutex);
+    shx_status status = index_supply(index, parent, commit, record);
+    if (status == SHX_OK) status = index_resolve_known(index, commit, ret_view);
     pthread_mutex_unlock(&index->mutex);
     return status;
 }

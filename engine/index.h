@@ -56,6 +56,10 @@ void shx_view_release(shx_view *view);
 uint64_t shx_view_rows(const shx_view *view);
 shx_id shx_view_commit(const shx_view *view);
 
+/* Can every process resolve this commit, which this one can? Not if a part of it was only taken into memory here
+** (reconcile.h). */
+bool shx_index_is_durable(shx_index *index, const shx_id *commit);
+
 /* xSync: appends one record "from parent, these operations lead to commit" to the WAL. Idempotent for the same commit.
 ** A failure leaves the index behind and must not fail the transaction; it is for the log. */
 shx_status shx_index_append(shx_index *index, const shx_id *parent, const shx_id *commit, const shx_pending *pending);

@@ -36,6 +36,7 @@ struct shx_index {
     bool collect_due; /* a base was published or found: files may have become superfluous */
     uint64_t append_failures;
     shx_progress progress; /* of the maintenance that this process is doing, without the mutex */
+    uint64_t supplied; /* operations in memory that stand in no file (shx_index_supply) */
 
     pthread_cond_t wake; /* of the keeper's thread (keeper.c) */
     pthread_t thread;
@@ -56,6 +57,16 @@ shx_status shx_index_refresh(shx_index *index);
 
 /* shx_index_view with the mutex held. */
 shx_status shx_index_resolve(shx_index *index, const shx_id *commit, shx_view **ret_view);
+
+/* The view of the first of some commits that resolves, with one look at the directory; *ret_position tells which. With
+** `durable` only what every process can resolve counts. SHX_NOTFOUND when there is none. */
+shx_status shx_index_nearest(shx_index *index, const shx_id *commits, size_t count, bool durable, size_t *ret_position,
+                             shx_view **ret_view);
+
+/* Takes a record (in any case) from `parent`, which resolves, to `commit` into memory only, and gives the view of
+** `commit`. SHX_NOTFOUND when memory holds too many of them: somebody has to write the directory. */
+shx_status shx_index_supply(shx_index *index, const shx_id *parent, const shx_id *commit, shx_wal_record *record,
+                            shx_view **ret_view);
 
 /* A file id that no file has. Call with the mutex held. */
 uint64_t shx_index_new_id(shx_index *index);

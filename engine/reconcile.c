@@ -17,13 +17,14 @@ typedef struct reconcile_known {
 
 struct shx_reconcile {
     shx_index *index;
-    shx_view *start;        /* what it starts from: a base without a delta */
-    shx_pending *pending;   /* private: the differences */
+    shx_view *start;        /* what it starts from: a base without a delta, unless `since` */
+    shx_pending *pending;   /* private, or since: the differences */
     shx_wal_writer *writer; /* durable: where they go */
     reconcile_known *known;
     uint64_t known_count, known_capacity, next;
     uint64_t changes;
     bool durable, from_nothing;
+    bool since;  /* it starts anywhere and is given what has changed since */
     bool wanted; /* a vector is awaited, for: */
     shx_op op;
 };
@@ -124,6 +125,23 @@ shx_status shx_reconcile_open(shx_index *index, bool from_nothing, bool durable,
     return SHX_OK;
 }
 
+shx_status shx_reconcile_open_since(shx_index *index, const shx_id *commits, size_t count, bool durable,
+                                    size_t *ret_position, shx_reconcile **ret_reconcile) {
+    shx_reconcile *reconcile = shx_alloc_zero(1, sizeof *reconcile);
+    SHX_CHECK(reconcile, SHX_NOMEM);
+    reconcile->index = index;
+    reconcile->durable = durable;
+    reconcile->since = true;
+    shx_status status = shx_index_nearest(index, commits, count, durable, ret_position, &reconcile->start);
+    if (status == SHX_OK) status = shx_pending_create(index->config.dim, &reconcile->pending);
+    if (status != SHX_OK) {
+        shx_reconcile_close(reconcile);
+        return status;
+    }
+    *ret_reconcile = reconcile;
+    return SHX_OK;
+}
+
 void shx_reconcile_close(shx_reconcile *reconcile) {
     if (!reconcile) return;
     shx_view_release(reconcile->start);
@@ -136,8 +154,8 @@ void shx_reconcile_close(shx_reconcile *reconcile) {
 static shx_status reconcile_put(shx_reconcile *reconcile, const shx_op *op) {
     static const shx_id no_digest;
     reconcile->changes++;
-    return reconcile->durable ? shx_wal_put(reconcile->writer, op)
-                              : shx_pending_append(reconcile->pending, op, &no_digest);
+    return reconcile->pending ? shx_pending_append(reconcile->pending, op, &no_digest)
+                              : shx_wal_put(reconcile->writer, op);
 }
 
 /* Postings that the index has and the database has not, up to a rowid. */
@@ -162,13 +180,19 @@ shx_status shx_reconcile_row(shx_reconcile *reconcile, int64_t rowid, uint64_t v
         const shx_fingerprint *known = &reconcile->known[reconcile->next++].fingerprint;
         same = known->vector_hash == vector_hash && known->column_hash == column_hash;
     }
-    reconcile->op = (shx_op){.kind = there ? SHX_OP_REPLACE : SHX_OP_INSERT,
+    reconcile->op = (shx_op){.kind = there || reconcile->since ? SHX_OP_REPLACE : SHX_OP_INSERT,
                              .rowid = rowid,
                              .vector_hash = vector_hash,
                              .column_hash = column_hash};
     reconcile->wanted = !same;
     *ret_wanted = !same;
     return SHX_OK;
+}
+
+shx_status shx_reconcile_gone(shx_reconcile *reconcile, int64_t rowid) {
+    SHX_CHECK(reconcile->since && !reconcile->wanted, SHX_MISUSE);
+    shx_op op = {.kind = SHX_OP_DELETE, .rowid = rowid};
+    return reconcile_put(reconcile, &op);
 }
 
 /* The hash is taken anew: a vector that does not match what the database says of it must not make the record
@@ -218,10 +242,17 @@ static shx_status reconcile_record(const shx_reconcile *reconcile, shx_wal_recor
     return SHX_OK;
 }
 
+static shx_status reconcile_supply(const shx_reconcile *reconcile, const shx_id *commit, shx_view **ret_view) {
+    shx_wal_record record;
+    SHX_TRY(reconcile_record(reconcile, &record));
+    return shx_index_supply(reconcile->index, &reconcile->start->mark.commit, commit, &record, ret_view);
+}
+
 shx_status shx_reconcile_view(shx_reconcile *reconcile, const shx_id *commit, shx_view **ret_view) {
     SHX_CHECK(!reconcile->durable && !reconcile->wanted, SHX_MISUSE);
     shx_delta *delta;
     shx_wal_record record;
+    if (reconcile->since) return reconcile_supply(reconcile, commit, ret_view);
     SHX_TRY(reconcile_delete_before(reconcile, true, 0));
     SHX_TRY(shx_delta_create(reconcile->start->delta->base, &delta));
     shx_status status = reconcile_record(reconcile, &record);
@@ -235,6 +266,9 @@ shx_status shx_reconcile_view(shx_reconcile *reconcile, const shx_id *commit, sh
 shx_status shx_reconcile_publish(shx_reconcile *reconcile, const shx_id *commit) {
     SHX_CHECK(reconcile->durable && !reconcile->wanted, SHX_MISUSE);
     shx_index *index = reconcile->index;
+    if (reconcile->since) {
+        return shx_index_append(index, &reconcile->start->mark.commit, commit, reconcile->pending);
+    }
     shx_wal_entry entry;
     SHX_TRY(reconcile_delete_before(reconcile, true, 0));
     SHX_TRY(shx_wal_finish(reconcile->writer, commit, &reconcile->start->mark.commit, &entry));

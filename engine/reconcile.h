@@ -20,8 +20,18 @@ typedef struct shx_reconcile shx_reconcile;
 shx_status shx_reconcile_open(shx_index *index, bool from_nothing, bool durable, shx_reconcile **ret_reconcile);
 void shx_reconcile_close(shx_reconcile *reconcile);
 
+/* The same for a caller who knows which postings have changed since certain commits (the ring of the state row): starts
+** from the first of `commits` that resolves, *ret_position; only what has changed since then is handed in, in any
+** order, postings by shx_reconcile_row, others by shx_reconcile_gone. SHX_NOTFOUND when none of them resolves, or when
+** too much has gathered in memory that way (not durable). */
+shx_status shx_reconcile_open_since(shx_index *index, const shx_id *commits, size_t count, bool durable,
+                                    size_t *ret_position, shx_reconcile **ret_reconcile);
+
+/* This posting is not there any more. After shx_reconcile_open_since only. */
+shx_status shx_reconcile_gone(shx_reconcile *reconcile, int64_t rowid);
+
 /* The next posting of the database. *ret_wanted: its vector and columns are needed; call shx_reconcile_content before
-** the next row. */
+** the next row. With shx_reconcile_open_since they always are. */
 shx_status shx_reconcile_row(shx_reconcile *reconcile, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
                              bool *ret_wanted);
 shx_status shx_reconcile_content(shx_reconcile *reconcile, const void *vector, const shx_packed *columns);
@@ -29,7 +39,8 @@ shx_status shx_reconcile_content(shx_reconcile *reconcile, const void *vector, c
 /* How many postings differ so far. */
 uint64_t shx_reconcile_changes(const shx_reconcile *reconcile);
 
-/* All rows were given: a view of `commit` in memory, with a reference. Not durable only. */
+/* All rows were given: a view of `commit` in memory, with a reference. Not durable only. After shx_reconcile_open_since
+** the whole process has it from now on (shx_index_supply). */
 shx_status shx_reconcile_view(shx_reconcile *reconcile, const shx_id *commit, shx_view **ret_view);
 
 /* All rows were given: the record becomes valid and shx_index_view resolves `commit` from now on. Durable only. */

@@ -3,6 +3,7 @@
 #include "../engine/memory.h"
 #include "../engine/reconcile.h"
 #include "row.h"
+#include "state_row.h"
 
 #include <string.h>
 
@@ -89,6 +90,58 @@ static int catch_up_run(catch_up_walk *walk, shx_status *ret_status) {
     return rc;
 }
 
+/* ---- from the ring ---- */
+
+/* Hands in one row that may have changed. */
+static int catch_up_changed(catch_up_walk *walk, int64_t rowid, shx_status *ret_status) {
+    int rc = shx_statement_get(walk->table, SHX_STATEMENT_FIND_ROW, &walk->rows);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_bind_int64(walk->rows, 1, rowid);
+    int step = sqlite3_step(walk->rows);
+    if (step == SQLITE_ROW) rc = catch_up_row(walk, ret_status);
+    if (step == SQLITE_DONE) *ret_status = shx_reconcile_gone(walk->reconcile, rowid);
+    int reset = sqlite3_reset(walk->rows);
+    return rc == SQLITE_OK ? reset : rc;
+}
+
+static int catch_up_changes(catch_up_walk *walk, const shx_ring *ring, size_t position, shx_status *ret_status) {
+    int64_t *rowids = NULL;
+    size_t count = 0;
+    int rc = SQLITE_OK;
+    walk->vector = shx_alloc_aligned(walk->table->declaration->dim, sizeof(float));
+    shx_status status = walk->vector ? shx_ring_changes(ring, position, &rowids, &count) : SHX_NOMEM;
+    for (size_t i = 0; i < count && rc == SQLITE_OK && status == SHX_OK; i++) {
+        rc = catch_up_changed(walk, rowids[i], &status);
+    }
+    shx_free(rowids);
+    shx_free_aligned(walk->vector);
+    *ret_status = status;
+    return rc;
+}
+
+int shx_catch_up_ring(shx_table *table, const shx_id *commit, bool durable, shx_status *ret_status) {
+    shx_ring ring;
+    shx_id commits[SHX_RING_COMMITS];
+    size_t position;
+    int rc = shx_state_row_ring(table, commit, &ring);
+    if (rc != SQLITE_OK) return shx_table_failed(table, rc);
+    catch_up_walk walk = {.table = table, .limit = UINT64_MAX};
+    shx_view *view = NULL;
+    shx_status status = shx_reconcile_open_since(table->state->index, commits, shx_ring_commits(&ring, commits),
+                                                 durable, &position, &walk.reconcile);
+    if (status == SHX_OK) rc = catch_up_changes(&walk, &ring, position, &status);
+    if (rc == SQLITE_OK && status == SHX_OK) {
+        status =
+            durable ? shx_reconcile_publish(walk.reconcile, commit) : shx_reconcile_view(walk.reconcile, commit, &view);
+    }
+    shx_view_release(view);
+    shx_reconcile_close(walk.reconcile);
+    *ret_status = status;
+    return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
+}
+
+/* ---- by comparing everything ---- */
+
 int shx_catch_up_private(shx_table *table, const shx_id *commit, shx_view **ret_view) {
     int64_t rows = 0;
     int rc = catch_up_count(table, (int64_t)CATCH_UP_READER_MAX * CATCH_UP_READER_SHARE, &rows);
@@ -160,10 +213,11 @@ int shx_catch_up_writer(shx_table *table) {
     shx_index_confirm(state->index, &state->parent);
     shx_view *view = NULL;
     shx_status status = shx_index_view(state->index, &state->parent, &view);
-    if (status == SHX_OK) {
-        shx_view_release(view);
-        return SQLITE_OK;
-    }
+    shx_view_release(view);
+    if (status == SHX_OK && shx_index_is_durable(state->index, &state->parent)) return SQLITE_OK;
+    if (status == SHX_NOMEM) return SQLITE_NOMEM;
+    int rc = shx_catch_up_ring(table, &state->parent, true, &status);
+    if (rc != SQLITE_OK || status == SHX_OK) return rc;
     return status == SHX_NOMEM ? SQLITE_NOMEM : catch_up_attempt(table);
 }
 

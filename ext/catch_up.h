@@ -9,6 +9,11 @@
 ** differs too much; then the database has to be searched. */
 int shx_catch_up_private(shx_table *table, const shx_id *commit, shx_view **ret_view);
 
+/* The same from the ring of the state row: the index has one of the commits before this one, and what has changed since
+** is read from the database. `durable`: for everybody, else for this process. *ret_status is SHX_OK when the index has
+** `commit` now. */
+int shx_catch_up_ring(shx_table *table, const shx_id *commit, bool durable, shx_status *ret_status);
+
 /* Makes `commit`, the state that the database shows now, resolvable for everybody; with `from_nothing` without any use
 ** of what the directory has. Fails with the directory's status. */
 int shx_catch_up_durable(shx_table *table, const shx_id *commit, bool from_nothing, shx_status *ret_status);

@@ -3,6 +3,7 @@
 #include "../engine/memory.h"
 #include "../engine/os.h"
 #include "location.h"
+#include "state_row.h"
 #include "statements.h"
 
 #include <assert.h>
@@ -79,6 +80,8 @@ static int connection_acquire(shx_state *state, const shx_declaration *declarati
         .flush_rows = declaration->flush_rows,
         .threads = declaration->threads,
     };
+    int rc = shx_state_genesis(declaration, &config.genesis);
+    if (rc != SQLITE_OK) return rc;
     char *directory = NULL;
     if (state->file[0] && !declaration->memory_only) {
         directory = connection_directory(state->file, &state->uuid);

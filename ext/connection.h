@@ -14,6 +14,7 @@
 #include "../engine/pending.h"
 #include "../engine/search.h"
 #include "declare.h"
+#include "ring.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,8 +53,10 @@ typedef struct shx_state {
     bool busy;       /* own statements are running: savepoints that they cause are theirs */
     uint32_t joined; /* sqlite3_vtab objects that take part in it */
     shx_id parent;   /* the commit that it started from */
+    shx_ring ring;   /* as of parent */
     bool synced;     /* the last xSync came to … */
     shx_id synced_commit;
+    shx_ring synced_ring;
     shx_pending *pending;
     shx_savepoint *savepoints;
     uint64_t savepoint_count, savepoint_capacity;

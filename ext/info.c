@@ -165,7 +165,8 @@ static void info_write(sqlite3_str *json, const shx_table *table, const shx_snap
     info_write_text(json, "metric", shx_metric_name(table->declaration->metric));
     sqlite3_str_appendf(json, ",\"recall\":%.4g", table->declaration->recall);
     info_write_hex(json, "commit", &snapshot->commit);
-    info_write_text(json, "state", !snapshot->view ? "behind" : snapshot->reconciled ? "reconciled" : "current");
+    bool current = shx_snapshot_is_current(snapshot);
+    info_write_text(json, "state", current ? "current" : snapshot->view ? "reconciled" : "behind");
     if (state->in_memory) {
         info_write_text(json, "directory", "memory");
     } else {
@@ -287,7 +288,7 @@ static int info_bring_up(shx_table *table, const char **ret_text) {
     shx_snapshot snapshot;
     int rc = shx_snapshot_open(table, &snapshot);
     if (rc != SQLITE_OK) return rc;
-    bool current = snapshot.view && !snapshot.reconciled, uncommitted = snapshot.pending;
+    bool current = shx_snapshot_is_current(&snapshot), uncommitted = snapshot.pending;
     shx_id commit = snapshot.commit;
     shx_snapshot_close(&snapshot);
     *ret_text = "current";

@@ -44,7 +44,11 @@ static int snapshot_resolve(shx_table *table, shx_snapshot *snapshot) {
     if (status == SHX_OK) return SQLITE_OK;
     if (!state->comparison.known || !shx_id_equal(&state->comparison.commit, &snapshot->commit)) {
         if (snapshot->pending) return SQLITE_OK; /* the database already shows more than this commit */
-        int rc = snapshot_compare(table, snapshot);
+        int rc = shx_catch_up_ring(table, &snapshot->commit, state->in_memory, &status);
+        if (rc != SQLITE_OK || status == SHX_NOMEM) return rc == SQLITE_OK ? SQLITE_NOMEM : rc;
+        if (status == SHX_OK) status = shx_index_view(state->index, &snapshot->commit, &snapshot->view);
+        if (status == SHX_OK) return SQLITE_OK;
+        rc = snapshot_compare(table, snapshot);
         if (rc != SQLITE_OK || snapshot->view) return rc;
     }
     snapshot->view = state->comparison.view;
@@ -74,6 +78,10 @@ int shx_snapshot_open(shx_table *table, shx_snapshot *ret_snapshot) {
     int rc = nameless ? SQLITE_OK : snapshot_resolve(table, &snapshot);
     if (rc == SQLITE_OK) *ret_snapshot = snapshot;
     return rc;
+}
+
+bool shx_snapshot_is_current(const shx_snapshot *snapshot) {
+    return snapshot->view && !snapshot->reconciled && shx_index_is_durable(snapshot->state->index, &snapshot->commit);
 }
 
 void shx_snapshot_close(shx_snapshot *snapshot) {

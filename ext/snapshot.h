@@ -11,11 +11,14 @@ typedef struct shx_snapshot {
     shx_view *view; /* NULL: the index cannot tell, the database has to be searched */
     const shx_pending *pending;
     bool lent;       /* the view is the state's */
-    bool reconciled; /* the view was made by comparing */
+    bool reconciled; /* the view was made by comparing everything */
 } shx_snapshot;
 
 int shx_snapshot_open(shx_table *table, shx_snapshot *ret_snapshot);
 void shx_snapshot_close(shx_snapshot *snapshot);
+
+/* Does the directory hold what the snapshot shows? */
+bool shx_snapshot_is_current(const shx_snapshot *snapshot);
 
 /* A file behind the view was found damaged: no more views from it until it is rebuilt. */
 void shx_snapshot_distrust(shx_snapshot *snapshot, shx_status status);

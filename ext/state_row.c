@@ -108,24 +108,46 @@ static int state_row_bind_id(sqlite3_stmt *statement, int slot, const shx_id *id
     return sqlite3_bind_blob(statement, slot, id->bytes, sizeof id->bytes, SQLITE_TRANSIENT);
 }
 
+static int state_row_bind_ring(sqlite3_stmt *statement, int slot, const shx_ring *ring) {
+    return sqlite3_bind_blob(statement, slot, ring->bytes, sizeof ring->bytes, SQLITE_STATIC);
+}
+
 int shx_state_row_insert(shx_table *table, const shx_id *uuid, const shx_id *commit) {
     sqlite3_stmt *statement;
+    shx_ring ring;
+    shx_ring_start(&ring, commit);
     char *text = sqlite3_mprintf(SHX_SQL_INSERT_STATE, table->schema, table->name);
     int rc = shx_statement_lend_text(table, text, &statement);
     if (rc != SQLITE_OK) return rc;
     rc = state_row_bind_id(statement, 1, uuid);
     if (rc == SQLITE_OK) rc = state_row_bind_id(statement, 2, commit);
     if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 3, SHX_STATE_FORMAT);
+    if (rc == SQLITE_OK) rc = state_row_bind_ring(statement, 4, &ring);
     if (rc == SQLITE_OK) rc = shx_statement_run(statement);
     sqlite3_finalize(statement);
     return rc;
 }
 
-int shx_state_row_write(shx_table *table, const shx_id *commit) {
+int shx_state_row_write(shx_table *table, const shx_ring *ring) {
     sqlite3_stmt *statement;
     int rc = shx_statement_get(table, SHX_STATEMENT_WRITE_STATE, &statement);
-    if (rc == SQLITE_OK) rc = state_row_bind_id(statement, 1, commit);
-    return rc == SQLITE_OK ? shx_internal_code(shx_statement_run(statement)) : rc;
+    if (rc == SQLITE_OK) rc = state_row_bind_id(statement, 1, &ring->tip);
+    if (rc == SQLITE_OK) rc = state_row_bind_ring(statement, 2, ring);
+    if (rc != SQLITE_OK) return rc;
+    rc = shx_statement_run(statement);
+    sqlite3_bind_null(statement, 2); /* the ring is not ours for longer */
+    return shx_internal_code(rc);
+}
+
+int shx_state_row_ring(shx_table *table, const shx_id *commit, shx_ring *ret_ring) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(table, SHX_STATEMENT_READ_RING, &statement);
+    if (rc != SQLITE_OK) return rc;
+    bool found = sqlite3_step(statement) == SQLITE_ROW;
+    const void *bytes = found ? sqlite3_column_blob(statement, 0) : NULL;
+    size_t size = found ? (size_t)sqlite3_column_bytes(statement, 0) : 0;
+    if (!shx_ring_load(bytes, size, commit, ret_ring)) shx_ring_start(ret_ring, commit);
+    return sqlite3_reset(statement);
 }
 
 int shx_state_row_mark(shx_table *table, size_t operations) {

@@ -23,7 +23,13 @@ int shx_state_row_open(shx_table *table, shx_state_row *ret_row);
 int shx_state_row_locate(shx_table *table, shx_state_row *ret_row);
 
 int shx_state_row_insert(shx_table *table, const shx_id *uuid, const shx_id *commit);
-int shx_state_row_write(shx_table *table, const shx_id *commit);
+
+/* Writes the commit of a ring, and the ring. */
+int shx_state_row_write(shx_table *table, const shx_ring *ring);
+
+/* Reads the ring of a row that names `commit`; where it has none that ends there, one that knows nothing else. */
+int shx_state_row_ring(shx_table *table, const shx_id *commit, shx_ring *ret_ring);
+
 int shx_state_row_mark(shx_table *table, size_t operations);
 
 /* The commit id of a table of this shape before its first transaction. */

@@ -22,6 +22,7 @@ char *shx_statement_list(const char *fragment, int first, uint32_t count) {
 static const char *statement_format(shx_statement_kind kind) {
     switch (kind) {
     case SHX_STATEMENT_READ_STATE: return SHX_SQL_READ_STATE;
+    case SHX_STATEMENT_READ_RING: return SHX_SQL_READ_RING;
     case SHX_STATEMENT_WRITE_STATE: return SHX_SQL_WRITE_STATE;
     case SHX_STATEMENT_MARK_STATE: return SHX_SQL_MARK_STATE;
     case SHX_STATEMENT_PUT_VECTOR: return SHX_SQL_PUT_VECTOR;
@@ -29,6 +30,7 @@ static const char *statement_format(shx_statement_kind kind) {
     case SHX_STATEMENT_DELETE_AUX: return SHX_SQL_DELETE_AUX;
     case SHX_STATEMENT_DELETE_VECTOR: return SHX_SQL_DELETE_VECTOR;
     case SHX_STATEMENT_READ_VECTOR: return SHX_SQL_READ_VECTOR;
+    case SHX_STATEMENT_FIND_ROW: return SHX_SQL_FIND_ROW;
     case SHX_STATEMENT_COUNT_ROWS: return SHX_SQL_COUNT_ROWS;
     case SHX_STATEMENT_COUNT_ALL: return SHX_SQL_COUNT_ALL;
     case SHX_STATEMENT_WALK_ROWS: return SHX_SQL_WALK_ROWS;

@@ -12,6 +12,7 @@ struct shx_table;
 /* Statements that are prepared once and run to the end each time. */
 typedef enum shx_statement_kind {
     SHX_STATEMENT_READ_STATE,
+    SHX_STATEMENT_READ_RING,
     SHX_STATEMENT_WRITE_STATE,
     SHX_STATEMENT_MARK_STATE,
     SHX_STATEMENT_PUT_ROW,
@@ -21,6 +22,7 @@ typedef enum shx_statement_kind {
     SHX_STATEMENT_DELETE_AUX,
     SHX_STATEMENT_DELETE_VECTOR,
     SHX_STATEMENT_READ_ROW,
+    SHX_STATEMENT_FIND_ROW,
     SHX_STATEMENT_READ_AUX,
     SHX_STATEMENT_READ_VECTOR,
     SHX_STATEMENT_COUNT_ROWS,

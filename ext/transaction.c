@@ -57,6 +57,19 @@ bool shx_transaction_overlays(shx_table *table, const shx_state_row *row) {
     return state->writing;
 }
 
+/* The ring of the transaction's parent: the one that this connection wrote last, if nobody else has written since. */
+static int transaction_take_ring(shx_table *table, bool named) {
+    shx_state *state = table->state;
+    if (shx_id_equal(&state->synced_ring.tip, &state->parent)) {
+        state->ring = state->synced_ring;
+    } else if (!named) {
+        shx_ring_start(&state->ring, &state->parent);
+    } else if (!shx_id_equal(&state->ring.tip, &state->parent)) {
+        return shx_state_row_ring(table, &state->parent, &state->ring);
+    }
+    return SQLITE_OK;
+}
+
 static int transaction_enter(shx_table *table) {
     shx_state_row row;
     int rc = shx_state_row_open(table, &row);
@@ -68,6 +81,8 @@ static int transaction_enter(shx_table *table) {
         if (rc != SQLITE_OK) return shx_table_failed(table, rc);
         transaction_end(state);
         state->parent = parent;
+        rc = transaction_take_ring(table, row.operations == 0);
+        if (rc != SQLITE_OK) return shx_table_failed(table, rc);
         state->writing = true;
     }
     table->joined = true;
@@ -120,7 +135,9 @@ static int transaction_sync(shx_table *table) {
     if (rc == SQLITE_NOTFOUND) return SQLITE_OK; /* its creation was rolled back */
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
     if (shx_id_equal(&row.commit, &commit) && row.operations == 0) return SQLITE_OK;
-    rc = shx_state_row_write(table, &commit);
+    state->synced_ring = state->ring;
+    shx_ring_add(&state->synced_ring, state->pending, &commit);
+    rc = shx_state_row_write(table, &state->synced_ring);
     return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
 }
 

@@ -10,7 +10,8 @@
 --
 --   t_state    one row: which index this is (uuid) and which commit it shows (commit_id). `operations` counts the
 --              row operations of a write transaction that has not been committed yet; it is 0 in every committed state
---              but one that lost its virtual table on the way (see transaction.c). `ring` is room for recent commits.
+--              but one that lost its virtual table on the way (see transaction.c). `ring`: the recent commits
+--              (see ring.h).
 --   t_rows     one narrow row per posting: its fingerprint and the plain columns c0, c1, …
 --   t_vectors  the vector of each posting, little-endian float32
 --   t_aux      the auxiliary columns a0, a1, …; only when there are any
@@ -22,7 +23,7 @@ CREATE TABLE "%w"."%w_state"(
     commit_id BLOB NOT NULL,
     format INTEGER NOT NULL,
     operations INTEGER NOT NULL,
-    ring BLOB
+    ring BLOB NOT NULL
 );
 
 -- Argument 3: plain_definition for each plain column.
@@ -48,13 +49,16 @@ DROP TABLE IF EXISTS "%w"."%w_%s";
 ALTER TABLE "%w"."%w_%s" RENAME TO "%w_%s";
 
 -- name: insert_state
-INSERT INTO "%w"."%w_state"(id, uuid, commit_id, format, operations) VALUES(1, ?1, ?2, ?3, 0);
+INSERT INTO "%w"."%w_state"(id, uuid, commit_id, format, operations, ring) VALUES(1, ?1, ?2, ?3, 0, ?4);
 
 -- name: read_state
 SELECT uuid, commit_id, format, operations FROM "%w"."%w_state" WHERE id = 1;
 
+-- name: read_ring
+SELECT ring FROM "%w"."%w_state" WHERE id = 1;
+
 -- name: write_state
-UPDATE "%w"."%w_state" SET commit_id = ?1, operations = 0 WHERE id = 1;
+UPDATE "%w"."%w_state" SET commit_id = ?1, operations = 0, ring = ?2 WHERE id = 1;
 
 -- name: mark_state
 UPDATE "%w"."%w_state" SET operations = ?1 WHERE id = 1 AND operations <> ?1;
@@ -87,6 +91,10 @@ DELETE FROM "%w"."%w_vectors" WHERE id = ?1;
 -- First argument: plain_name for each plain column.
 -- name: read_row
 SELECT vector_hash, column_hash%s FROM "%w"."%w_rows" WHERE id = ?1;
+
+-- One row as walk_rows gives all of them.
+-- name: find_row
+SELECT id, vector_hash, column_hash FROM "%w"."%w_rows" WHERE id = ?1;
 
 -- First argument: auxiliary_name for each auxiliary column.
 -- name: read_aux

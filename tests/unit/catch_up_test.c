@@ -1,0 +1,328 @@
+/* The directory has missed commits: those of a process without it, of another machine whose pages came over, or the
+** last ones before the power went. What the ring of the state row tells is enough to catch up at the cost of the
+** change.
+*/
+#include "twin.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LAG_DIM 8
+#define LAG_ROWS 3000
+#define LAG_IDS 3200
+
+static fixture_directory lag_place;
+static fixture_random lag_random;
+static char lag_work[400], lag_directory[420], lag_other[400], lag_kept[420];
+
+static int lag_set_up(void **state) {
+    (void)state;
+    lag_random = fixture_seed("catch up", 20260301);
+    lag_place = fixture_directory_make();
+    snprintf(lag_work, sizeof lag_work, "%s/work.db", lag_place.root);
+    snprintf(lag_directory, sizeof lag_directory, "%s-shardex", lag_work);
+    snprintf(lag_other, sizeof lag_other, "%s/other.db", lag_place.root);
+    snprintf(lag_kept, sizeof lag_kept, "%s/kept", lag_place.root);
+    return 0;
+}
+
+static int lag_tear_down(void **state) {
+    (void)state;
+    fixture_directory_remove(&lag_place);
+    return 0;
+}
+
+static twin_pair lag_open(const char *path) {
+    twin_pair twin = twin_open(path, SHX_L2, LAG_DIM);
+    twin_run(&twin, "PRAGMA synchronous=off");
+    return twin;
+}
+
+static void lag_make(const char *options) {
+    twin_remove_database(lag_work);
+    twin_pair twin = lag_open(lag_work);
+    twin_create(&twin, options);
+    twin_fill(&twin, &lag_random, 1, LAG_ROWS);
+    twin_close(&twin);
+}
+
+static void lag_commits(twin_pair *twin, int commits, int changes) {
+    for (int i = 0; i < commits; i++) twin_transaction(twin, &lag_random, changes, LAG_IDS);
+}
+
+/* A commit for sure: random changes may come to nothing. */
+static void lag_touch(twin_pair *twin) {
+    twin_run(twin, "UPDATE t SET v = v WHERE rowid = (SELECT max(rowid) FROM t)");
+}
+
+/* `commits` transactions by a process that has no directory: afterwards the one of before is back. */
+static void lag_without_directory(int commits, int changes) {
+    twin_remove(lag_kept);
+    if (access(lag_directory, F_OK) == 0) twin_require(rename(lag_directory, lag_kept) == 0);
+    twin_pair twin = lag_open(lag_work);
+    lag_commits(&twin, commits, changes);
+    lag_touch(&twin);
+    twin_close(&twin);
+    twin_remove(lag_directory);
+    if (access(lag_kept, F_OK) == 0) twin_require(rename(lag_kept, lag_directory) == 0);
+}
+
+/* A reader has an index for what it sees, without touching the directory. */
+static void lag_reader_sees(const char *state) {
+    uint64_t bytes = twin_directory_bytes(lag_work);
+    twin_pair reader = lag_open(lag_work);
+    twin_require(twin_state_is(&reader, state));
+    twin_require_right(&reader, &lag_random);
+    twin_require(twin_state_is(&reader, state));
+    twin_require(twin_directory_bytes(lag_work) == bytes);
+    twin_close(&reader);
+}
+
+static void a_reader_mends_a_gap_in_memory(void **state) {
+    (void)state;
+    lag_make("");
+    lag_without_directory(10, 3);
+    lag_reader_sees("reconciled");
+    twin_pair one = lag_open(lag_work), two = lag_open(lag_work);
+    twin_require_right(&one, &lag_random);
+    twin_require_right(&two, &lag_random); /* it shares what the first one made */
+    twin_require(twin_state_is(&one, "reconciled") && twin_state_is(&two, "reconciled"));
+    twin_close(&one);
+    twin_close(&two);
+}
+
+/* The record that is made holds the change and no more: nothing was compared, nothing copied. */
+static void a_writer_mends_a_gap_for_everybody(void **state) {
+    (void)state;
+    lag_make("");
+    lag_without_directory(10, 3);
+    uint64_t bytes = twin_directory_bytes(lag_work);
+    twin_pair reader = lag_open(lag_work), writer = lag_open(lag_work);
+    twin_require_right(&reader, &lag_random);
+    lag_touch(&writer);
+    twin_require(twin_state_is(&writer, "current") && twin_state_is(&reader, "current"));
+    twin_require_right(&reader, &lag_random);
+    twin_close(&reader);
+    twin_close(&writer);
+    twin_require(twin_directory_bytes(lag_work) < bytes + LAG_ROWS * LAG_DIM * sizeof(float) / 4);
+    lag_reader_sees("current");
+}
+
+/* What a reader has in memory only must not become the parent of what a writer of the same process appends. */
+static void a_writer_after_a_reader_of_its_process(void **state) {
+    (void)state;
+    lag_make("");
+    for (int round = 0; round < 5; round++) {
+        lag_without_directory(1 + round, 2);
+        twin_pair twin = lag_open(lag_work);
+        twin_require_right(&twin, &lag_random);
+        twin_require(twin_state_is(&twin, "reconciled"));
+        lag_touch(&twin);
+        twin_require(twin_state_is(&twin, "current"));
+        twin_close(&twin);
+        lag_reader_sees("current");
+    }
+}
+
+static void shardex_catch_up_mends_a_gap(void **state) {
+    (void)state;
+    lag_make("");
+    lag_without_directory(5, 4);
+    twin_pair reader = lag_open(lag_work);
+    twin_run(&reader, "PRAGMA query_only=on");
+    char *text = twin_text(&reader, "SELECT shardex_catch_up('t')");
+    twin_require(strcmp(text, "caught up") == 0);
+    sqlite3_free(text);
+    twin_require(twin_state_is(&reader, "current"));
+    twin_close(&reader);
+    lag_reader_sees("current");
+}
+
+/* A replica gets the pages of each state and keeps a directory of its own, which nobody writes. */
+static void a_replica_that_receives_pages(void **state) {
+    (void)state;
+    lag_make("");
+    twin_copy_database(lag_work, lag_other);
+    twin_pair primary = lag_open(lag_work);
+    for (int round = 0; round < 30; round++) {
+        lag_commits(&primary, 1 + (int)fixture_below(&lag_random, 5), 1 + (int)fixture_below(&lag_random, 10));
+        lag_touch(&primary);
+        twin_require(twin_try(&primary, "PRAGMA wal_checkpoint(TRUNCATE)") == SQLITE_OK);
+        twin_copy(lag_work, lag_other);
+        uint64_t bytes = twin_directory_bytes(lag_other);
+        twin_pair replica = lag_open(lag_other);
+        twin_require(twin_state_is(&replica, "reconciled"));
+        if (round % 10 == 0) twin_require_right(&replica, &lag_random);
+        twin_require(twin_directory_bytes(lag_other) == bytes);
+        if (round % 7 == 6) sqlite3_free(twin_text(&replica, "SELECT shardex_catch_up('t')"));
+        twin_close(&replica);
+    }
+    twin_close(&primary);
+}
+
+/* The last records never reached the disk. */
+static void the_end_of_the_log_is_lost(void **state) {
+    (void)state;
+    lag_make("");
+    for (int round = 0; round < 10; round++) {
+        twin_pair twin = lag_open(lag_work);
+        lag_commits(&twin, 1, 3);
+        lag_touch(&twin);
+        twin_close(&twin);
+        twin_files files = twin_find_files(lag_work, "wal");
+        const char *last = NULL;
+        for (int i = 0; i < files.count; i++) {
+            if (!last || strcmp(files.paths[i], last) > 0) last = files.paths[i];
+        }
+        struct stat info;
+        twin_require(last && stat(last, &info) == 0);
+        twin_require(truncate(last, info.st_size - 1 - (off_t)fixture_below(&lag_random, 100)) == 0);
+        lag_reader_sees("reconciled");
+        twin = lag_open(lag_work);
+        lag_touch(&twin);
+        twin_require(twin_state_is(&twin, "current"));
+        twin_close(&twin);
+        lag_reader_sees("current");
+    }
+}
+
+/* The same statements lead to the same state row, whatever became of the directory. */
+static void the_ring_depends_on_the_operations_only(void **state) {
+    (void)state;
+    twin_remove_database(lag_work);
+    twin_remove_database(lag_other);
+    fixture_random random = lag_random;
+    const char *const paths[] = {lag_work, lag_other};
+    for (int i = 0; i < 2; i++) {
+        lag_random = random;
+        twin_pair twin = lag_open(paths[i]);
+        twin_create(&twin, "");
+        for (int round = 0; round < 60; round++) {
+            if (i == 1 && round % 20 == 7) { /* this one is reopened, and loses its directory */
+                twin_close(&twin);
+                twin_files files = twin_find_files(paths[i], "");
+                for (int f = 0; f < files.count; f++) twin_remove(files.paths[f]);
+                twin = lag_open(paths[i]);
+            }
+            lag_commits(&twin, 1, round % 30 == 20 ? 2000 : 1 + round % 9);
+        }
+        twin_close(&twin);
+    }
+    twin_pair twin = lag_open(lag_work);
+    twin_run(&twin, "ATTACH %Q AS other", lag_other);
+    twin_require(twin_number(&twin, "SELECT count(*) FROM main.t_state JOIN other.t_state USING (commit_id, ring)") ==
+                 1);
+    twin_require(twin_number(&twin, "SELECT count(*) FROM main.t_rows") > 1000);
+    twin_close(&twin);
+}
+
+/* A transaction that was rolled back, in whole or in part, leaves no trace in the ring. */
+static void rollbacks_leave_no_trace(void **state) {
+    (void)state;
+    lag_make("");
+    twin_remove(lag_kept);
+    twin_copy(lag_directory, lag_kept);
+    twin_pair twin = lag_open(lag_work);
+    for (int round = 0; round < 20; round++) {
+        twin_run(&twin, "BEGIN; SAVEPOINT one");
+        for (int i = 0; i < 5; i++) twin_change(&twin, &lag_random, LAG_IDS);
+        twin_run(&twin, "SAVEPOINT two");
+        for (int i = 0; i < 5; i++) twin_change(&twin, &lag_random, LAG_IDS);
+        if (round % 2) twin_run(&twin, "ROLLBACK TO two");
+        if (round % 3 == 0) twin_run(&twin, "ROLLBACK TO one");
+        twin_run(&twin, round % 5 == 4 ? "ROLLBACK" : "COMMIT");
+    }
+    lag_touch(&twin);
+    twin_close(&twin);
+    twin_copy(lag_kept, lag_directory);
+    lag_reader_sees("reconciled");
+}
+
+/* More commits, or larger ones, than the ring holds: everything is compared, and the answers are right all the same. */
+static void past_the_ring(void **state) {
+    (void)state;
+    lag_make("");
+    twin_pair twin = lag_open(lag_work);
+    twin_run(&twin, "INSERT INTO t(t) VALUES('flush')");
+    twin_close(&twin);
+    lag_without_directory(300, 1);
+    lag_reader_sees("reconciled");
+    lag_without_directory(1, 2500);
+    twin = lag_open(lag_work);
+    twin_require_right(&twin, &lag_random);
+    lag_touch(&twin);
+    twin_require(twin_state_is(&twin, "current"));
+    twin_close(&twin);
+}
+
+/* What a state row holds may be anything. */
+static void a_damaged_ring_is_no_ring(void **state) {
+    (void)state;
+    static const char *const rings[] = {"x''", "zeroblob(3840)", "'text'", "randomblob(3840)", "1", "zeroblob(100000)"};
+    for (size_t i = 0; i < sizeof rings / sizeof *rings; i++) {
+        lag_make("");
+        lag_without_directory(4, 3);
+        twin_pair twin = lag_open(lag_work);
+        twin_run(&twin, "UPDATE t_state SET ring = %s", rings[i]);
+        twin_require_right(&twin, &lag_random);
+        lag_touch(&twin);
+        twin_require_right(&twin, &lag_random);
+        twin_require(twin_state_is(&twin, "current"));
+        twin_close(&twin);
+        lag_without_directory(4, 3);
+        lag_reader_sees("reconciled");
+    }
+}
+
+/* Any state of the directory against any later one of the database. */
+static void directories_of_any_age(void **state) {
+    (void)state;
+    lag_make(", flush_rows=300");
+    char copies[4][440];
+    for (int i = 0; i < 4; i++) {
+        snprintf(copies[i], sizeof copies[i], "%s/copy-%d", lag_place.root, i);
+        twin_copy(lag_directory, copies[i]);
+    }
+    for (int round = 0; round < 40; round++) {
+        twin_pair twin = lag_open(lag_work);
+        lag_commits(&twin, (int)fixture_below(&lag_random, 8), 1 + (int)fixture_below(&lag_random, 30));
+        if (fixture_below(&lag_random, 5) == 0) twin_run(&twin, "INSERT INTO t(t) VALUES('flush')");
+        twin_close(&twin);
+        uint64_t copy = fixture_below(&lag_random, 4);
+        if (fixture_below(&lag_random, 2)) {
+            twin_copy(lag_directory, copies[copy]);
+        } else {
+            twin_copy(copies[copy], lag_directory);
+        }
+        twin = lag_open(lag_work);
+        if (fixture_below(&lag_random, 2)) twin_require_right(&twin, &lag_random);
+        lag_commits(&twin, 1, 2);
+        if (round % 4 == 0) twin_require_right(&twin, &lag_random);
+        twin_close(&twin);
+    }
+    twin_pair twin = lag_open(lag_work);
+    twin_run(&twin, "INSERT INTO t(t) VALUES('reconcile')");
+    twin_require(twin_state_is(&twin, "current"));
+    twin_require_right(&twin, &lag_random);
+    twin_require_sound(&twin);
+    twin_close(&twin);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reader_mends_a_gap_in_memory),
+        cmocka_unit_test(a_writer_mends_a_gap_for_everybody),
+        cmocka_unit_test(a_writer_after_a_reader_of_its_process),
+        cmocka_unit_test(shardex_catch_up_mends_a_gap),
+        cmocka_unit_test(a_replica_that_receives_pages),
+        cmocka_unit_test(the_end_of_the_log_is_lost),
+        cmocka_unit_test(the_ring_depends_on_the_operations_only),
+        cmocka_unit_test(rollbacks_leave_no_trace),
+        cmocka_unit_test(past_the_ring),
+        cmocka_unit_test(a_damaged_ring_is_no_ring),
+        cmocka_unit_test(directories_of_any_age),
+    };
+    return cmocka_run_group_tests(tests, lag_set_up, lag_tear_down);
+}

@@ -61,8 +61,7 @@ void shx_connection_destroy(void *context) {
     sqlite3_free(connection);
 }
 
-/* `<database file>-shardex/<uuid in hex>` */
-static char *connection_directory(const char *file, const shx_id *uuid) {
+char *shx_connection_directory(const char *file, const shx_id *uuid) {
     char hex[2 * sizeof uuid->bytes + 1];
     for (size_t i = 0; i < sizeof uuid->bytes; i++) sqlite3_snprintf(3, hex + 2 * i, "%02x", uuid->bytes[i]);
     return sqlite3_mprintf("%s-shardex/%s", file, hex);
@@ -84,7 +83,7 @@ static int connection_acquire(shx_state *state, const shx_declaration *declarati
     if (rc != SQLITE_OK) return rc;
     char *directory = NULL;
     if (state->file[0] && !declaration->memory_only) {
-        directory = connection_directory(state->file, &state->uuid);
+        directory = shx_connection_directory(state->file, &state->uuid);
         if (!directory) return SQLITE_NOMEM;
         config.directory = directory;
     }

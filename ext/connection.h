@@ -93,6 +93,9 @@ void shx_connection_destroy(void *connection);
 int shx_connection_state(shx_connection *connection, const char *schema, const shx_id *uuid,
                          const shx_declaration *declaration, shx_state **ret_state);
 
+/* Where the directory of an index beside a database file is: `<database file>-shardex/<uuid in hex>`; sqlite3_free. */
+char *shx_connection_directory(const char *file, const shx_id *uuid);
+
 /* Takes memory for a search, zero when there is none to spare, and gives it back. */
 shx_spare shx_connection_take_spare(shx_connection *connection);
 void shx_connection_give_spare(shx_connection *connection, shx_spare spare);

@@ -3,6 +3,7 @@
 
 #include "../engine/memory.h"
 #include "../engine/shardex.h"
+#include "backup.h"
 #include "best_index.h"
 #include "config.h"
 #include "connection.h"
@@ -108,6 +109,7 @@ int sqlite3_shardex_init(sqlite3 *db, char **error_message, const sqlite3_api_ro
     if (!connection) return SQLITE_NOMEM;
     int rc = sqlite3_create_module_v2(db, "shardex", &EXTENSION_MODULE.methods, connection, shx_connection_destroy);
     if (rc == SQLITE_OK) rc = shx_info_register(connection);
+    if (rc == SQLITE_OK) rc = shx_backup_register(connection);
     if (rc == SQLITE_OK) rc = shx_config_register(db);
     if (rc == SQLITE_OK) rc = shx_vector_functions_register(db);
     if (rc != SQLITE_OK) return rc;

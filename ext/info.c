@@ -25,28 +25,14 @@
 
 /* ------------------------------------------------------------------------------------------------ finding a table */
 
-/* The connected table of this name; the newest when ALTER TABLE RENAME has left an older one. */
-static shx_table *info_connected(shx_connection *connection, const char *schema, const char *name) {
-    char *text = sqlite3_mprintf(SHX_SQL_TOUCH_TABLE, schema, name);
-    sqlite3_stmt *touch = NULL;
-    int rc = text ? sqlite3_prepare_v2(connection->db, text, -1, &touch, NULL) : SQLITE_NOMEM;
-    sqlite3_finalize(touch);
-    sqlite3_free(text);
-    if (rc != SQLITE_OK) return NULL;
-    for (shx_table *table = connection->tables; table; table = table->next) {
-        if (sqlite3_stricmp(table->schema, schema) == 0 && sqlite3_stricmp(table->name, name) == 0) return table;
-    }
-    return NULL;
-}
-
 /* Without a schema: temp, then main, then the attached ones, as SQLite does. */
 static shx_table *info_search(shx_connection *connection, const char *name) {
-    shx_table *table = info_connected(connection, "temp", name);
+    shx_table *table = shx_table_find(connection, "temp", name);
     sqlite3_stmt *databases = NULL;
     if (table || sqlite3_prepare_v2(connection->db, SHX_SQL_LIST_DATABASES, -1, &databases, NULL)) return table;
     while (!table && sqlite3_step(databases) == SQLITE_ROW) {
         const char *schema = (const char *)sqlite3_column_text(databases, 1);
-        if (schema) table = info_connected(connection, schema, name);
+        if (schema) table = shx_table_find(connection, schema, name);
     }
     sqlite3_finalize(databases);
     return table;
@@ -62,12 +48,12 @@ static shx_table *info_table(sqlite3_context *context, sqlite3_value *name_value
     const char *name = (const char *)sqlite3_value_text(name_value);
     const char *schema = schema_value ? (const char *)sqlite3_value_text(schema_value) : NULL;
     shx_table *table = NULL;
-    if (name && schema) table = info_connected(connection, schema, name);
+    if (name && schema) table = shx_table_find(connection, schema, name);
     if (name && !schema_value) {
         const char *point = strchr(name, '.');
         table = info_search(connection, name);
         char *prefix = !table && point ? sqlite3_mprintf("%.*s", (int)(point - name), name) : NULL;
-        if (prefix) table = info_connected(connection, prefix, point + 1);
+        if (prefix) table = shx_table_find(connection, prefix, point + 1);
         sqlite3_free(prefix);
     }
     if (table) return table;

@@ -144,6 +144,18 @@ PRAGMA database_list;
 -- name: touch_table
 SELECT 1 FROM "%w"."%w" LIMIT 0;
 
+-- A read that lasts until the statement is reset, whatever the database holds. Argument: schema.
+-- name: hold_read
+SELECT count(*) FROM "%w".sqlite_schema UNION ALL SELECT 0;
+
+-- The virtual tables of a schema, as argument.
+-- name: list_virtual_tables
+SELECT name FROM "%w".sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%%';
+
+-- Brings the index of one table of a copy up to date.
+-- name: catch_up_table
+SELECT shardex_catch_up(%Q, 'main');
+
 -- Fragments. Lists of columns:
 
 -- name: plain_name

@@ -427,6 +427,9 @@ static void index_stats_of_base(const shx_base *base, shx_index_stats *stats) {
     stats->calibrated = base->calibration.fitted != 0;
     if (!base->shards) return;
     stats->base_bytes += base->shards->container.map.size;
+    stats->router = base->shards->way;
+    stats->router_spread = base->shards->spread;
+    stats->router_bytes = shx_shards_way_bytes(base->shards);
     for (uint64_t i = 0; i < base->shards->count; i++) {
         if (base->shards->open[i]) {
             stats->shards++;

@@ -15,6 +15,7 @@
 #include "bytes.h"
 #include "pending.h"
 #include "quantizer.h"
+#include "routing.h"
 #include "status.h"
 
 #include <stdbool.h>
@@ -28,10 +29,11 @@ typedef struct shx_index_config {
     shx_metric metric;
     shx_element element;
     uint32_t dim;
-    uint32_t columns;    /* filterable ones; every posting comes with so many values */
-    uint32_t shard_size; /* postings per shard to aim at, 0 = default; may change later */
-    uint32_t flush_rows; /* operations in the delta that call for a flush, 0 = default; may change later */
-    uint32_t threads;    /* for builds, 0 = all processors; may change later */
+    uint32_t columns;         /* filterable ones; every posting comes with so many values */
+    uint32_t shard_size;      /* postings per shard to aim at, 0 = default; may change later */
+    uint32_t flush_rows;      /* operations in the delta that call for a flush, 0 = default; may change later */
+    uint32_t threads;         /* for builds, 0 = all processors; may change later */
+    shx_routing_wish routing; /* how shards are found; may change later */
 } shx_index_config;
 
 typedef struct shx_index shx_index;
@@ -88,6 +90,8 @@ typedef struct shx_index_stats {
     uint64_t rows, delta_rows, delta_operations, segments, segment_rows, tombstones, shards, closed_shards, wal_files,
         wal_bytes, segment_bytes, base_bytes, generation, flushes, merges, splits, builds;
     uint64_t code_dim;
+    shx_route_way router;                 /* 0 without shards */
+    uint64_t router_spread, router_bytes; /* beside the centroids and their codes */
     bool calibrated;
     bool in_memory;
 } shx_index_stats;

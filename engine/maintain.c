@@ -12,11 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAINTAIN_MERGE_RATIO 2  /* a segment up to this many times what is being rewritten joins the rewrite */
-#define MAINTAIN_SEGMENTS 8     /* more segments than this are never left */
-#define MAINTAIN_DEAD_SHARE 4   /* a segment with 1/this of its rows dead is rewritten */
-#define MAINTAIN_RECLUSTER 4    /* growth since the last clustering that calls for a new one */
-#define MAINTAIN_RECALIBRATE 10 /* operations on one in so many rows since the last calibration call for a new one */
+#define MAINTAIN_MERGE_RATIO 2   /* a segment up to this many times what is being rewritten joins the rewrite */
+#define MAINTAIN_SEGMENTS 8      /* more segments than this are never left */
+#define MAINTAIN_DEAD_SHARE 4    /* a segment with 1/this of its rows dead is rewritten */
+#define MAINTAIN_RECLUSTER 4     /* growth since the last clustering that calls for a new one */
+#define MAINTAIN_ROUTE_SAMPLE 64 /* queries that the ways of the router are tried with */
+#define MAINTAIN_ROUTE_WANTED 64 /* shards that they ask for before calibration */
+#define MAINTAIN_RECALIBRATE 10  /* operations on one in so many rows since the last calibration call for a new one */
 
 /* One piece of maintenance, from a view to a published base. */
 typedef struct maintain_job {
@@ -133,6 +135,47 @@ static shx_status maintain_used_shards(const maintain_job *job, uint8_t *used) {
     return SHX_OK;
 }
 
+/* ---- routing ---- */
+
+/* Points of postings of the rewrite, taken at even distances. */
+static uint64_t maintain_sample_points(const maintain_job *job, float *points) {
+    const shx_rewrite *rewrite = &job->rewrite;
+    uint64_t wanted = rewrite->count < MAINTAIN_ROUTE_SAMPLE ? rewrite->count : MAINTAIN_ROUTE_SAMPLE, found = 0;
+    for (uint64_t i = 0; i < wanted; i++) {
+        const float *vector = rewrite->postings[i * rewrite->count / wanted].vector;
+        found += shx_encoding_point(&rewrite->encoding, vector, true, points + found * rewrite->encoding.code_dim);
+    }
+    return found;
+}
+
+/* How many shards a search for 10 neighbours at the usual recall has needed, on average. */
+static uint64_t maintain_wanted_shards(const maintain_job *job) {
+    const shx_calibration *calibration = &job->base->calibration;
+    if (job->anew || !calibration->fitted) return MAINTAIN_ROUTE_WANTED;
+    double rows = 0;
+    for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
+        if (shx_calibration_recalls[r] <= 0.95) rows = calibration->mean_rows[1][r];
+    }
+    double shards = rows / job->rewrite.shard_size;
+    if (!(shards > MAINTAIN_ROUTE_WANTED / 4)) return MAINTAIN_ROUTE_WANTED / 4;
+    return shards < 16 * MAINTAIN_ROUTE_WANTED ? (uint64_t)shards : 16 * MAINTAIN_ROUTE_WANTED;
+}
+
+/* The way of the table before is kept up while few shards change; else it is chosen again. */
+static shx_status maintain_route(maintain_job *job, shx_shards *shards) {
+    const shx_routing_wish *wish = &job->index->config.routing;
+    uint64_t seed = shx_get64(job->index->config.genesis.bytes) + job->base->info.builds;
+    bool followed = false;
+    if (!job->anew) SHX_TRY(shx_routing_follow(shards, job->base->shards, wish, job->pool, &followed));
+    if (followed) return SHX_OK;
+    float *points = shx_alloc_aligned(MAINTAIN_ROUTE_SAMPLE + 1, shards->code_dim * sizeof *points);
+    SHX_CHECK(points, SHX_NOMEM);
+    const shx_routing_sample sample = {points, maintain_sample_points(job, points), maintain_wanted_shards(job)};
+    shx_status status = shx_routing_choose(shards, wish, &sample, seed, job->pool);
+    shx_free_aligned(points);
+    return status;
+}
+
 static shx_status maintain_write_shards(maintain_job *job) {
     shx_index *index = job->index;
     uint8_t *used = shx_alloc_zero(job->rewrite.shard_count, 1);
@@ -140,6 +183,7 @@ static shx_status maintain_write_shards(maintain_job *job) {
     shx_shards *shards = NULL;
     shx_status status = maintain_used_shards(job, used);
     if (status == SHX_OK) status = shx_rewrite_table(&job->rewrite, used, &shards);
+    if (status == SHX_OK) status = maintain_route(job, shards);
     if (status == SHX_OK) {
         job->shards_file = maintain_new_file(index);
         status = shx_shards_write(index->store, &index->config.uuid, job->shards_file, shards);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ROUTING_TOLERANCE 0.005
+#define ROUTING_GAIN 0.85         /* of the flat way's cost: less is not worth another order and more bytes */
 #define ROUTING_LEVELS_FROM 1024  /* shards from which levels are tried: below, a flat scan is a few microseconds */
 #define ROUTING_GRAPH_FROM 262144 /* and the graph, which takes long to make and was never cheaper below */
 #define ROUTING_LEVELS_SPREAD 8   /* where trying starts; it doubles */
@@ -202,7 +203,7 @@ static shx_status routing_compare(shx_shards *shards, const shx_routing_wish *wi
     double best_cost = INFINITY;
     if (!wish->way) {
         SHX_TRY(routing_measure(truth, &flat));
-        best_cost = flat.cost;
+        best_cost = flat.cost * ROUTING_GAIN;
     }
     double share = flat.share - ROUTING_TOLERANCE;
     if (wish->way) share = 1 - 2 * ROUTING_TOLERANCE;

@@ -78,6 +78,7 @@ static int connection_acquire(shx_state *state, const shx_declaration *declarati
         .shard_size = declaration->shard_size,
         .flush_rows = declaration->flush_rows,
         .threads = declaration->threads,
+        .routing = declaration->routing,
     };
     int rc = shx_state_genesis(declaration, &config.genesis);
     if (rc != SQLITE_OK) return rc;

@@ -2,6 +2,7 @@
 **
 **     argument  := option | vector | key | plain | auxiliary
 **     option    := recall = r  |  shard_size = n  |  flush_rows = n  |  threads = n  |  memory_only = 0|1
+**                | router = auto|flat|levels|graph  |  graph_m = n  |  graph_ef = n
 **                | chunk_size = n                                                                     a hint, ignored
 **     vector    := name ELEMENT '[' dimension ']' { distance_metric = METRIC | indexed by INDEX [( … )] | not null }
 **     key       := name INTEGER { primary key | not null }
@@ -277,6 +278,9 @@ typedef enum declare_option_name {
     DECLARE_THREADS,
     DECLARE_MEMORY_ONLY,
     DECLARE_CHUNK_SIZE,
+    DECLARE_ROUTER,
+    DECLARE_GRAPH_M,
+    DECLARE_GRAPH_EF,
     DECLARE_OPTION_COUNT,
 } declare_option_name;
 
@@ -290,6 +294,9 @@ static const struct {
     [DECLARE_THREADS] = {"threads", 0, 1024},
     [DECLARE_MEMORY_ONLY] = {"memory_only", 0, 1},
     [DECLARE_CHUNK_SIZE] = {"chunk_size", 1, INT32_MAX},
+    [DECLARE_ROUTER] = {"router", 0, 0},
+    [DECLARE_GRAPH_M] = {"graph_m", SHX_GRAPH_M_MIN, SHX_GRAPH_M_MAX},
+    [DECLARE_GRAPH_EF] = {"graph_ef", 8, 4096},
 };
 
 static shx_status declare_recall(declare_parser *parser, const declare_token *text) {
@@ -307,6 +314,21 @@ static shx_status declare_recall(declare_parser *parser, const declare_token *te
     return SHX_OK;
 }
 
+/* One of the router's ways; auto is 0. */
+static shx_status declare_router(declare_parser *parser, const declare_token *text) {
+    uint32_t way = SHX_ROUTE_WAYS;
+    if (declare_equal(text->text, text->size, "auto")) way = 0;
+    for (uint32_t w = SHX_ROUTE_FLAT; w < SHX_ROUTE_WAYS; w++) {
+        if (declare_equal(text->text, text->size, shx_route_way_name((shx_route_way)w))) way = w;
+    }
+    if (way == SHX_ROUTE_WAYS) {
+        return declare_fail(parser, "\"%.*s\" is unknown, expected auto, flat, levels or graph", (int)text->size,
+                            text->text);
+    }
+    parser->declaration->routing.way = way;
+    return SHX_OK;
+}
+
 /* Which option the name means; SHX_MISUSE when none. */
 static shx_status declare_option_find(declare_parser *parser, declare_option_name *ret_option) {
     static const char *const later[] = {"content", "content_rowid", "content_vector", NULL};
@@ -321,7 +343,9 @@ static shx_status declare_option_find(declare_parser *parser, declare_option_nam
     if (declare_listed(parser->option, size, later)) {
         return declare_fail(parser, "not supported in this version, expected the vectors in the table itself");
     }
-    return declare_fail(parser, "unknown, expected recall, shard_size, flush_rows, threads, memory_only or chunk_size");
+    return declare_fail(parser,
+                        "unknown, expected recall, shard_size, flush_rows, threads, memory_only, router, graph_m, "
+                        "graph_ef or chunk_size");
 }
 
 /* Reads the value after the current `=`, bare or quoted. */
@@ -335,6 +359,7 @@ static shx_status declare_option(declare_parser *parser) {
         declare_rest(text.text + 1, text.text + text.size - 1, &text);
     }
     if (option == DECLARE_RECALL) return declare_recall(parser, &text);
+    if (option == DECLARE_ROUTER) return declare_router(parser, &text);
     uint32_t value = 0;
     SHX_TRY(declare_whole(parser, "", &text, declare_options[option].minimum, declare_options[option].maximum, &value));
     shx_declaration *declaration = parser->declaration;
@@ -343,6 +368,8 @@ static shx_status declare_option(declare_parser *parser) {
     case DECLARE_FLUSH_ROWS: declaration->flush_rows = value; break;
     case DECLARE_THREADS: declaration->threads = value; break;
     case DECLARE_MEMORY_ONLY: declaration->memory_only = value; break;
+    case DECLARE_GRAPH_M: declaration->routing.m = value; break;
+    case DECLARE_GRAPH_EF: declaration->routing.ef = value; break;
     default: assert(option == DECLARE_CHUNK_SIZE); break;
     }
     return SHX_OK;

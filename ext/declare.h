@@ -7,6 +7,7 @@
 #define SHX_DECLARE_H
 
 #include "../engine/quantizer.h"
+#include "../engine/routing.h"
 #include "../engine/status.h"
 
 #include <stdbool.h>
@@ -40,6 +41,7 @@ typedef struct shx_declaration {
     uint32_t flush_rows;
     uint32_t threads;
     bool memory_only;
+    shx_routing_wish routing; /* router=, graph_m=, graph_ef= */
 } shx_declaration;
 
 /* Parses the arguments of xCreate/xConnect (argv[3] …). `table` is the table's own name (a column may not have it). On

@@ -128,10 +128,13 @@ static void info_write_stats(sqlite3_str *json, const shx_snapshot *snapshot) {
         {"splits", stats.splits},
         {"builds", stats.builds},
         {"code_dimension", stats.code_dim},
+        {"router_spread", stats.router_spread},
+        {"router_bytes", stats.router_bytes},
     };
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         sqlite3_str_appendf(json, ",\"%s\":%lld", figures[i].name, (sqlite3_int64)figures[i].value);
     }
+    info_write_text(json, "router", stats.router ? shx_route_way_name(stats.router) : "none");
     sqlite3_str_appendf(json, ",\"calibrated\":%s", stats.calibrated ? "true" : "false");
 }
 

@@ -53,7 +53,12 @@ static void describe(const shx_declaration *declaration, char *text, size_t size
     if (declaration->shard_size) at += (size_t)snprintf(text + at, size - at, " shard=%u", declaration->shard_size);
     if (declaration->flush_rows) at += (size_t)snprintf(text + at, size - at, " flush=%u", declaration->flush_rows);
     if (declaration->threads) at += (size_t)snprintf(text + at, size - at, " threads=%u", declaration->threads);
-    if (declaration->memory_only) snprintf(text + at, size - at, " memory");
+    if (declaration->memory_only) at += (size_t)snprintf(text + at, size - at, " memory");
+    const shx_routing_wish *routing = &declaration->routing;
+    if (routing->way) {
+        at += (size_t)snprintf(text + at, size - at, " %s", shx_route_way_name((shx_route_way)routing->way));
+    }
+    if (routing->m || routing->ef) snprintf(text + at, size - at, " m=%u ef=%u", routing->m, routing->ef);
 }
 
 #define E "shardex: column \"e\": "
@@ -115,6 +120,10 @@ static const struct {
     {"e float[4]|recall=0.99|shard_size = 64|FLUSH_ROWS=1000|threads=2|memory_only=1|chunk_size=1024",
      "4 l2; e:vector:float recall=0.99 shard=64 flush=1000 threads=2 memory"},
     {"recall = '.5'|threads=\"0\"|memory_only=0|e float[4]", "4 l2; e:vector:float recall=0.5"},
+    {"router=Levels|graph_m=4|e float[4]", "4 l2; e:vector:float levels m=4 ef=0"},
+    {"router='graph'|e float[4]|graph_m=64|graph_ef=200", "4 l2; e:vector:float graph m=64 ef=200"},
+    {"router=auto|e float[4]", "4 l2; e:vector:float"},
+    {"router=flat|e float[4]", "4 l2; e:vector:float flat"},
     {"recall=1|e float[4]", "4 l2; e:vector:float recall=1"},
     {"e float[4]|threads integer|content text", "4 l2; e:vector:float threads:plain:integer content:plain:text"},
 
@@ -204,7 +213,8 @@ static const struct {
     {"e float[4]|= 3", "shardex: argument 2: found \"=\", expected a name"},
     /* options that cannot be */
     {"e float[4]|foo=1",
-     OPTION("foo") "unknown, expected recall, shard_size, flush_rows, threads, memory_only or chunk_size"},
+     OPTION("foo") "unknown, expected recall, "
+     "shard_size, flush_rows, threads, memory_only, router, graph_m, graph_ef or chunk_size"},
     {"e float[4]|content='docs'",
      OPTION("content") "not supported in this version, expected the vectors in the table itself"},
     {"e float[4]|content_rowid=id",
@@ -220,6 +230,10 @@ static const struct {
     {"e float[4]|threads=", OPTION("threads") "\"\" is not a whole number, expected 0 to 1024"},
     {"e float[4]|threads=1025", OPTION("threads") "1025 is out of range, expected 0 to 1024"},
     {"e float[4]|memory_only=yes", OPTION("memory_only") "\"yes\" is not a whole number, expected 0 to 1"},
+    {"e float[4]|router=round", OPTION("router") "\"round\" is unknown, expected auto, flat, levels or graph"},
+    {"e float[4]|graph_m=3", OPTION("graph_m") "3 is out of range, expected 4 to 64"},
+    {"e float[4]|graph_ef=7", OPTION("graph_ef") "7 is out of range, expected 8 to 4096"},
+    {"e float[4]|router=auto|router=flat", OPTION("router") "given twice, expected once"},
     {"e float[4]|chunk_size=0", OPTION("chunk_size") "0 is out of range, expected 1 to 2147483647"},
 };
 

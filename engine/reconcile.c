@@ -133,7 +133,7 @@ shx_status shx_reconcile_open_since(shx_index *index, const shx_id *commits, siz
     reconcile->durable = durable;
     reconcile->since = true;
     shx_status status = shx_index_nearest(index, commits, count, durable, ret_position, &reconcile->start);
-    if (status == SHX_OK) status = shx_pending_create(index->config.dim, &reconcile->pending);
+    if (status == SHX_OK) status = shx_pending_create(shx_index_vector_bytes(index), &reconcile->pending);
     if (status != SHX_OK) {
         shx_reconcile_close(reconcile);
         return status;

@@ -108,7 +108,7 @@ static int catch_up_changes(catch_up_walk *walk, const shx_ring *ring, size_t po
     int64_t *rowids = NULL;
     size_t count = 0;
     int rc = SQLITE_OK;
-    walk->vector = shx_alloc_aligned(walk->table->declaration->dim, sizeof(float));
+    walk->vector = shx_alloc_aligned(shx_declaration_vector_bytes(walk->table->declaration), 1);
     shx_status status = walk->vector ? shx_ring_changes(ring, position, &rowids, &count) : SHX_NOMEM;
     for (size_t i = 0; i < count && rc == SQLITE_OK && status == SHX_OK; i++) {
         rc = catch_up_changed(walk, rowids[i], &status);

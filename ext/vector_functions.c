@@ -120,10 +120,10 @@ static void functions_distance(sqlite3_context *context, int count, sqlite3_valu
 
 /* ---- quantizing ---- */
 
-/* From [-1, 1] in 255 steps, as sqlite-vec does it: in float, cut off towards zero. */
+/* From [-1, 1] in 255 steps, as sqlite-vec does it: the step is a float, the rest is cut off towards zero. */
 static int8_t functions_unit_to_int8(float number) {
     const float step = 2.0f / 255;
-    double level = (double)((number + 1.0f) / step) - 128;
+    double level = (double)(number + 1.0f) / (double)step - 128;
     if (level < INT8_MIN) return INT8_MIN;
     return level > INT8_MAX ? INT8_MAX : (int8_t)level;
 }

@@ -65,7 +65,8 @@ static void halves_are_converted_exactly(void **state) {
     }
 }
 
-/* Every finite half comes back as itself, and what lies between two halves becomes the nearer one, a tie the even one. */
+/* Every finite half comes back as itself, and what lies between two halves becomes the nearer one, a tie the even one.
+*/
 static void check_rounding(shx_element element, uint16_t infinity) {
     for (uint16_t half = 0; half < infinity; half++) {
         double low = value_of_half(element, half), high = value_of_half(element, (uint16_t)(half + 1));

@@ -2,6 +2,7 @@
 #include "vector_value.h"
 
 #include "../engine/distance.h"
+#include "statements.h"
 
 #include <string.h>
 
@@ -203,28 +204,36 @@ static const struct {
     {"vec_distance_hamming", 2, 0, functions_distance, &functions_metrics[4]},
 };
 
-/* Whether the connection has the function already. */
-static bool functions_present(sqlite3_stmt *probe, const char *name, int argument_count) {
-    if (!probe) return false;
-    sqlite3_bind_text(probe, 1, name, -1, SQLITE_STATIC);
-    sqlite3_bind_int(probe, 2, argument_count);
-    bool present = sqlite3_step(probe) == SQLITE_ROW;
-    sqlite3_reset(probe);
-    return present;
+_Static_assert(sizeof functions_all / sizeof *functions_all <= 32, "a bit for each");
+
+/* The functions that the connection has already, a bit for each. Libraries built without the pragma have none that they
+** could tell of: then all are registered. */
+static int functions_present(sqlite3 *db, uint32_t *ret_present) {
+    uint32_t present = 0;
+    sqlite3_stmt *known = NULL;
+    int rc = sqlite3_prepare_v2(db, SHX_SQL_VECTOR_FUNCTIONS, -1, &known, NULL);
+    if (rc == SQLITE_NOMEM) return rc;
+    while (known && sqlite3_step(known) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(known, 0);
+        int arguments = sqlite3_column_int(known, 1);
+        for (size_t i = 0; name && i < sizeof functions_all / sizeof *functions_all; i++) {
+            bool fits = arguments < 0 || arguments == functions_all[i].argument_count;
+            if (fits && sqlite3_stricmp(functions_all[i].name, name) == 0) present |= UINT32_C(1) << i;
+        }
+    }
+    rc = sqlite3_finalize(known);
+    *ret_present = present;
+    return (rc & 0xff) == SQLITE_NOMEM ? rc : SQLITE_OK;
 }
 
 int shx_vector_functions_register(sqlite3 *db) {
-    static const char sql[] = "SELECT 1 FROM pragma_function_list WHERE name = ?1 COLLATE NOCASE AND narg IN (?2, -1)";
-    sqlite3_stmt *probe = NULL; /* stays NULL in libraries built without that pragma: then all are registered */
-    int rc = sqlite3_prepare_v2(db, sql, -1, &probe, NULL);
-    if (rc == SQLITE_NOMEM) return rc;
-    rc = SQLITE_OK;
+    uint32_t present;
+    int rc = functions_present(db, &present);
     for (size_t i = 0; rc == SQLITE_OK && i < sizeof functions_all / sizeof *functions_all; i++) {
-        if (functions_present(probe, functions_all[i].name, functions_all[i].argument_count)) continue;
+        if (present >> i & 1) continue;
         rc = sqlite3_create_function_v2(db, functions_all[i].name, functions_all[i].argument_count,
                                         FUNCTIONS_FLAGS | functions_all[i].more_flags, (void *)functions_all[i].data,
                                         functions_all[i].call, NULL, NULL, NULL);
     }
-    sqlite3_finalize(probe);
     return rc;
 }

@@ -137,6 +137,10 @@ SELECT count(*) FROM "%w"."%w_rows";
 -- name: probe
 SELECT 1;
 
+-- The functions of the connection that may be ours or another extension's of the same name.
+-- name: vector_functions
+SELECT name, narg FROM pragma_function_list WHERE substr(name, 1, 4) = 'vec_' COLLATE NOCASE;
+
 -- name: list_databases
 PRAGMA database_list;
 

@@ -52,6 +52,7 @@ shx_status shx_index_create(const shx_index_config *config, shx_index **ret_inde
 
 void shx_index_destroy(shx_index *index) {
     if (!index) return;
+    shx_pool_destroy(atomic_load(&index->pool));
     index_drop_deltas(index);
     shx_base_release(index->recent);
     shx_wal_writer_close(index->writer);

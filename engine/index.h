@@ -14,6 +14,7 @@
 
 #include "bytes.h"
 #include "pending.h"
+#include "pool.h"
 #include "quantizer.h"
 #include "routing.h"
 #include "status.h"
@@ -84,6 +85,10 @@ void shx_index_use_threads(bool wanted);
 
 /* Does in the caller's thread one round of what the threads of the open indexes would do; true when there was any. */
 bool shx_index_step(void);
+
+/* The threads that long searches share: as many as the configuration says, started when they are first asked for. NULL
+** where there is only the caller's (or the process wants no others). Owned by the index. */
+shx_pool *shx_index_pool(shx_index *index);
 
 /* Figures for statistics. */
 typedef struct shx_index_stats {

@@ -35,6 +35,8 @@ struct shx_index {
     bool rotate;      /* the next record starts a new WAL file */
     bool collect_due; /* a base was published or found: files may have become superfluous */
     uint64_t append_failures;
+    _Atomic(shx_pool *) pool; /* of searches; set once, under the mutex */
+    bool pool_tried;
     shx_progress progress; /* of the maintenance that this process is doing, without the mutex */
     uint64_t supplied; /* operations in memory that stand in no file (shx_index_supply) */
 

@@ -85,6 +85,20 @@ static void keeper_wake(shx_index *index) {
 
 void shx_index_use_threads(bool wanted) { atomic_store(&keeper_threads, wanted); }
 
+shx_pool *shx_index_pool(shx_index *index) {
+    shx_pool *pool = atomic_load_explicit(&index->pool, memory_order_acquire);
+    if (index->process != shx_process() || !atomic_load(&keeper_threads)) return NULL;
+    if (pool || index->config.threads == 1) return pool;
+    pthread_mutex_lock(&index->mutex);
+    pool = atomic_load(&index->pool);
+    if (!index->pool_tried && shx_pool_create(index->config.threads, &pool) == SHX_OK) {
+        atomic_store_explicit(&index->pool, pool, memory_order_release);
+    }
+    index->pool_tried = true;
+    pthread_mutex_unlock(&index->mutex);
+    return pool;
+}
+
 void shx_index_committed(shx_index *index, const shx_id *commit) {
     shx_view *view = NULL;
     shx_status status = shx_index_view(index, commit, &view);

@@ -9,6 +9,7 @@
 
 #define SEARCH_LOOKAHEAD 3 /* shards that are known before they are scanned */
 #define SEARCH_PREFETCH_BYTES 4096
+#define SEARCH_SHORT_DIM 256    /* floats that are looked at in the time of a refine code */
 #define SEARCH_FILTER_GAMMA 0.2 /* how the rank counts under a filter of a selectivity */
 
 shx_status shx_search_scratch_create(shx_search_scratch **ret_scratch) {
@@ -22,7 +23,11 @@ void shx_search_scratch_destroy(shx_search_scratch *scratch) {
     if (!scratch) return;
     shx_query_destroy(scratch->query);
     shx_router_free(&scratch->router);
-    shx_free(scratch->candidates);
+    shx_free(scratch->found.items);
+    shx_free(scratch->pieces);
+    shx_free(scratch->chunks);
+    for (uint64_t i = 0; i < scratch->lane_capacity; i++) shx_free(scratch->lanes[i].items);
+    shx_free(scratch->lanes);
     shx_smallest_free(&scratch->uppers);
     shx_free(scratch);
 }
@@ -68,10 +73,10 @@ static void search_prefetch_codes(const shx_search_run *run, uint32_t shard) {
 static shx_status search_compare_shard(shx_search_run *run, const shx_route *route, uint64_t *rows) {
     const shx_base *base = run->base;
     for (uint32_t p = base->first_place[route->shard]; p < base->first_place[route->shard + 1]; p++) {
-        SHX_TRY(shx_search_scan_vectors(run, base->places[p]));
+        SHX_TRY(shx_search_scan_vectors(run, base->places[p], route->distance2));
         *rows += base->segments[base->places[p].segment]->runs[base->places[p].run].rows;
     }
-    run->scratch->work.shards++;
+    run->work.shards++;
     double worst = shx_topk_worst(run->hits);
     run->threshold = (float)shx_distance_to_code(&base->encoding, run->scratch->query->norm, worst);
     return SHX_OK;
@@ -85,7 +90,7 @@ static shx_status search_scan_shard(shx_search_run *run, const shx_route *route,
         SHX_TRY(shx_search_scan_codes(run, base->places[p], route->distance2));
         *rows += base->segments[base->places[p].segment]->runs[base->places[p].run].rows;
     }
-    run->scratch->work.shards++;
+    run->work.shards++;
     uint32_t older = run->survivors_before < run->survivor_count ? run->survivors_before : run->survivor_count;
     return shx_search_settle(run, older);
 }
@@ -103,6 +108,45 @@ static void search_queue_fill(shx_search_run *run, search_queue *queue) {
     if (queue->count > 1) search_prefetch_codes(run, queue->routes[1].shard);
 }
 
+static shx_route search_queue_take(shx_search_run *run, search_queue *queue) {
+    shx_route route = queue->routes[0];
+    memmove(queue->routes, queue->routes + 1, --queue->count * sizeof *queue->routes);
+    search_queue_fill(run, queue);
+    return route;
+}
+
+/* The runs of a shard, to be scanned in a wave; returns how many rows they hold. */
+static shx_status search_add_pieces(shx_search_run *run, const shx_route *route, uint64_t *rows) {
+    const shx_base *base = run->base;
+    shx_search_scratch *scratch = run->scratch;
+    uint64_t first = base->first_place[route->shard], end = base->first_place[route->shard + 1];
+    SHX_TRY(shx_grow((void **)&scratch->pieces, &scratch->piece_capacity, scratch->piece_count + (end - first),
+                     sizeof *scratch->pieces));
+    for (uint64_t p = first; p < end; p++) {
+        scratch->pieces[scratch->piece_count++] = (shx_piece){base->places[p], route->distance2};
+        *rows += base->segments[base->places[p].segment]->runs[base->places[p].run].rows;
+    }
+    return SHX_OK;
+}
+
+/* Scans the next shard, or, when the search has become a long one, a wave of them. */
+static shx_status search_scan_next(shx_search_run *run, search_queue *queue, float nearest2, uint64_t *rows) {
+    shx_search_scratch *scratch = run->scratch;
+    uint64_t before = *rows;
+    shx_route route = search_queue_take(run, queue);
+    if (!run->coded) return search_compare_shard(run, &route, rows);
+    if (before < SHX_WAVE_ROWS) return search_scan_shard(run, &route, rows);
+    scratch->piece_count = 0;
+    SHX_TRY(search_add_pieces(run, &route, rows));
+    for (run->work.shards++; queue->count > 0 && *rows < 2 * before; run->work.shards++) {
+        if (search_may_stop(run, queue->routes[0].distance2, nearest2, *rows)) break;
+        route = search_queue_take(run, queue);
+        SHX_TRY(search_add_pieces(run, &route, rows));
+    }
+    SHX_TRY(shx_search_settle(run, run->survivor_count));
+    return shx_search_wave(run, scratch->pieces, scratch->piece_count, shx_search_scan_codes);
+}
+
 static shx_status search_scan_shards(shx_search_run *run) {
     shx_search_scratch *scratch = run->scratch;
     search_queue queue = {.count = 0};
@@ -111,14 +155,37 @@ static shx_status search_scan_shards(shx_search_run *run) {
     search_queue_fill(run, &queue);
     float nearest2 = queue.count > 0 ? queue.routes[0].distance2 : 0;
     while (queue.count > 0) {
-        shx_route route = queue.routes[0];
-        if (scratch->work.shards >= 2 && search_may_stop(run, route.distance2, nearest2, rows)) break;
-        SHX_TRY(run->coded ? search_scan_shard(run, &route, &rows) : search_compare_shard(run, &route, &rows));
-        memmove(queue.routes, queue.routes + 1, --queue.count * sizeof *queue.routes);
-        search_queue_fill(run, &queue);
+        if (run->work.shards >= 2 && search_may_stop(run, queue.routes[0].distance2, nearest2, rows)) break;
+        SHX_TRY(search_scan_next(run, &queue, nearest2, &rows));
     }
-    scratch->work.exhaustive = queue.count == 0;
+    run->work.exhaustive = queue.count == 0;
     return shx_search_settle(run, run->survivor_count);
+}
+
+/* Looks at all vectors; in waves, as above, from the second on. */
+static shx_status search_scan_all_vectors(shx_search_run *run) {
+    const shx_base *base = run->base;
+    shx_search_scratch *scratch = run->scratch;
+    uint64_t rows = 0, wave = 0;
+    run->work.exhaustive = run->trusted = true;
+    scratch->piece_count = 0;
+    for (uint32_t s = 0; s < base->segment_count; s++) {
+        uint32_t runs = base->segments[s]->run_count;
+        uint64_t room = scratch->piece_count + runs;
+        SHX_TRY(shx_grow((void **)&scratch->pieces, &scratch->piece_capacity, room, sizeof *scratch->pieces));
+        for (uint32_t r = 0; r < runs; r++) scratch->pieces[scratch->piece_count++] = (shx_piece){{s, r}, 0};
+    }
+    for (uint64_t first = 0, end = 0; first < scratch->piece_count; first = end, wave = rows) {
+        for (; end < scratch->piece_count && rows <= 2 * wave + SHX_WAVE_ROWS; end++) {
+            rows += base->segments[scratch->pieces[end].place.segment]->runs[scratch->pieces[end].place.run].rows;
+        }
+        if (first > 0 && run->looks) {
+            SHX_TRY(shx_search_wave(run, scratch->pieces + first, end - first, shx_search_scan_vectors));
+            continue;
+        }
+        for (uint64_t i = first; i < end; i++) SHX_TRY(shx_search_scan_vectors(run, scratch->pieces[i].place, 0));
+    }
+    return SHX_OK;
 }
 
 /* ---- the whole ---- */
@@ -165,20 +232,30 @@ static shx_status search_by_vectors(shx_search_run *run) {
     run->norm = encoding->metric == SHX_COSINE ? 1 : (float)run->query_norm;
     if (run->looks) SHX_TRY(shx_search_seed_uppers(run));
     SHX_TRY(shx_search_scan_delta(run, 0));
-    SHX_TRY(shx_search_scan_all_vectors(run));
+    SHX_TRY(search_scan_all_vectors(run));
     return shx_search_verify(run);
 }
 
-/* Whether code space can serve: the query must have a point there, the scratch the right size, and without codes there
-** must be something to leave out. */
+/* To read the vectors themselves takes less than their codes and the vectors of what codes leave: in small tables, and
+** for the true neighbours when vectors are short or many of them are asked for. Without codes there must be something
+** to leave out. */
+static bool search_prefers_vectors(const shx_search_run *run) {
+    const shx_search_params *params = run->params;
+    const shx_encoding *encoding = &run->base->encoding;
+    uint64_t rows = run->view->mark.live_rows;
+    if (rows < SHX_EXACT_ROWS) return true;
+    if (!run->coded) return params->exact || params->recall > SHX_RECALL_EXHAUSTIVE || rows < SHX_ROUTED_ROWS;
+    bool is_short = encoding->element == SHX_FLOAT32 && encoding->dim <= SEARCH_SHORT_DIM;
+    return params->exact && (is_short || params->k > rows / 64);
+}
+
+/* Whether code space can serve: the query must have a point there, and the scratch the right size. */
 static shx_status search_prepare_query(shx_search_run *run, bool *ret_usable) {
     shx_search_scratch *scratch = run->scratch;
     const shx_encoding *encoding = &run->base->encoding;
     *ret_usable = false;
     run->coded = shx_encoding_coded(encoding);
-    bool everything = run->params->exact || run->params->recall > SHX_RECALL_EXHAUSTIVE;
-    if (!run->coded && (everything || run->view->mark.live_rows < SHX_ROUTED_ROWS)) return SHX_OK;
-    if (!run->base->shards || run->view->mark.live_rows < SHX_EXACT_ROWS) return SHX_OK;
+    if (!run->base->shards || search_prefers_vectors(run)) return SHX_OK;
     if (scratch->query && scratch->query->code_dim != encoding->code_dim) {
         shx_query_destroy(scratch->query);
         scratch->query = NULL;
@@ -195,12 +272,13 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
                           .delta = view->delta,
                           .params = params,
                           .scratch = scratch,
+                          .found = &scratch->found,
                           .kernels = shx_kernels_get(),
                           .hits = ret_hits,
                           .threshold = INFINITY};
     bool usable;
     shx_topk_reset(ret_hits, params->k);
-    scratch->candidate_count = 0;
+    scratch->found.count = 0;
     shx_smallest_reset(&scratch->uppers, params->k);
     scratch->work = (shx_search_work){0};
     if (params->k == 0) return SHX_OK;
@@ -212,5 +290,6 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
         SHX_TRY(run.coded ? search_by_codes(&run) : search_by_shards(&run));
     }
     shx_topk_sort(ret_hits);
+    scratch->work = run.work;
     return SHX_OK;
 }

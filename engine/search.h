@@ -22,6 +22,7 @@ typedef struct shx_search_params {
     shx_interrupted interrupted; /* NULL = never */
     void *interrupted_context;
     const shx_pending *pending; /* own uncommitted changes, or NULL */
+    shx_index *index;           /* lends its threads to long searches; NULL: one thread. The answers are the same. */
 } shx_search_params;
 
 /* Memory that searches of one cursor reuse. */

@@ -20,17 +20,17 @@ static const void *finish_vector_of(const shx_search_run *run, const shx_candida
 
 /* Only candidates whose lower bound is within the final threshold can be answers. */
 static void finish_prune(shx_search_run *run) {
-    shx_search_scratch *scratch = run->scratch;
+    shx_candidates *found = run->found;
+    shx_smallest *uppers = &run->scratch->uppers;
     uint64_t kept = 0;
-    shx_smallest_settle(&scratch->uppers);
-    if (scratch->uppers.threshold < run->threshold) run->threshold = scratch->uppers.threshold;
-    for (uint64_t i = 0; i < scratch->candidate_count; i++) {
-        if (scratch->candidates[i].lower <= run->threshold) scratch->candidates[kept++] = scratch->candidates[i];
+    shx_smallest_settle(uppers);
+    if (uppers->threshold < run->threshold) run->threshold = uppers->threshold;
+    for (uint64_t i = 0; i < found->count; i++) {
+        if (found->items[i].lower <= run->threshold) found->items[kept++] = found->items[i];
     }
-    scratch->candidate_count = kept;
-    if (kept <= FINISH_SORTED) finish_candidates_sort(scratch->candidates, kept);
-    for (uint64_t i = 0; i < kept && i < FINISH_AHEAD; i++)
-        __builtin_prefetch(finish_vector_of(run, &scratch->candidates[i]));
+    found->count = kept;
+    if (kept <= FINISH_SORTED) finish_candidates_sort(found->items, kept);
+    for (uint64_t i = 0; i < kept && i < FINISH_AHEAD; i++) __builtin_prefetch(finish_vector_of(run, &found->items[i]));
 }
 
 static shx_status finish_verify_one(shx_search_run *run, const shx_candidate *candidate) {
@@ -40,24 +40,24 @@ static shx_status finish_verify_one(shx_search_run *run, const shx_candidate *ca
         SHX_TRY(shx_segment_vector(run->base->segments[candidate->segment], candidate->row, &vector));
     }
     double distance = shx_distance(encoding->metric, encoding->element, run->params->query, vector, encoding->dim);
-    run->scratch->work.verified++;
+    run->work.verified++;
     return shx_topk_insert(run->hits, distance, shx_search_rowid_of(run, candidate));
 }
 
 /* Compares candidates exactly, nearest lower bound first, until no further one can be among the k nearest. */
 shx_status shx_search_verify(shx_search_run *run) {
-    const shx_search_scratch *scratch = run->scratch;
+    const shx_candidates *found = run->found;
     finish_prune(run);
-    for (uint64_t i = 0; i < scratch->candidate_count; i++) {
+    for (uint64_t i = 0; i < found->count; i++) {
         double worst2 = shx_distance_to_code(&run->base->encoding, run->query_norm, shx_topk_worst(run->hits));
-        if (scratch->candidates[i].lower > worst2 + (double)shx_search_slack(run, (float)worst2)) {
-            if (scratch->candidate_count <= FINISH_SORTED) break;
+        if (found->items[i].lower > worst2 + (double)shx_search_slack(run, (float)worst2)) {
+            if (found->count <= FINISH_SORTED) break;
             continue;
         }
-        if (i + FINISH_AHEAD < scratch->candidate_count) {
-            __builtin_prefetch(finish_vector_of(run, &scratch->candidates[i + FINISH_AHEAD]));
+        if (i + FINISH_AHEAD < found->count) {
+            __builtin_prefetch(finish_vector_of(run, &found->items[i + FINISH_AHEAD]));
         }
-        SHX_TRY(finish_verify_one(run, &scratch->candidates[i]));
+        SHX_TRY(finish_verify_one(run, &found->items[i]));
     }
     return SHX_OK;
 }

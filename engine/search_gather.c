@@ -13,7 +13,7 @@
 
 shx_status shx_search_poll(shx_search_run *run, uint64_t rows) {
     run->since_poll += rows;
-    if (run->since_poll < GATHER_POLL_ROWS) return SHX_OK;
+    if (run->since_poll < GATHER_POLL_ROWS || run->apart) return SHX_OK;
     run->since_poll = 0;
     const shx_search_params *params = run->params;
     bool stop = params->interrupted && params->interrupted(params->interrupted_context);
@@ -49,7 +49,7 @@ shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const void *ve
     const shx_encoding *encoding = &run->base->encoding;
     double distance = shx_distance(encoding->metric, encoding->element, run->params->query, vector, encoding->dim);
     bool accepted = false;
-    run->scratch->work.verified++;
+    run->work.verified++;
     if (distance > shx_topk_worst(run->hits)) return SHX_OK;
     SHX_TRY(gather_accept(run, rowid, committed, &accepted));
     return accepted ? shx_topk_insert(run->hits, distance, rowid) : SHX_OK;
@@ -62,18 +62,28 @@ int64_t shx_search_rowid_of(const shx_search_run *run, const shx_candidate *cand
 
 /* ---- what is known with a margin ---- */
 
-/* Takes in a committed posting at about a squared distance, if it may be one of the k nearest. */
-static shx_status gather_offer(shx_search_run *run, shx_candidate candidate, float distance2, float margin) {
-    shx_search_scratch *scratch = run->scratch;
+static shx_status gather_keep(shx_search_run *run, const shx_candidate *candidate) {
+    shx_candidates *found = run->found;
+    SHX_TRY(shx_grow((void **)&found->items, &found->capacity, found->count + 1, sizeof *found->items));
+    found->items[found->count++] = *candidate;
+    return SHX_OK;
+}
+
+shx_status shx_search_take(shx_search_run *run, const shx_candidate *candidate) {
     bool accepted = false;
-    candidate.lower = distance2 - margin;
-    if (candidate.lower > run->threshold) return SHX_OK;
-    SHX_TRY(gather_accept(run, shx_search_rowid_of(run, &candidate), true, &accepted));
+    if (candidate->lower > run->threshold) return SHX_OK;
+    SHX_TRY(gather_accept(run, shx_search_rowid_of(run, candidate), true, &accepted));
     if (!accepted) return SHX_OK;
-    SHX_TRY(shx_grow((void **)&scratch->candidates, &scratch->candidate_capacity, scratch->candidate_count + 1,
-                     sizeof *scratch->candidates));
-    scratch->candidates[scratch->candidate_count++] = candidate;
-    return gather_add_upper(run, distance2 + margin);
+    SHX_TRY(gather_keep(run, candidate));
+    return gather_add_upper(run, candidate->upper);
+}
+
+/* A committed posting at about a squared distance. */
+static shx_status gather_offer(shx_search_run *run, shx_candidate candidate, float distance2, float margin) {
+    candidate.lower = distance2 - margin;
+    candidate.upper = distance2 + margin;
+    if (candidate.lower > run->threshold) return SHX_OK;
+    return run->apart ? gather_keep(run, &candidate) : shx_search_take(run, &candidate);
 }
 
 shx_status shx_search_look(shx_search_run *run, shx_candidate candidate, const void *vector) {
@@ -81,6 +91,7 @@ shx_status shx_search_look(shx_search_run *run, shx_candidate candidate, const v
     if (run->looks && shx_near_look(&run->near, vector, &distance2, &margin)) {
         return gather_offer(run, candidate, distance2, margin);
     }
+    if (run->apart) return gather_offer(run, candidate, 0, INFINITY);
     return shx_search_compare(run, shx_search_rowid_of(run, &candidate), vector, true);
 }
 
@@ -110,10 +121,9 @@ static float gather_margin(const shx_search_run *run, const shx_estimate *estima
 
 shx_status shx_search_refine(shx_search_run *run, shx_candidate candidate, const uint8_t *refine,
                              const float factors[3], float distance2, float ip) {
-    shx_search_scratch *scratch = run->scratch;
-    shx_estimate estimate = shx_query_refine(scratch->query, run->kernels, refine, factors, distance2, ip);
+    shx_estimate estimate = shx_query_refine(run->scratch->query, run->kernels, refine, factors, distance2, ip);
     float margin = gather_margin(run, &estimate, distance2);
-    scratch->work.refined++;
+    run->work.refined++;
     return gather_offer(run, candidate, estimate.distance2, margin);
 }
 

@@ -1,5 +1,6 @@
 /* The inside of a search, for the files that make it: search.c chooses shards, search_scan.c goes through their rows,
-** search_gather.c keeps what may be an answer, search_finish.c compares it exactly.
+** search_gather.c keeps what may be an answer, search_wave.c has that done on all threads, search_finish.c compares
+** exactly.
 */
 #ifndef SHX_SEARCH_RUN_H
 #define SHX_SEARCH_RUN_H
@@ -12,7 +13,7 @@
 
 /* A posting that may be among the k nearest, with bounds of its squared distance in code space. */
 typedef struct shx_candidate {
-    float lower;
+    float lower, upper;
     uint32_t segment, row; /* of the base, or SHX_SEARCH_DELTA and a row of the delta */
 } shx_candidate;
 
@@ -26,11 +27,34 @@ typedef struct shx_survivor {
 
 #define SHX_SEARCH_SURVIVORS 128
 
+typedef struct shx_candidates {
+    shx_candidate *items;
+    uint64_t count, capacity;
+} shx_candidates;
+
+/* A run to be scanned, and the squared distance of its centroid. */
+typedef struct shx_piece {
+    shx_place place;
+    float distance2;
+} shx_piece;
+
+/* What a chunk of a wave has found: items [first, first + count) of a thread's list. */
+typedef struct shx_chunk {
+    uint32_t lane;
+    uint64_t first, count;
+    shx_search_work work;
+} shx_chunk;
+
 struct shx_search_scratch {
     shx_query *query;
     shx_router router;
-    shx_candidate *candidates;
-    uint64_t candidate_count, candidate_capacity;
+    shx_candidates found;
+    shx_piece *pieces;
+    uint64_t piece_count, piece_capacity;
+    shx_chunk *chunks;
+    uint64_t chunk_capacity;
+    shx_candidates *lanes; /* one a thread */
+    uint64_t lane_capacity;
     shx_smallest uppers; /* of bounds: the threshold */
     shx_search_work work;
 };
@@ -42,6 +66,9 @@ typedef struct shx_search_run {
     const shx_delta *delta;
     const shx_search_params *params;
     shx_search_scratch *scratch;
+    shx_candidates *found;
+    bool apart; /* part of a wave: what is found is judged later, against a threshold that stands meanwhile */
+    shx_search_work work;
     const shx_kernels *kernels;
     shx_topk *hits;
     shx_stop_plan plan;
@@ -70,6 +97,9 @@ shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const void *ve
 
 /* Looks at a vector, or compares it exactly where a look does not tell. */
 shx_status shx_search_look(shx_search_run *run, shx_candidate candidate, const void *vector);
+
+/* Takes in a candidate if it may still be one of the k nearest and the filter accepts it. */
+shx_status shx_search_take(shx_search_run *run, const shx_candidate *candidate);
 
 /* Turns what is known exactly so far into upper bounds, so that the scan of codes starts with a threshold. */
 shx_status shx_search_seed_uppers(shx_search_run *run);
@@ -100,18 +130,25 @@ shx_status shx_search_scan_delta(shx_search_run *run, uint32_t first);
 /* Scans the codes of the delta's first `coded` rows. */
 shx_status shx_search_scan_delta_codes(shx_search_run *run, uint32_t coded);
 
-/* Scans the codes of a run whose centroid is at a squared distance from the query. */
-shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float distance2);
+/* Scans a run whose centroid is at a squared distance from the query: its codes, or its vectors (where the distance is
+** of no interest). */
+typedef shx_status shx_search_scan(shx_search_run *run, shx_place place, float distance2);
+shx_search_scan shx_search_scan_codes, shx_search_scan_vectors;
 
-/* Compares every living vector of a run. */
-shx_status shx_search_scan_vectors(shx_search_run *run, shx_place place);
-
-/* Compares the vectors of the overflow shard, which has no codes, or of all shards. */
+/* Compares the vectors of the overflow shard, which has no codes. */
 shx_status shx_search_scan_overflow(shx_search_run *run);
-shx_status shx_search_scan_all_vectors(shx_search_run *run);
 
 /* The squared norm of the query's point in code space: its distance to the origin. */
 float shx_search_origin2(const shx_search_run *run);
+
+/* ---- search_wave.c ---- */
+
+#define SHX_WAVE_ROWS 16384 /* rows that are scanned in the caller's thread before waves begin, and a wave's at least */
+
+/* Scans pieces on the threads of the index, against the threshold as it is at the start: so what is found does not
+** depend on the number of threads. The longer a search goes on, the longer its waves may be: one of no more rows than
+** were scanned before lets in little that a threshold of its own would not. */
+shx_status shx_search_wave(shx_search_run *run, const shx_piece *pieces, uint64_t count, shx_search_scan *scan);
 
 /* ---- search_finish.c ---- */
 

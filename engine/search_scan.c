@@ -30,29 +30,30 @@ shx_status shx_search_scan_delta(shx_search_run *run, uint32_t first) {
     return SHX_OK;
 }
 
-shx_status shx_search_scan_vectors(shx_search_run *run, shx_place place) {
+/* The lanes of block `i` of a run that hold rows. */
+static uint32_t scan_lanes(const shx_run *rows, uint32_t i) {
+    uint32_t left = rows->rows - i * SHX_BLOCK_ROWS;
+    return left >= SHX_BLOCK_ROWS ? UINT32_MAX : (UINT32_C(1) << left) - 1;
+}
+
+/* Looks at every living vector of a run. */
+shx_status shx_search_scan_vectors(shx_search_run *run, shx_place place, float distance2) {
+    (void)distance2;
     shx_segment *segment = run->base->segments[place.segment];
     const shx_run *rows = &segment->runs[place.run];
     SHX_TRY(shx_segment_verify_vectors(segment, place.run));
-    for (uint32_t i = 0; i < rows->rows; i++) {
-        uint64_t block = rows->first_block + i / SHX_BLOCK_ROWS, row = rows->first_row + i;
-        uint32_t dead = shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
-        if (dead >> (i % SHX_BLOCK_ROWS) & 1) continue;
-        shx_candidate candidate = {.segment = place.segment, .row = (uint32_t)row};
-        SHX_TRY(shx_search_look(run, candidate, shx_segment_vector_at(segment, row)));
-    }
-    run->scratch->work.rows += rows->rows;
-    return shx_search_poll(run, rows->rows);
-}
-
-shx_status shx_search_scan_all_vectors(shx_search_run *run) {
-    run->scratch->work.exhaustive = run->trusted = true;
-    for (uint32_t s = 0; s < run->base->segment_count; s++) {
-        for (uint32_t r = 0; r < run->base->segments[s]->run_count; r++) {
-            SHX_TRY(shx_search_scan_vectors(run, (shx_place){s, r}));
+    for (uint32_t i = 0; i < shx_blocks_of(rows->rows); i++) {
+        uint64_t block = rows->first_block + i, first = rows->first_row + (uint64_t)i * SHX_BLOCK_ROWS;
+        uint32_t mask = scan_lanes(rows, i);
+        mask &= ~shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
+        for (; mask; mask &= mask - 1) {
+            uint64_t row = first + (uint32_t)__builtin_ctz(mask);
+            shx_candidate candidate = {.segment = place.segment, .row = (uint32_t)row};
+            SHX_TRY(shx_search_look(run, candidate, shx_segment_vector_at(segment, row)));
         }
     }
-    return SHX_OK;
+    run->work.rows += rows->rows;
+    return shx_search_poll(run, rows->rows);
 }
 
 /* The overflow shard has no codes: its vectors are compared. */
@@ -60,7 +61,7 @@ shx_status shx_search_scan_overflow(shx_search_run *run) {
     const shx_base *base = run->base;
     uint64_t overflow = base->shards->count;
     for (uint32_t p = base->first_place[overflow]; p < base->first_place[overflow + 1]; p++) {
-        SHX_TRY(shx_search_scan_vectors(run, base->places[p]));
+        SHX_TRY(shx_search_scan_vectors(run, base->places[p], 0));
     }
     return SHX_OK;
 }
@@ -72,12 +73,6 @@ float shx_search_origin2(const shx_search_run *run) {
     float origin2 = 0;
     for (uint32_t i = 0; i < query->code_dim; i++) origin2 += query->point[i] * query->point[i];
     return origin2;
-}
-
-/* The lanes of block `i` of a run that hold rows. */
-static uint32_t scan_lanes(const shx_run *rows, uint32_t i) {
-    uint32_t left = rows->rows - i * SHX_BLOCK_ROWS;
-    return left >= SHX_BLOCK_ROWS ? UINT32_MAX : (UINT32_C(1) << left) - 1;
 }
 
 shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float distance2) {
@@ -102,7 +97,7 @@ shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float dis
         }
         if (run->threshold == INFINITY) SHX_TRY(shx_search_settle(run, run->survivor_count));
     }
-    run->scratch->work.rows += rows->rows;
+    run->work.rows += rows->rows;
     return shx_search_poll(run, rows->rows);
 }
 
@@ -137,6 +132,6 @@ shx_status shx_search_scan_delta_codes(shx_search_run *run, uint32_t coded) {
     for (uint32_t first = 0; first < coded && first < run->view->mark.rows; first += SHX_BLOCK_ROWS) {
         SHX_TRY(scan_delta_block(run, first, origin2));
     }
-    run->scratch->work.rows += run->view->mark.rows;
+    run->work.rows += run->view->mark.rows;
     return SHX_OK;
 }

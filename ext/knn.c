@@ -85,6 +85,7 @@ static shx_status knn_pass(shx_knn *knn, const shx_snapshot *snapshot, uint64_t 
         .interrupted = shx_connection_interrupted,
         .interrupted_context = knn->table->connection,
         .pending = snapshot->pending,
+        .index = snapshot->state->index,
     };
     return shx_search(snapshot->view, &params, knn->scratch, &knn->hits);
 }

@@ -5,7 +5,6 @@
 #include "memory.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 /* One living posting and where it stands: a row of a segment, or of the delta (segment = INSPECT_DELTA). */
 typedef struct inspect_entry {
@@ -15,9 +14,32 @@ typedef struct inspect_entry {
 
 #define INSPECT_DELTA UINT32_MAX
 
-static int inspect_compare(const void *a, const void *b) {
-    int64_t x = ((const inspect_entry *)a)->rowid, y = ((const inspect_entry *)b)->rowid;
-    return x < y ? -1 : x > y;
+/* One pass of a radix sort by byte `byte` of the rowid, stable; false when all entries have the same one. */
+static bool inspect_sort_pass(const inspect_entry *from, inspect_entry *to, uint64_t count, int byte) {
+    uint64_t starts[256] = {0}, sum = 0;
+    uint64_t flip = byte == 7 ? 0x80 : 0; /* negative rowids come first */
+    for (uint64_t i = 0; i < count; i++) starts[((uint64_t)from[i].rowid >> 8 * byte & 0xff) ^ flip]++;
+    for (int b = 0; b < 256; b++) {
+        if (starts[b] == count) return false;
+        uint64_t size = starts[b];
+        starts[b] = sum;
+        sum += size;
+    }
+    for (uint64_t i = 0; i < count; i++) to[starts[((uint64_t)from[i].rowid >> 8 * byte & 0xff) ^ flip]++] = from[i];
+    return true;
+}
+
+/* Puts entries in the order of rowids: neighbours in a table share most bytes, so few passes are made. Frees one of
+** the two arrays and gives the other. */
+static inspect_entry *inspect_sort(inspect_entry *entries, inspect_entry *scratch, uint64_t count) {
+    for (int byte = 0; byte < 8 && count > 0; byte++) {
+        if (!inspect_sort_pass(entries, scratch, count, byte)) continue;
+        inspect_entry *sorted = scratch;
+        scratch = entries;
+        entries = sorted;
+    }
+    shx_free(scratch);
+    return entries;
 }
 
 static shx_status inspect_list_segment(const shx_view *view, uint32_t segment, inspect_entry *entries,
@@ -40,7 +62,7 @@ static shx_status inspect_list(const shx_view *view, inspect_entry **ret_entries
     const shx_base *base = view->delta->base;
     uint64_t most = view->mark.rows, count = 0;
     for (uint32_t s = 0; s < base->segment_count; s++) most += base->segments[s]->row_count;
-    inspect_entry *entries = shx_alloc_zero(most, sizeof *entries);
+    inspect_entry *entries = shx_alloc(most * sizeof *entries + 1), *scratch = NULL;
     SHX_CHECK(entries, SHX_NOMEM);
     shx_status status = SHX_OK;
     for (uint32_t s = 0; status == SHX_OK && s < base->segment_count; s++) {
@@ -51,12 +73,13 @@ static shx_status inspect_list(const shx_view *view, inspect_entry **ret_entries
         if (!shx_delta_row_alive(row, view->mark.operations)) continue;
         entries[count++] = (inspect_entry){row->rowid, INSPECT_DELTA, i};
     }
+    if (status == SHX_OK) scratch = shx_alloc(count * sizeof *scratch + 1);
+    if (status == SHX_OK && !scratch) status = SHX_NOMEM;
     if (status != SHX_OK) {
         shx_free(entries);
         return status;
     }
-    qsort(entries, count, sizeof *entries, inspect_compare);
-    *ret_entries = entries;
+    *ret_entries = inspect_sort(entries, scratch, count);
     *ret_count = count;
     return SHX_OK;
 }

@@ -181,6 +181,14 @@ int shx_catch_up_memory(shx_table *table, const shx_id *commit) {
     return rows <= CATCH_UP_WRITER_ROWS ? shx_catch_up_durable(table, commit, false, &status) : SQLITE_OK;
 }
 
+bool shx_catch_up_is_current(shx_table *table, const shx_id *commit) {
+    shx_view *view = NULL;
+    shx_index *index = table->state->index;
+    bool resolved = shx_index_view(index, commit, &view) == SHX_OK;
+    shx_view_release(view);
+    return resolved && shx_index_is_durable(index, commit);
+}
+
 /* Compares the database with the index for the parent of a write transaction, unless that keeps failing. */
 static int catch_up_attempt(shx_table *table) {
     shx_state *state = table->state;

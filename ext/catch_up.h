@@ -21,6 +21,9 @@ int shx_catch_up_durable(shx_table *table, const shx_id *commit, bool from_nothi
 /* The same for an index in memory, when the table is not too large to do so on the way; else nothing happens. */
 int shx_catch_up_memory(shx_table *table, const shx_id *commit);
 
+/* Does the directory resolve this commit, for everybody? */
+bool shx_catch_up_is_current(shx_table *table, const shx_id *commit);
+
 /* Called by a write transaction before its first operation: tells the index that its parent is committed, and catches
 ** up when the parent does not resolve and that takes little time. Only failures of the database are returned. */
 int shx_catch_up_writer(shx_table *table);

@@ -38,10 +38,8 @@ static int command_need_committed(shx_table *table, const char *command) {
 }
 
 int shx_command_catch_up(shx_table *table, const shx_id *commit, shx_status *ret_status) {
-    shx_view *view = NULL;
-    *ret_status = shx_index_view(table->state->index, commit, &view);
-    shx_view_release(view);
-    if (*ret_status == SHX_OK && shx_index_is_durable(table->state->index, commit)) return SQLITE_OK;
+    *ret_status = SHX_OK;
+    if (shx_catch_up_is_current(table, commit)) return SQLITE_OK;
     int rc = shx_catch_up_ring(table, commit, true, ret_status);
     if (rc == SQLITE_OK && *ret_status != SHX_OK) rc = shx_catch_up_durable(table, commit, false, ret_status);
     shx_state_forget_comparison(table->state);

@@ -10,6 +10,7 @@
 
 #include "../engine/kernels.h"
 #include "../engine/shardex.h"
+#include "catch_up.h"
 #include "command.h"
 #include "knn.h"
 #include "row.h"
@@ -275,17 +276,18 @@ static void info_recall(sqlite3_context *context, int count, sqlite3_value **arg
 
 static int info_bring_up(shx_table *table, const char **ret_text) {
     shx_snapshot snapshot;
-    int rc = shx_snapshot_open(table, &snapshot);
+    int rc = shx_snapshot_name(table, &snapshot);
     if (rc != SQLITE_OK) return rc;
-    bool current = shx_snapshot_is_current(&snapshot), uncommitted = snapshot.pending;
-    shx_id commit = snapshot.commit;
-    shx_snapshot_close(&snapshot);
     *ret_text = "current";
-    if (current) return SQLITE_OK;
-    if (uncommitted) return shx_table_error(table, SQLITE_ERROR, "shardex: commit first");
+    if (shx_catch_up_is_current(table, &snapshot.commit) && !snapshot.nameless) return SQLITE_OK;
+    if (snapshot.pending) return shx_table_error(table, SQLITE_ERROR, "shardex: commit first");
+    if (snapshot.nameless) {
+        return shx_table_error(table, SQLITE_ERROR, "shardex: the state of \"%s\" has no name before the next change",
+                               table->name);
+    }
     *ret_text = "caught up";
     shx_status status;
-    rc = shx_command_catch_up(table, &commit, &status);
+    rc = shx_command_catch_up(table, &snapshot.commit, &status);
     if (rc != SQLITE_OK || status == SHX_OK) return rc;
     return shx_table_error(table, shx_result_code(status),
                            "shardex: the index of \"%s\" could not be brought up to "

@@ -56,11 +56,10 @@ static int snapshot_resolve(shx_table *table, shx_snapshot *snapshot) {
     return SQLITE_OK;
 }
 
-int shx_snapshot_open(shx_table *table, shx_snapshot *ret_snapshot) {
+int shx_snapshot_name(shx_table *table, shx_snapshot *ret_snapshot) {
     shx_snapshot snapshot = {.state = table->state};
     if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
     bool overlaid = snapshot.state && snapshot.state->writing && snapshot.state->joined > 0;
-    bool nameless = false;
     if (!overlaid) {
         shx_state_row row;
         int rc = shx_state_row_open(table, &row);
@@ -68,14 +67,21 @@ int shx_snapshot_open(shx_table *table, shx_snapshot *ret_snapshot) {
         snapshot.state = table->state;
         overlaid = shx_transaction_overlays(table, &row);
         snapshot.commit = row.commit;
-        nameless = row.operations != 0; /* commit_id is not the name of what is there */
+        snapshot.nameless = row.operations != 0; /* commit_id is not the name of what is there */
     }
     if (overlaid) {
         snapshot.commit = snapshot.state->parent;
         if (shx_pending_count(snapshot.state->pending) > 0) snapshot.pending = snapshot.state->pending;
-        nameless = false;
+        snapshot.nameless = false;
     }
-    int rc = nameless ? SQLITE_OK : snapshot_resolve(table, &snapshot);
+    *ret_snapshot = snapshot;
+    return SQLITE_OK;
+}
+
+int shx_snapshot_open(shx_table *table, shx_snapshot *ret_snapshot) {
+    shx_snapshot snapshot;
+    int rc = shx_snapshot_name(table, &snapshot);
+    if (rc == SQLITE_OK && !snapshot.nameless) rc = snapshot_resolve(table, &snapshot);
     if (rc == SQLITE_OK) *ret_snapshot = snapshot;
     return rc;
 }

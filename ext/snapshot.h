@@ -10,9 +10,13 @@ typedef struct shx_snapshot {
     shx_id commit;
     shx_view *view; /* NULL: the index cannot tell, the database has to be searched */
     const shx_pending *pending;
+    bool nameless;   /* commit is not the name of what the database shows (transaction.c) */
     bool lent;       /* the view is the state's */
     bool reconciled; /* the view was made by comparing everything */
 } shx_snapshot;
+
+/* What there is to see, without a view of it: nothing to close. */
+int shx_snapshot_name(shx_table *table, shx_snapshot *ret_snapshot);
 
 int shx_snapshot_open(shx_table *table, shx_snapshot *ret_snapshot);
 void shx_snapshot_close(shx_snapshot *snapshot);

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define CALIBRATE_QUERIES 1000
+#define CALIBRATE_QUERIES_MIN 200
+#define CALIBRATE_COMPARED 25000000 /* vectors that are compared at most for more queries than that */
 #define CALIBRATE_K 100
 #define CALIBRATE_FREE_SHARDS 2 /* shards that a search always probes */
 
@@ -357,11 +359,19 @@ static shx_status calibrate_measure_loss(const calibrate_work *work, shx_pool *p
 
 /* ---- all of it ---- */
 
+/* Without codes the truth of one query is a comparison with all vectors: large tables are measured on fewer queries. */
+static uint64_t calibrate_query_count(const shx_base *base, uint64_t rows) {
+    if (shx_encoding_coded(&base->encoding) || rows * CALIBRATE_QUERIES <= CALIBRATE_COMPARED) return CALIBRATE_QUERIES;
+    uint64_t count = CALIBRATE_COMPARED / rows;
+    return count > CALIBRATE_QUERIES_MIN ? count : CALIBRATE_QUERIES_MIN;
+}
+
 static shx_status calibrate_choose_queries(calibrate_work *work) {
     const shx_base *base = work->base;
     uint64_t total = 0;
     for (uint32_t s = 0; s < base->segment_count; s++) total += base->segments[s]->row_count;
-    uint64_t wanted = total < CALIBRATE_QUERIES ? total : CALIBRATE_QUERIES;
+    uint64_t wanted = calibrate_query_count(base, total);
+    if (wanted > total) wanted = total;
     work->queries = shx_alloc_zero(wanted, sizeof *work->queries);
     work->shard_rows = shx_alloc_zero(base->shards->count + 1, sizeof *work->shard_rows);
     SHX_CHECK(work->queries && work->shard_rows, SHX_NOMEM);

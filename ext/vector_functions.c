@@ -97,7 +97,12 @@ static char *functions_mismatch(shx_metric metric, const shx_vector *a, const sh
 static void functions_measure(sqlite3_context *context, const shx_vector *a, const shx_vector *b) {
     const shx_metric *metric = sqlite3_user_data(context);
     if (a->element == b->element && a->dim == b->dim && shx_metric_fits(*metric, a->element)) {
-        sqlite3_result_double(context, shx_distance(*metric, a->element, a->data, b->data, a->dim));
+        double distance = shx_distance(*metric, a->element, a->data, b->data, a->dim);
+        if (*metric == SHX_L1 && a->element == SHX_INT8) {
+            sqlite3_result_int64(context, (sqlite3_int64)distance); /* as sqlite-vec */
+        } else {
+            sqlite3_result_double(context, distance);
+        }
         return;
     }
     char *message = functions_mismatch(*metric, a, b);

@@ -69,3 +69,22 @@ SELECT vec_to_json(vec_f32('[1, 2.5, -3e2]')), vec_length('[1, 2, 3]'), length(v
 SELECT vec_distance_l2('[0, 0]', '[3, 4]'), vec_distance_cosine('[1, 0]', '[0, 2]');
 SELECT vec_distance_ip('[1, 2]', '[3, 4]');
 SELECT shardex_version() LIKE '0.%';
+
+-- Vectors of every element type: stored at their own size, told apart by subtype.
+CREATE VIRTUAL TABLE whole USING shardex(v int8[4] distance_metric=l1);
+INSERT INTO whole(v) VALUES ('[1, -2, 3, 127]'), (vec_int8('[0, 0, 0, -128]')), (x'01020304');
+SELECT rowid, vec_type(v), length(v), vec_to_json(v), vec_distance_l1(v, '[1, 1, 1, 1]') AS l1 FROM whole;
+SELECT rowid, distance FROM whole WHERE v MATCH vec_int8('[1, 1, 1, 1]') AND k = 2;
+CREATE VIRTUAL TABLE bits USING shardex(v bit[16]);
+INSERT INTO bits(v) VALUES (vec_bit(x'ff00')), (x'0f0f'), (vec_quantize_binary('[1,-1,1,-1,1,-1,1,-1,0,0,0,0,0,2,2,2]'));
+SELECT rowid, vec_type(v), length(v), vec_length(v), vec_to_json(v) FROM bits;
+SELECT rowid, distance, vec_distance_hamming(v, vec_bit(x'0f00')) AS hamming FROM bits WHERE v MATCH x'0f00' AND k = 3;
+CREATE VIRTUAL TABLE half USING shardex(v f16[3]);
+INSERT INTO half(v) VALUES ('[0.1, 65504, 1e-8]'), (vec_f32('[1, 2, 3]')), (vec_bf16('[0.5, 3, 4]')), (x'003c00400042');
+SELECT rowid, vec_type(v), length(v), hex(v), vec_to_json(v) FROM half;
+SELECT rowid, distance FROM half WHERE v MATCH '[1, 2, 3]' AND k = 3;
+CREATE VIRTUAL TABLE brain USING shardex(v bf16[2] distance_metric=cosine);
+INSERT INTO brain(v) VALUES ('[1, 1e38]'), ('[3, 4]');
+SELECT rowid, hex(v), vec_to_json(vec_f32(v)) FROM brain WHERE v MATCH '[4, 3]' AND k = 1;
+SELECT vec_to_json(vec_quantize_int8('[.1, -.1, .2, .3, 1, -1, 2]', 'unit')) AS quantized;
+SELECT shardex_info('half') ->> 'element' AS element, shardex_info('bits') ->> 'metric' AS metric;

@@ -98,6 +98,7 @@ static shx_status maintain_collect_postings(maintain_job *job) {
     const shx_base *base = job->base;
     rewrite->pool = job->pool;
     rewrite->shard_size = job->index->config.shard_size;
+    rewrite->columns = job->index->config.columns;
     rewrite->encoding = base->encoding;
     rewrite->encoding_id = base->info.encoding_id;
     rewrite->next_shard = base->info.next_shard;

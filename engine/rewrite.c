@@ -63,7 +63,8 @@ shx_status shx_rewrite_take_delta(shx_rewrite *rewrite, const shx_view *view) {
         const shx_delta_row *row = shx_delta_row_at(view->delta, i);
         if (i % REWRITE_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(shx_pool_progress(rewrite->pool)));
         if (!shx_delta_row_alive(row, view->mark.operations)) continue;
-        shx_posting posting = {row->rowid, row->vector, row->fingerprint};
+        shx_posting posting = {
+            .rowid = row->rowid, .vector = row->vector, .fingerprint = row->fingerprint, .columns = row->columns};
         SHX_TRY(shx_rewrite_add(rewrite, &posting, SHX_PLACE_NONE));
     }
     return SHX_OK;
@@ -82,6 +83,7 @@ shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, const shx_view *view, 
     const shx_base *base = view->delta->base;
     shx_segment *from = base->segments[segment];
     shx_progress *progress = shx_pool_progress(rewrite->pool);
+    for (uint32_t c = 0; c < from->columns.count; c++) SHX_TRY(shx_columns_verify(&from->columns, c));
     for (uint32_t r = 0; r < from->run_count; r++) {
         const shx_run *run = &from->runs[r];
         uint32_t place = rewrite_place_of(rewrite, base->shards, run->shard, keep_places);
@@ -92,7 +94,11 @@ shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, const shx_view *view, 
             uint64_t row = run->first_row + i, block = run->first_block + i / SHX_BLOCK_ROWS;
             uint32_t dead = shx_delta_dead(view->delta, segment, block, view->mark.operations);
             if (dead >> (i % SHX_BLOCK_ROWS) & 1) continue;
-            shx_posting posting = {from->rowids[row], shx_segment_vector_at(from, row), from->fingerprints[row]};
+            shx_posting posting = {.rowid = from->rowids[row],
+                                   .vector = shx_segment_vector_at(from, row),
+                                   .fingerprint = from->fingerprints[row],
+                                   .from = &from->columns,
+                                   .from_row = row};
             SHX_TRY(shx_rewrite_add(rewrite, &posting, place));
         }
     }
@@ -166,8 +172,8 @@ shx_status shx_rewrite_write(shx_rewrite *rewrite, shx_store *store, const shx_i
         rewrite_sort_postings(rewrite, order, first, sorted);
         *ret_blocks = 0;
         for (uint32_t i = 0; i < count; i++) *ret_blocks += shx_blocks_of(plans[i].count);
-        status = shx_segment_write(store, uuid, file, &rewrite->encoding, rewrite->encoding_id, plans, count, sorted,
-                                   rewrite->count, rewrite->pool);
+        status = shx_segment_write(store, uuid, file, &rewrite->encoding, rewrite->encoding_id, rewrite->columns, plans,
+                                   count, sorted, rewrite->count, rewrite->pool);
     }
     shx_free(order);
     shx_free(first);

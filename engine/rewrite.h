@@ -16,7 +16,7 @@
 
 typedef struct shx_rewrite {
     shx_pool *pool;
-    uint32_t shard_size;
+    uint32_t shard_size, columns;
     shx_encoding encoding; /* mean: owned by `mean` below or by a base that outlives the rewrite */
     float *mean;
     uint64_t encoding_id;

@@ -10,6 +10,7 @@
 #define SEARCH_LOOKAHEAD 3 /* shards that are known before they are scanned */
 #define SEARCH_PREFETCH_BYTES 4096
 #define SEARCH_SHORT_DIM 256    /* floats that are looked at in the time of a refine code */
+#define SEARCH_FEW_EPSILON 3    /* wide bounds cost nothing where few rows are refined */
 #define SEARCH_FILTER_GAMMA 0.2 /* how the rank counts under a filter of a selectivity */
 
 shx_status shx_search_scratch_create(shx_search_scratch **ret_scratch) {
@@ -40,8 +41,10 @@ static bool search_may_stop(const shx_search_run *run, float distance2, float ne
     if (run->plan.exhaustive || run->threshold == INFINITY) return false;
     double rank = (double)rows * run->live_share / SHX_SHARD_TARGET;
     if ((double)rows > run->plan.row_cap) return true;
-    if (!run->params->accept) return shx_stop_rule_holds(&run->plan.first, distance2, nearest2, rank);
+    bool filtered = run->params->accept || run->predicate;
+    if (!filtered) return shx_stop_rule_holds(&run->plan.first, distance2, nearest2, rank);
     double selectivity = (double)(run->accepted + 1) / (double)(run->asked + 1);
+    selectivity *= (double)(run->matched + 1) / (double)(run->tested + 1);
     return shx_stop_rule_holds(&run->plan.kth, distance2, run->threshold, rank * pow(selectivity, SEARCH_FILTER_GAMMA));
 }
 
@@ -195,11 +198,19 @@ static uint32_t search_coded_rows(const shx_search_run *run) {
     return atomic_load_explicit(&run->delta->codes.coded_rows, memory_order_acquire);
 }
 
+/* Where few rows are admitted, all of them are looked at. */
+static void search_make_plan(shx_search_run *run) {
+    shx_stop_plan_make(&run->base->calibration, run->params->k, run->params->recall, &run->plan);
+    if (!run->every_block) return;
+    run->plan.exhaustive = true;
+    if (run->plan.epsilon < SEARCH_FEW_EPSILON) run->plan.epsilon = SEARCH_FEW_EPSILON;
+}
+
 /* What must be compared comes first, and gives a threshold to start with; the delta's codes come last, when the
 ** threshold is near its final value. */
 static shx_status search_by_codes(shx_search_run *run) {
     uint32_t coded = search_coded_rows(run);
-    shx_stop_plan_make(&run->base->calibration, run->params->k, run->params->recall, &run->plan);
+    search_make_plan(run);
     run->exact = run->params->exact;
     if (run->exact || run->view->mark.live_rows < SHX_ROUTED_ROWS) run->plan.exhaustive = true;
     run->query_norm = run->scratch->query->norm;
@@ -216,7 +227,7 @@ static shx_status search_by_codes(shx_search_run *run) {
 
 /* The nearest shards' vectors, all of the delta's and those of the overflow shard. */
 static shx_status search_by_shards(shx_search_run *run) {
-    shx_stop_plan_make(&run->base->calibration, run->params->k, run->params->recall, &run->plan);
+    search_make_plan(run);
     run->live_share = shx_base_live_share(run->base);
     SHX_TRY(shx_search_scan_delta(run, 0));
     SHX_TRY(shx_search_scan_overflow(run));
@@ -232,7 +243,7 @@ static shx_status search_by_vectors(shx_search_run *run) {
     run->norm = encoding->metric == SHX_COSINE ? 1 : (float)run->query_norm;
     if (run->looks) SHX_TRY(shx_search_seed_uppers(run));
     SHX_TRY(shx_search_scan_delta(run, 0));
-    SHX_TRY(search_scan_all_vectors(run));
+    SHX_TRY(run->listed ? shx_search_scan_listed(run) : search_scan_all_vectors(run));
     return shx_search_verify(run);
 }
 
@@ -243,7 +254,7 @@ static bool search_prefers_vectors(const shx_search_run *run) {
     const shx_search_params *params = run->params;
     const shx_encoding *encoding = &run->base->encoding;
     uint64_t rows = run->view->mark.live_rows;
-    if (rows < SHX_EXACT_ROWS) return true;
+    if (run->listed || rows < SHX_EXACT_ROWS) return true;
     if (!run->coded) return params->exact || params->recall > SHX_RECALL_EXHAUSTIVE || rows < SHX_ROUTED_ROWS;
     bool is_short = encoding->element == SHX_FLOAT32 && encoding->dim <= SEARCH_SHORT_DIM;
     return params->exact && (is_short || params->k > rows / 64);
@@ -265,6 +276,14 @@ static shx_status search_prepare_query(shx_search_run *run, bool *ret_usable) {
     return SHX_OK;
 }
 
+static shx_status search_run_through(shx_search_run *run) {
+    bool usable;
+    SHX_TRY(shx_search_scan_pending(run));
+    SHX_TRY(search_prepare_query(run, &usable));
+    if (!usable) return search_by_vectors(run);
+    return run->coded ? search_by_codes(run) : search_by_shards(run);
+}
+
 shx_status shx_search(shx_view *view, const shx_search_params *params, shx_search_scratch *scratch,
                       shx_topk *ret_hits) {
     shx_search_run run = {.view = view,
@@ -276,19 +295,15 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
                           .kernels = shx_kernels_get(),
                           .hits = ret_hits,
                           .threshold = INFINITY};
-    bool usable;
     shx_topk_reset(ret_hits, params->k);
     scratch->found.count = 0;
     shx_smallest_reset(&scratch->uppers, params->k);
     scratch->work = (shx_search_work){0};
     if (params->k == 0) return SHX_OK;
-    SHX_TRY(search_prepare_query(&run, &usable));
-    SHX_TRY(shx_search_scan_pending(&run));
-    if (!usable) {
-        SHX_TRY(search_by_vectors(&run));
-    } else {
-        SHX_TRY(run.coded ? search_by_codes(&run) : search_by_shards(&run));
-    }
+    shx_status status = shx_search_prepare_filter(&run);
+    if (status == SHX_OK) status = search_run_through(&run);
+    shx_search_end_filter(&run);
+    SHX_TRY(status);
     shx_topk_sort(ret_hits);
     scratch->work = run.work;
     return SHX_OK;

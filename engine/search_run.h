@@ -6,6 +6,7 @@
 #define SHX_SEARCH_RUN_H
 
 #include "index_state.h"
+#include "match.h"
 #include "near.h"
 #include "router.h"
 #include "search.h"
@@ -85,6 +86,12 @@ typedef struct shx_search_run {
     shx_survivor survivors[SHX_SEARCH_SURVIVORS];
     uint32_t survivor_count, survivors_before; /* all, and those from before the present shard */
     uint64_t asked, accepted, since_poll;
+    const shx_predicate *predicate; /* NULL: none */
+    shx_match *matches;             /* what it means in each segment */
+    double admitted;                /* rows of segments, as estimated */
+    bool listed;                    /* so few that they are compared one by one */
+    bool every_block;               /* so few that every block that holds one is scanned */
+    uint64_t tested, matched;       /* survivors, and those of them that the predicate admits */
 } shx_search_run;
 
 /* ---- search_gather.c: what may be an answer ---- */
@@ -119,6 +126,18 @@ shx_status shx_search_survive(shx_search_run *run, const shx_segment *segment, c
 
 /* Refines the first `count` survivors; the others move up. */
 shx_status shx_search_settle(shx_search_run *run, uint32_t count);
+
+/* ---- search_filter.c: the predicate ---- */
+
+/* Finds out what the predicate means and how the search goes about it. End it in any case. */
+shx_status shx_search_prepare_filter(shx_search_run *run);
+void shx_search_end_filter(shx_search_run *run);
+
+/* Does the predicate admit a posting with these columns? For postings outside segments. */
+shx_status shx_search_admits(const shx_search_run *run, int64_t rowid, const shx_packed *columns, bool *ret_admitted);
+
+/* Looks at the vectors of all rows of segments that are admitted, when they are few. */
+shx_status shx_search_scan_listed(shx_search_run *run);
 
 /* ---- search_scan.c: going through rows ---- */
 

@@ -9,7 +9,9 @@ shx_status shx_search_scan_pending(shx_search_run *run) {
     for (size_t i = 0; pending && i < shx_pending_count(pending); i++) {
         if (!shx_pending_is_live(pending, i)) continue;
         const shx_op *op = shx_pending_op(pending, i);
-        SHX_TRY(shx_search_compare(run, op->rowid, op->vector, false));
+        bool admitted;
+        SHX_TRY(shx_search_admits(run, op->rowid, &op->columns, &admitted));
+        if (admitted) SHX_TRY(shx_search_compare(run, op->rowid, op->vector, false));
         SHX_TRY(shx_search_poll(run, 1));
     }
     return SHX_OK;
@@ -17,7 +19,10 @@ shx_status shx_search_scan_pending(shx_search_run *run) {
 
 static shx_status scan_delta_row(shx_search_run *run, uint32_t position) {
     const shx_delta_row *row = shx_delta_row_at(run->delta, position);
+    bool admitted;
     if (!shx_delta_row_alive(row, run->view->mark.operations)) return SHX_OK;
+    SHX_TRY(shx_search_admits(run, row->rowid, &row->columns, &admitted));
+    if (!admitted) return SHX_OK;
     return shx_search_look(run, (shx_candidate){.segment = SHX_SEARCH_DELTA, .row = position}, row->vector);
 }
 
@@ -41,11 +46,14 @@ shx_status shx_search_scan_vectors(shx_search_run *run, shx_place place, float d
     (void)distance2;
     shx_segment *segment = run->base->segments[place.segment];
     const shx_run *rows = &segment->runs[place.run];
+    const shx_match *match = run->matches ? &run->matches[place.segment] : NULL;
+    if (match && !shx_match_run(match, place.run)) return SHX_OK;
     SHX_TRY(shx_segment_verify_vectors(segment, place.run));
     for (uint32_t i = 0; i < shx_blocks_of(rows->rows); i++) {
         uint64_t block = rows->first_block + i, first = rows->first_row + (uint64_t)i * SHX_BLOCK_ROWS;
         uint32_t mask = scan_lanes(rows, i);
         mask &= ~shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
+        if (match) mask = shx_match_block(match, first, mask);
         for (; mask; mask &= mask - 1) {
             uint64_t row = first + (uint32_t)__builtin_ctz(mask);
             shx_candidate candidate = {.segment = place.segment, .row = (uint32_t)row};
@@ -75,21 +83,36 @@ float shx_search_origin2(const shx_search_run *run) {
     return origin2;
 }
 
+/* Which survivors the predicate admits; how many that are tells the stop rule what share of the rows here is. */
+static uint32_t scan_match(shx_search_run *run, uint32_t segment, uint64_t first, uint32_t mask) {
+    uint32_t admitted = shx_match_block(&run->matches[segment], first, mask);
+    run->tested += (uint64_t)__builtin_popcount(mask);
+    run->matched += (uint64_t)__builtin_popcount(admitted);
+    return admitted;
+}
+
 shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float distance2) {
     shx_segment *segment = run->base->segments[place.segment];
     const shx_run *rows = &segment->runs[place.run];
     const shx_query *query = run->scratch->query;
     shx_bound bound;
     float ip[SHX_BLOCK_ROWS];
+    if (run->matches && !shx_match_run(&run->matches[place.segment], place.run)) return SHX_OK;
     SHX_TRY(shx_segment_verify_run(segment, place.run));
     shx_query_bound(query, &rows->scale, distance2, run->plan.epsilon, run->threshold, &bound);
     for (uint32_t i = 0; i < shx_blocks_of(rows->rows); i++) {
         uint64_t block = rows->first_block + i, first = rows->first_row + (uint64_t)i * SHX_BLOCK_ROWS;
+        uint32_t lanes = scan_lanes(rows, i);
+        if (run->every_block) {
+            lanes = shx_match_block(&run->matches[place.segment], first, lanes);
+            if (!lanes) continue;
+        }
         bound.threshold = run->exact ? INFINITY : run->threshold;
         uint32_t mask = run->kernels->scan_block(segment->blocks + block * segment->block_bytes, query->lut,
                                                  segment->code_dim, &rows->scale, &bound, ip);
-        mask &= scan_lanes(rows, i);
+        mask &= lanes;
         if (mask) mask &= ~shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
+        if (mask && run->matches && !run->every_block) mask = scan_match(run, place.segment, first, mask);
         for (uint32_t rest = mask; rest; rest &= rest - 1) {
             uint32_t lane = (uint32_t)__builtin_ctz(rest);
             shx_candidate candidate = {.segment = place.segment, .row = (uint32_t)(first + lane)};
@@ -116,7 +139,10 @@ static shx_status scan_delta_block(shx_search_run *run, uint32_t first, float or
     for (uint32_t rest = mask & ~block->pointless; rest; rest &= rest - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(rest);
         const shx_delta_row *row = shx_delta_row_at(run->delta, first + lane);
+        bool admitted;
         if (!shx_delta_row_alive(row, run->view->mark.operations)) continue;
+        SHX_TRY(shx_search_admits(run, row->rowid, &row->columns, &admitted));
+        if (!admitted) continue;
         shx_candidate candidate = {.segment = SHX_SEARCH_DELTA, .row = first + lane};
         SHX_TRY(shx_search_refine(run, candidate, block->refine + lane * refine_bytes, block->factors[lane], origin2,
                                   ip[lane]));

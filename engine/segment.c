@@ -20,6 +20,7 @@ static shx_status segment_read_info(shx_segment *segment, const shx_encoding *en
     segment->run_count = shx_get32(info + 16);
     segment->code_dim = shx_get32(info + 24);
     segment->encoding_id = shx_get64(info + 32);
+    segment->columns.count = shx_get32(info + 48);
     SHX_CHECK(segment->row_count < UINT32_MAX && segment->block_count <= segment->row_count, shx_corrupt("row count"));
     SHX_CHECK(shx_get32(info + 20) == encoding->dim && segment->code_dim == encoding->code_dim,
               shx_corrupt("dimension"));
@@ -84,6 +85,10 @@ shx_status shx_segment_open(shx_store *store, const shx_id *uuid, uint64_t id, c
     if (status == SHX_OK) status = segment_find_sections(segment);
     if (status == SHX_OK) status = segment_check_runs(segment);
     if (status == SHX_OK) {
+        status = shx_columns_open(&segment->container, id, segment->columns.count, segment->row_count,
+                                  segment->run_count, &segment->columns);
+    }
+    if (status == SHX_OK) {
         segment->verified = shx_alloc_zero(segment->run_count, sizeof *segment->verified);
         if (!segment->verified) status = SHX_NOMEM;
     }
@@ -99,6 +104,7 @@ void shx_segment_retain(shx_segment *segment) { atomic_fetch_add(&segment->refer
 
 void shx_segment_release(shx_segment *segment) {
     if (!segment || atomic_fetch_sub(&segment->references, 1) > 1) return;
+    shx_columns_free(&segment->columns);
     shx_container_close(&segment->container);
     shx_free((void *)segment->verified);
     shx_free(segment);
@@ -112,7 +118,8 @@ static uint64_t segment_run_checksum(const shx_segment *segment, const shx_run *
     hash =
         shx_hash64((const uint8_t *)segment->factors + row * segment->factor_bytes, rows * segment->factor_bytes, hash);
     hash = shx_hash64(segment->rowids + row, rows * sizeof(int64_t), hash);
-    return shx_hash64(segment->fingerprints + row, rows * sizeof(shx_fingerprint), hash);
+    hash = shx_hash64(segment->fingerprints + row, rows * sizeof(shx_fingerprint), hash);
+    return shx_columns_hash_ids(&segment->columns, row, rows, hash);
 }
 
 #define SEGMENT_RUN_VERIFIED 1
@@ -192,5 +199,5 @@ shx_status shx_segment_check(shx_segment *segment) {
         bool ascends = i == 0 || segment->rowids[segment->order[i - 1]] < segment->rowids[segment->order[i]];
         SHX_CHECK(ascends, shx_corrupt("order of rowids"));
     }
-    return SHX_OK;
+    return shx_columns_check(&segment->columns);
 }

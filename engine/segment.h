@@ -5,8 +5,8 @@
 **
 **     id  section       size                   checked  content
 **     1   INFO          64                     open     u64 rows, u64 blocks, u32 runs, u32 dim, u32 code dim,
-**                                                       u32 metric, u64 encoding id,
-**                                                       u32 element type, 20 zero
+**                                                       u32 metric, u64 encoding id, u32 element type, 4 zero,
+**                                                       u32 columns, 12 zero
 **     2   RUNS          64 × r                 open     shx_run, ascending by shard
 **     3   BLOCKS        shx_block_bytes(D) × b  run     scan codes and factors, 32 rows a block (quantizer.h)
 **     4   REFINE        shx_refine_bytes(D) × n run     refine codes
@@ -15,18 +15,20 @@
 **     7   ROWIDS        8 × n                  run      i64
 **     8   FINGERPRINTS  16 × n                 run      u64 hash of the vector, u64 hash of the filterable columns
 **     9   ORDER         4 × n                  open     u32 row numbers, ascending by rowid
+**     10… 16            (columns.h)                     the filterable columns
 **
 ** BLOCKS, REFINE and FACTORS are empty where the encoding has no codes (shx_encoding_coded).
 **
 ** A run is the rows [first_row, first_row + rows) in the blocks [first_block, first_block + ceil(rows / 32)): row
 ** first_row + i is lane i mod 32 of block first_block + i / 32. Its checksum is XXH3-64 chained over its BLOCKS,
-** REFINE, FACTORS, ROWIDS and FINGERPRINTS bytes (each hash seeds the next, the first one is seeded with the file id).
+** REFINE, FACTORS, ROWIDS and FINGERPRINTS bytes, and the IDS of each column (each hash seeds the next, the first one
+** is seeded with the file id).
 **
 ** A segment is valid if and only if: (1) its container is; (2) every section has exactly the size above; (3) rows <
 ** 2^32; (4) the runs cover the rows and the blocks in order, without gap or overlap, and their shards ascend; (5) ORDER
 ** holds numbers below n and the rowids along it ascend strictly; (6) each run's checksum matches, tested when a process
-** first touches the run; (7) each vector matches its fingerprint, tested when it becomes a finalist. (5)'s order of
-** rowids is tested by shx_segment_check; look-ups are safe without it.
+** first touches the run; (7) each vector matches its fingerprint, tested when it becomes a finalist; (8) its columns
+** are valid (columns.h). (5)'s order of rowids is tested by shx_segment_check; look-ups are safe without it.
 **
 ** Codes are made anew from the vectors whenever a segment is written, also by merges (1 to 2 µs a row at 128
 ** dimensions): the design's copying of sign bits and conservative requantising of factors would save that, and cost a
@@ -35,6 +37,7 @@
 #ifndef SHX_SEGMENT_H
 #define SHX_SEGMENT_H
 
+#include "columns.h"
 #include "container.h"
 #include "os.h"
 #include "pool.h"
@@ -72,11 +75,15 @@ typedef struct shx_fingerprint {
     uint64_t vector_hash, column_hash;
 } shx_fingerprint;
 
-/* A posting on its way into a segment; the vector is borrowed. */
+/* A posting on its way into a segment; vector and columns are borrowed. The columns are packed, or those of a row of
+** another segment, all of which are verified. */
 typedef struct shx_posting {
     int64_t rowid;
     const void *vector;
     shx_fingerprint fingerprint;
+    shx_packed columns;
+    const shx_columns *from; /* NULL: packed */
+    uint64_t from_row;
 } shx_posting;
 
 /* An open segment. The pointers lead into the mapping. */
@@ -94,6 +101,7 @@ typedef struct shx_segment {
     const int64_t *rowids;
     const shx_fingerprint *fingerprints;
     const uint32_t *order;
+    shx_columns columns;
     atomic_uchar *verified; /* per run: 1: its checksum was tested in this process, 2: its vectors were */
     shx_container container;
 } shx_segment;
@@ -138,10 +146,13 @@ typedef struct shx_run_plan {
     uint32_t count;
 } shx_run_plan;
 
+/* The bytes of a posting's column; SHX_CORRUPT when it is not there. */
+shx_status shx_posting_column(const shx_posting *posting, uint32_t column, shx_packed *ret_bytes);
+
 /* Writes a segment file of the given runs (ascending by shard, covering the postings in order), encoding on the pool's
 ** threads. The file is synced; on failure it stays invalid. */
 shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, const shx_encoding *encoding,
-                             uint64_t encoding_id, const shx_run_plan *plans, uint32_t plan_count,
+                             uint64_t encoding_id, uint32_t columns, const shx_run_plan *plans, uint32_t plan_count,
                              const shx_posting *postings, uint64_t posting_count, shx_pool *pool);
 
 #endif

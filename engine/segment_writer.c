@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#define SEGMENT_SECTIONS 9         /* besides those of the columns */
 #define SEGMENT_SLICE_BYTES 262144 /* of vectors that are written with one call */
 #define SEGMENT_CHECK_ROWS 256     /* between two looks at the progress */
 
@@ -27,6 +28,7 @@ typedef struct segment_writer {
     const shx_encoding *encoding;
     const shx_run_plan *plans;
     const shx_posting *postings;
+    shx_columns_plan *columns;
     shx_run *runs;
     segment_run_buffer *buffers; /* one a thread */
     shx_progress *progress;
@@ -164,7 +166,8 @@ static shx_status segment_write_runs(void *context, uint64_t first, uint64_t end
         SHX_TRY(segment_buffer_prepare(writer, plan->count, buffer));
         SHX_TRY(segment_encode_run(writer, plan, run, buffer));
         segment_pack_run(writer, plan->count, buffer, run);
-        run->checksum = segment_buffer_checksum(writer, buffer, plan->count);
+        uint64_t checksum = segment_buffer_checksum(writer, buffer, plan->count);
+        run->checksum = shx_columns_write_ids(writer->columns, run->first_row, run->rows, checksum, &writer->out);
         segment_put_run(writer, run, buffer);
         shx_progress_add(writer->progress, plan->count);
     }
@@ -209,7 +212,7 @@ static shx_status segment_put_order(segment_writer *writer, uint64_t count) {
 }
 
 static void segment_put_info(segment_writer *writer, uint64_t rows, uint64_t blocks, uint32_t runs,
-                             uint64_t encoding_id) {
+                             uint64_t encoding_id, uint32_t columns) {
     uint8_t info[SHX_SEGMENT_INFO_BYTES] = {0};
     shx_put64(info, rows);
     shx_put64(info + 8, blocks);
@@ -219,6 +222,7 @@ static void segment_put_info(segment_writer *writer, uint64_t rows, uint64_t blo
     shx_put32(info + 28, writer->encoding->metric);
     shx_put64(info + 32, encoding_id);
     shx_put32(info + 40, writer->encoding->element);
+    shx_put32(info + 48, columns);
     shx_container_put(&writer->out, SHX_SEGMENT_INFO, 0, info, sizeof info);
 }
 
@@ -236,7 +240,7 @@ static uint64_t segment_lay_out(shx_run *runs, const shx_run_plan *plans, uint32
 
 static shx_status segment_create(segment_writer *writer, shx_store *store, const shx_id *uuid, uint64_t id,
                                  uint32_t runs, uint64_t rows, uint64_t blocks) {
-    const shx_section sections[] = {
+    shx_section sections[SEGMENT_SECTIONS + SHX_COLUMNS_SECTIONS] = {
         {.id = SHX_SEGMENT_INFO, .checked = true, .size = SHX_SEGMENT_INFO_BYTES},
         {.id = SHX_SEGMENT_RUNS, .checked = true, .size = runs * sizeof(shx_run)},
         {.id = SHX_SEGMENT_BLOCKS, .size = blocks * writer->block_bytes},
@@ -247,12 +251,47 @@ static shx_status segment_create(segment_writer *writer, shx_store *store, const
         {.id = SHX_SEGMENT_FINGERPRINTS, .size = rows * sizeof(shx_fingerprint)},
         {.id = SHX_SEGMENT_ORDER, .checked = true, .size = rows * sizeof(uint32_t)},
     };
+    shx_columns_sections(writer->columns, runs, sections + SEGMENT_SECTIONS);
     return shx_container_create(store, SHX_FILE_SEGMENT, uuid, id, sections, sizeof sections / sizeof *sections,
                                 &writer->out);
 }
 
+shx_status shx_posting_column(const shx_posting *posting, uint32_t column, shx_packed *ret_bytes) {
+    const shx_columns *from = posting->from;
+    if (!from) {
+        return shx_packed_find(&posting->columns, column, ret_bytes) ? SHX_OK : shx_corrupt("missing column");
+    }
+    SHX_CHECK(column < from->count, shx_corrupt("missing column"));
+    return shx_columns_value(from, column, from->ids[column * from->rows + posting->from_row], ret_bytes);
+}
+
+static shx_status segment_column(const void *context, uint64_t row, uint32_t column, shx_packed *ret_bytes) {
+    const segment_writer *writer = context;
+    return shx_posting_column(&writer->postings[row], column, ret_bytes);
+}
+
+static shx_status segment_put_columns(segment_writer *writer, uint32_t run_count, uint64_t row_count) {
+    uint64_t *first_rows = shx_alloc_zero((uint64_t)run_count + 1, sizeof *first_rows);
+    SHX_CHECK(first_rows, SHX_NOMEM);
+    for (uint32_t i = 0; i < run_count; i++) first_rows[i] = writer->runs[i].first_row;
+    first_rows[run_count] = row_count;
+    shx_status status = shx_columns_write(writer->columns, first_rows, run_count, &writer->out);
+    shx_free(first_rows);
+    return status;
+}
+
+/* The file is created: fills it. */
+static shx_status segment_fill(segment_writer *writer, uint32_t run_count, uint64_t row_count, shx_pool *pool) {
+    shx_progress_begin(shx_pool_progress(pool), SHX_PHASE_WRITING, row_count);
+    SHX_TRY(shx_pool_run(pool, run_count, 4, segment_write_runs, writer));
+    SHX_TRY(segment_put_order(writer, row_count));
+    SHX_TRY(segment_put_columns(writer, run_count, row_count));
+    shx_container_put(&writer->out, SHX_SEGMENT_RUNS, 0, writer->runs, run_count * sizeof(shx_run));
+    return SHX_OK;
+}
+
 shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, const shx_encoding *encoding,
-                             uint64_t encoding_id, const shx_run_plan *plans, uint32_t plan_count,
+                             uint64_t encoding_id, uint32_t columns, const shx_run_plan *plans, uint32_t plan_count,
                              const shx_posting *postings, uint64_t posting_count, shx_pool *pool) {
     SHX_CHECK(posting_count < UINT32_MAX, SHX_FULL);
     segment_writer writer = {.encoding = encoding,
@@ -273,13 +312,11 @@ shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, 
     shx_status status = writer.runs && writer.buffers ? SHX_OK : SHX_NOMEM;
     if (status != SHX_OK) goto cleanup;
     uint64_t blocks = segment_lay_out(writer.runs, plans, plan_count);
-    status = segment_create(&writer, store, uuid, id, plan_count, posting_count, blocks);
+    status = shx_columns_plan_make(columns, posting_count, segment_column, &writer, pool, &writer.columns);
+    if (status == SHX_OK) status = segment_create(&writer, store, uuid, id, plan_count, posting_count, blocks);
     if (status == SHX_OK) {
-        segment_put_info(&writer, posting_count, blocks, plan_count, encoding_id);
-        shx_progress_begin(shx_pool_progress(pool), SHX_PHASE_WRITING, posting_count);
-        status = shx_pool_run(pool, plan_count, 4, segment_write_runs, &writer);
-        if (status == SHX_OK) status = segment_put_order(&writer, posting_count);
-        shx_container_put(&writer.out, SHX_SEGMENT_RUNS, 0, writer.runs, plan_count * sizeof(shx_run));
+        segment_put_info(&writer, posting_count, blocks, plan_count, encoding_id, columns);
+        status = segment_fill(&writer, plan_count, posting_count, pool);
         if (status == SHX_OK) {
             status = shx_container_finish(&writer.out);
         } else {
@@ -289,6 +326,7 @@ shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, 
 cleanup:
     for (unsigned i = 0; writer.buffers && i < threads; i++) segment_buffer_free(&writer.buffers[i]);
     shx_free(writer.buffers);
+    shx_columns_plan_free(writer.columns);
     shx_free(writer.runs);
     return status;
 }

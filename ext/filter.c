@@ -35,6 +35,7 @@ void shx_filter_clear(shx_filter *filter) {
     shx_free(filter->values);
     shx_free(filter->rowids);
     sqlite3_free(filter->where);
+    shx_predicate_clear(&filter->predicate);
     memset(filter, 0, sizeof *filter);
 }
 
@@ -64,6 +65,9 @@ static void filter_restrict(shx_filter *filter, int64_t *rowids, uint64_t count)
     filter->rowids = rowids;
     filter->rowid_count = kept;
     filter->restricted = true;
+    filter->predicate.rowids = rowids;
+    filter->predicate.rowid_count = kept;
+    filter->predicate.restricted = true;
 }
 
 /* A growing array of rowids. */
@@ -174,6 +178,21 @@ static int filter_add_comparison(shx_filter *filter, const shx_term *term, const
     return filter_keep_value(filter, argument);
 }
 
+/* Hands a condition on a column or the rowid, with its values, to the predicate too. */
+static int filter_scan(shx_filter *filter, const shx_term *term, sqlite3_value *const *values, uint64_t count) {
+    bool taken = false;
+    int rc = SQLITE_OK;
+    if (!filter->nearest) return rc;
+    if (term->subject != SHX_SUBJECT_AUXILIARY) {
+        bool rowid = term->subject == SHX_SUBJECT_ROWID;
+        shx_affinity affinity = rowid ? SHX_AFFINITY_INTEGER : filter_affinity(filter, term);
+        rc = shx_filter_scan(&filter->predicate, rowid ? SHX_COLUMN_ROWID : term->slot, affinity, term->compare, values,
+                             count, &taken);
+    }
+    filter->beyond |= !taken;
+    return rc;
+}
+
 /* Turns the text so far into filter->where. */
 static int filter_end_text(shx_filter *filter) {
     sqlite3_free(filter->where);
@@ -229,7 +248,7 @@ static int filter_add_long_list(shx_filter *filter, const char *subject, uint64_
     return rc;
 }
 
-static int filter_add_list(shx_filter *filter, const char *subject, sqlite3_value *argument) {
+static int filter_add_list(shx_filter *filter, const shx_term *term, const char *subject, sqlite3_value *argument) {
     uint64_t from = filter->value_count;
     sqlite3_value *value;
     int rc = sqlite3_vtab_in_first(argument, &value);
@@ -243,6 +262,8 @@ static int filter_add_list(shx_filter *filter, const char *subject, sqlite3_valu
     sqlite3 *db = filter->table->connection->db;
     uint64_t room = (uint64_t)sqlite3_limit(db, SQLITE_LIMIT_VARIABLE_NUMBER, -1) / 2;
     if (filter->value_count > room) return filter_add_long_list(filter, subject, from, room);
+    rc = filter_scan(filter, term, filter->values + from, count);
+    if (rc != SQLITE_OK) return rc;
     return filter_write_in(filter->text, subject, FILTER_FIRST_VALUE + (int)from, count);
 }
 
@@ -279,8 +300,10 @@ int shx_filter_add(shx_filter *filter, const shx_term *term, sqlite3_value *argu
     }
     char *subject = filter_subject(filter, term);
     if (!subject) return SQLITE_NOMEM;
-    int rc = term->compare == SHX_COMPARE_IN ? filter_add_list(filter, subject, argument)
-                                             : filter_add_comparison(filter, term, subject, argument);
+    bool list = term->compare == SHX_COMPARE_IN;
+    int rc = list ? filter_add_list(filter, term, subject, argument)
+                  : filter_add_comparison(filter, term, subject, argument);
+    if (rc == SQLITE_OK && !list) rc = filter_scan(filter, term, &argument, 1);
     sqlite3_free(subject);
     return rc;
 }
@@ -319,6 +342,7 @@ int shx_filter_select(shx_filter *filter) {
     }
     filter_restrict(filter, list.rowids, list.count);
     filter->where[0] = '\0';
+    filter->beyond = false;
     filter_drop_values(filter, 0);
     return SQLITE_OK;
 }

@@ -1,9 +1,11 @@
-/* The conditions of one query that its cursor evaluates: on columns, by SQL on the shadow tables, so that they mean
-** exactly what they mean to SQLite; on rowids, by a set; on distances, by numbers.
+/* The conditions of one query that its cursor evaluates. Those on columns and rowids are there twice: as SQL on the
+** shadow tables, which means exactly what it means to SQLite, and, as far as it goes, as a predicate that the engine's
+** scan evaluates. Where the predicate does not say it all (`beyond`), rows that the engine finds are tested in SQL.
 */
 #ifndef SHX_FILTER_H
 #define SHX_FILTER_H
 
+#include "filter_scan.h"
 #include "plan.h"
 #include "table.h"
 
@@ -21,6 +23,8 @@ typedef struct shx_filter {
     double above, below; /* distances, and whether equal ones belong */
     bool above_equal, below_equal;
     bool nothing; /* no row can satisfy it */
+    shx_predicate predicate;
+    bool beyond; /* the predicate leaves conditions out */
     sqlite3_stmt *check;
 } shx_filter;
 

@@ -43,8 +43,7 @@ static bool knn_gate_is_exhausted(const knn_gate *gate) {
 
 static int knn_accept(void *context, int64_t rowid) {
     knn_gate *gate = context;
-    bool by_row = gate->filter->where[0] != '\0';
-    if (by_row && knn_gate_is_exhausted(gate)) {
+    if (knn_gate_is_exhausted(gate)) {
         gate->exhausted = true;
         return -1;
     }
@@ -74,13 +73,13 @@ static int knn_search_database(shx_knn *knn, uint64_t k) {
 
 /* One pass of the engine's search through a view. */
 static shx_status knn_pass(shx_knn *knn, const shx_snapshot *snapshot, uint64_t k, bool exact, knn_gate *gate) {
-    bool filtered = knn->filter.restricted || knn->filter.where[0] != '\0';
     shx_search_params params = {
         .query = knn->query.data,
         .k = k,
         .recall = knn->wish.recall > 0 ? knn->wish.recall : knn->table->declaration->recall,
         .exact = exact,
-        .accept = filtered ? knn_accept : NULL,
+        .predicate = &knn->filter.predicate,
+        .accept = knn->filter.beyond ? knn_accept : NULL,
         .accept_context = gate,
         .interrupted = shx_connection_interrupted,
         .interrupted_context = knn->table->connection,
@@ -126,7 +125,7 @@ static int knn_equip(shx_knn *knn) {
 int shx_knn_search(shx_knn *knn, uint64_t k, shx_knn_manner manner) {
     uint64_t keep = manner == SHX_KNN_COUNTED ? k : SHX_KNN_ALL;
     knn->complete = false;
-    if (knn_set_is_small(knn, k)) return knn_search_set(knn, keep);
+    if (knn->filter.beyond && knn_set_is_small(knn, k)) return knn_search_set(knn, keep);
     int rc = knn_equip(knn);
     if (rc != SQLITE_OK) return rc;
     shx_snapshot snapshot;
@@ -138,7 +137,7 @@ int shx_knn_search(shx_knn *knn, uint64_t k, shx_knn_manner manner) {
     shx_snapshot_close(&snapshot);
     if (rc != SQLITE_OK) return shx_table_failed(knn->table, rc);
     bool useless = status == SHX_NOTFOUND || status == SHX_CORRUPT || status == SHX_IO;
-    if (useless) return knn_search_database(knn, keep);
+    if (useless) return knn_set_is_small(knn, k) ? knn_search_set(knn, keep) : knn_search_database(knn, keep);
     if (status != SHX_OK) return shx_table_failed(knn->table, shx_result_code(status));
     bool all_seen = manner == SHX_KNN_TRUE || shx_search_last_work(knn->scratch).exhaustive;
     if (knn->hits.count < k && all_seen) knn->complete = true;

@@ -22,10 +22,12 @@ static void write_segment(shx_store *store, uint64_t id, uint64_t shard, uint32_
     shx_posting postings[100];
     assert_true(rows + 2 <= 100);
     for (uint32_t i = 0; i < rows + 2; i++) {
-        postings[i] = (shx_posting){(int64_t)(id * 1000 + i), vector, {shx_hash64(vector, sizeof vector, 0), i}};
+        postings[i] = (shx_posting){.rowid = (int64_t)(id * 1000 + i),
+                                    .vector = vector,
+                                    .fingerprint = {shx_hash64(vector, sizeof vector, 0), i}};
     }
     const shx_run_plan plans[] = {{SHX_SHARD_OVERFLOW, NULL, 0, 2}, {shard, centroid, 2, rows}};
-    assert_ok(shx_segment_write(store, &uuid, id, &encoding, 4, plans, 2, postings, rows + 2, NULL));
+    assert_ok(shx_segment_write(store, &uuid, id, &encoding, 4, 0, plans, 2, postings, rows + 2, NULL));
 }
 
 /* Two segments (3 and 2 blocks, the first with tombstones) and a table of the shards 2, 3, 4. */

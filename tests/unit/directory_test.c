@@ -388,7 +388,7 @@ static void case_judge_reading(void) {
 /* Each section by itself in every segment: what else is damaged must not be what gives it away. */
 static void test_damaged_sections_of_segments(void **state) {
     (void)state;
-    for (uint32_t section = SHX_SEGMENT_INFO; section <= SHX_SEGMENT_ORDER; section++) {
+    for (uint32_t section = SHX_SEGMENT_INFO; section <= SHX_COLUMN_BY_VALUE; section++) {
         case_copy(case_large);
         twin_files files = twin_find_files(case_work, "segment");
         for (int i = 0; i < files.count; i++) {
@@ -407,13 +407,17 @@ static void test_damaged_sections_of_segments(void **state) {
     }
 }
 
-/* The vectors of the first record: nearly all rows of the small table. */
+/* The vectors of the largest record: nearly all rows of the small table. */
 static void test_damaged_vectors_of_the_log(void **state) {
     (void)state;
     case_copy(case_small);
     twin_files files = twin_find_files(case_work, "wal");
     uint64_t begin = SHX_HEADER_BYTES + SHX_RECORD_BYTES;
-    case_flip_between(files.paths[0], begin, begin + (uint64_t)CASE_SMALL_ROWS * CASE_DIM * sizeof(float));
+    int largest = 0;
+    for (int i = 1; i < files.count; i++) {
+        if (case_file_size(files.paths[i]) > case_file_size(files.paths[largest])) largest = i;
+    }
+    case_flip_between(files.paths[largest], begin, begin + (uint64_t)CASE_SMALL_ROWS * CASE_DIM * sizeof(float));
     case_judge();
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define DIM 3
+#define COLUMNS 2
 #define CODE_DIM 64
 #define ID UINT64_C(9)
 #define NAME "segment-0000000000000009"
@@ -24,6 +25,32 @@ static float vectors[ROWS][DIM];
 static int64_t rowids[ROWS];
 static float centroids[2][CODE_DIM];
 
+/* Packed columns of a row: a number (of some rows null or real), and a text (of some rows a blob). */
+static uint8_t packed[ROWS][32];
+
+static shx_value column_of_row(int i, int column) {
+    static const char *const texts[] = {"", "b", "ba"};
+    if (column == 1) {
+        const char *text = texts[i % 3];
+        shx_value_type type = i % 4 ? SHX_VALUE_TEXT : SHX_VALUE_BLOB;
+        return (shx_value){.type = type, .size = (uint32_t)strlen(text), .is.bytes = (const uint8_t *)text};
+    }
+    if (i % 7 == 6) return (shx_value){.type = SHX_VALUE_NULL};
+    if (i % 7 == 5) return shx_value_of_real(i + 0.5);
+    return (shx_value){.type = SHX_VALUE_INTEGER, .is.integer = i % 5 - 2};
+}
+
+static shx_packed pack_row(int i) {
+    uint32_t size = 0;
+    for (int column = 0; column < COLUMNS; column++) {
+        shx_value value = column_of_row(i, column);
+        shx_value_put(&value, packed[i] + size);
+        size += (uint32_t)shx_value_size(&value);
+    }
+    assert_true(size <= sizeof packed[i]);
+    return (shx_packed){packed[i], size};
+}
+
 static shx_store *make_sample(void) {
     shx_store *store;
     shx_posting postings[ROWS];
@@ -33,8 +60,10 @@ static shx_store *make_sample(void) {
     for (int i = 0; i < ROWS; i++) {
         rowids[i] = (i * 29) % ROWS * 10 - 100;
         for (int d = 0; d < DIM; d++) vectors[i][d] = (float)((i * 7 + d * 3) % 11) / 4;
-        postings[i] =
-            (shx_posting){rowids[i], vectors[i], {shx_hash64(vectors[i], sizeof vectors[i], 0), 1000u + (unsigned)i}};
+        postings[i] = (shx_posting){.rowid = rowids[i],
+                                    .vector = vectors[i],
+                                    .fingerprint = {shx_hash64(vectors[i], sizeof vectors[i], 0), 1000u + (unsigned)i},
+                                    .columns = pack_row(i)};
     }
     assert_true(shx_encoding_point(&encoding, vectors[5], false, centroids[0]));
     assert_true(shx_encoding_point(&encoding, vectors[39], false, centroids[1]));
@@ -43,7 +72,7 @@ static shx_store *make_sample(void) {
         plans[r] = (shx_run_plan){shards[r], r ? centroids[r - 1] : NULL, first, run_rows[r]};
         first += run_rows[r];
     }
-    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, plans, 3, postings, ROWS, NULL));
+    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, COLUMNS, plans, 3, postings, ROWS, NULL));
     return store;
 }
 
@@ -68,6 +97,21 @@ static shx_status open_and_check(void *store) {
     return status;
 }
 
+/* The row's columns come out as they went in. */
+static void check_columns(const shx_segment *segment, uint64_t row) {
+    const shx_posting posting = {.from = &segment->columns, .from_row = row};
+    shx_packed written = pack_row((int)row), found, expected;
+    for (uint32_t column = 0; column < COLUMNS; column++) {
+        assert_ok(shx_columns_verify(&segment->columns, column));
+        assert_ok(shx_posting_column(&posting, column, &found));
+        assert_true(shx_packed_find(&written, column, &expected));
+        assert_int_equal(found.size, expected.size);
+        assert_memory_equal(found.bytes, expected.bytes, found.size);
+    }
+    assert_status(shx_posting_column(&posting, COLUMNS, &found), SHX_CORRUPT);
+    assert_status(shx_columns_verify(&segment->columns, COLUMNS), SHX_CORRUPT);
+}
+
 static void rows_are_found(void **state) {
     (void)state;
     shx_store *store = make_sample();
@@ -84,6 +128,7 @@ static void rows_are_found(void **state) {
         assert_ok(shx_segment_vector(segment, row, &vector));
         assert_memory_equal(vector, vectors[i], sizeof vectors[i]);
         assert_int_equal(segment->fingerprints[row].column_hash, 1000 + i);
+        check_columns(segment, i);
         uint32_t run = i < 2 ? 0 : i < 37 ? 1 : 2;
         assert_int_equal(shx_segment_run_of(segment, i), run);
         const uint64_t slot[] = {i, 32 + i - 2, 96 + i - 37};
@@ -98,6 +143,40 @@ static void rows_are_found(void **state) {
     shx_segment_release(segment);
     shx_segment_release(NULL);
     shx_store_close(store);
+}
+
+/* Different values: null, -2 … 2, the real ones of the rows 5, 12, 19, 26, 33 and 40; three texts and three blobs. */
+#define NUMBERS 12
+#define TEXTS 6
+
+/* The second column, by the table at the top of columns.h. */
+static void columns_are_as_documented(const uint8_t *bytes) {
+    const uint8_t *entry = bytes + fixture_section(bytes, SHX_COLUMN_ENTRIES) + 64;
+    assert_int_equal(shx_get64(entry), NUMBERS + 1);
+    assert_int_equal(shx_get64(entry + 8), NUMBERS * 9 - 8);
+    assert_int_equal(shx_get64(entry + 16), TEXTS * 5 + 6);
+    assert_int_equal(shx_get32(entry + 32), TEXTS);
+    const uint8_t *starts = bytes + fixture_section(bytes, SHX_COLUMN_STARTS) + (NUMBERS + 1) * 4;
+    const uint8_t *offsets = bytes + fixture_section(bytes, SHX_COLUMN_OFFSETS) + (NUMBERS + 1) * 8;
+    const uint8_t *values = bytes + fixture_section(bytes, SHX_COLUMN_VALUES) + NUMBERS * 9 - 8;
+    const uint8_t *by_value = bytes + fixture_section(bytes, SHX_COLUMN_BY_VALUE) + ROWS * 4;
+    const uint8_t expected[] = {3, 0, 0, 0, 0, 3, 1, 0, 0, 0, 'b', 3, 2, 0, 0, 0, 'b', 'a', 4, 0, 0, 0, 0};
+    assert_memory_equal(values, expected, sizeof expected);
+    assert_int_equal(shx_get64(offsets + 8), 5);
+    assert_int_equal(shx_get32(starts), 0);
+    assert_int_equal(shx_get32(starts + TEXTS * 4), ROWS);
+    uint64_t hash = shx_hash64(starts, (TEXTS + 1) * 4, ID);
+    hash = shx_hash64(offsets, (TEXTS + 1) * 8, hash);
+    hash = shx_hash64(values, TEXTS * 5 + 6, hash);
+    assert_true(shx_get64(entry + 24) == shx_hash64(by_value, ROWS * 4, hash));
+    const uint8_t *zone = bytes + fixture_section(bytes, SHX_COLUMN_ZONES) + 3 * 8;
+    const uint8_t *ids = bytes + fixture_section(bytes, SHX_COLUMN_IDS) + ROWS * 4;
+    assert_int_equal(shx_get32(zone), 1); /* rows 0 and 1: the empty blob, and "b" */
+    assert_int_equal(shx_get32(zone + 4), 3);
+    assert_int_equal(shx_get32(ids), 3);
+    assert_int_equal(shx_get32(ids + 4), 1);
+    assert_int_equal(shx_get32(by_value), 3); /* of the empty text: rows 3, 6, 9 … */
+    assert_int_equal(shx_get32(by_value + 4), 6);
 }
 
 /* The table of sections at the top of segment.h. */
@@ -117,9 +196,16 @@ static void the_file_is_as_documented(void **state) {
                     {ROWS * DIM * 4, false},
                     {ROWS * 8, false},
                     {ROWS * 16, false},
-                    {ROWS * 4, true}};
-    assert_int_equal(shx_get32(bytes + 64), 9);
-    for (uint32_t i = 0; i < 9; i++) {
+                    {ROWS * 4, true},
+                    {COLUMNS * 64, true},
+                    {COLUMNS * ROWS * 4, false},
+                    {COLUMNS * 3 * 8, true},
+                    {(NUMBERS + 1 + TEXTS + 1) * 4, false},
+                    {(NUMBERS + 1 + TEXTS + 1) * 8, false},
+                    {NUMBERS * 9 - 8 + TEXTS * 5 + 2 * (0 + 1 + 2), false},
+                    {COLUMNS * ROWS * 4, false}};
+    assert_int_equal(shx_get32(bytes + 64), 16);
+    for (uint32_t i = 0; i < 16; i++) {
         const uint8_t *row = bytes + 80 + 32 * i;
         assert_int_equal(shx_get32(row), i + 1);
         assert_int_equal(shx_get32(row + 4), sections[i].checked);
@@ -133,6 +219,7 @@ static void the_file_is_as_documented(void **state) {
     assert_int_equal(shx_get32(info + 24), CODE_DIM);
     assert_int_equal(shx_get32(info + 28), SHX_L2);
     assert_int_equal(shx_get64(info + 32), 3);
+    assert_int_equal(shx_get32(info + 48), COLUMNS);
     const uint8_t *run = bytes + fixture_section(bytes, SHX_SEGMENT_RUNS) + 64;
     assert_int_equal(shx_get64(run), 2);
     assert_int_equal(shx_get64(run + 8), 2);
@@ -146,7 +233,11 @@ static void the_file_is_as_documented(void **state) {
         uint64_t first = p == 0 ? 1 : 2, count = p == 0 ? 2 : 35;
         hash = shx_hash64(bytes + fixture_section(bytes, parts[p]) + first * units[p], count * units[p], hash);
     }
+    for (int c = 0; c < COLUMNS; c++) {
+        hash = shx_hash64(bytes + fixture_section(bytes, SHX_COLUMN_IDS) + (c * ROWS + 2) * 4, 35 * 4, hash);
+    }
     assert_true(shx_get64(run + 40) == hash);
+    columns_are_as_documented(bytes);
     fixture_assert_golden("segment.bin", bytes, size);
     free(bytes);
     shx_store_close(store);
@@ -157,6 +248,8 @@ static void every_field_is_judged(void **state) {
     shx_store *store = make_sample();
     uint64_t size;
     uint8_t *bytes = fixture_read_file(store, NAME, &size);
+    const uint64_t entry = fixture_section(bytes, SHX_COLUMN_ENTRIES) + 64,
+                   zone = fixture_section(bytes, SHX_COLUMN_ZONES);
     const uint64_t info = fixture_section(bytes, SHX_SEGMENT_INFO), runs = fixture_section(bytes, SHX_SEGMENT_RUNS),
                    order = fixture_section(bytes, SHX_SEGMENT_ORDER), run = runs + 64;
     free(bytes);
@@ -190,6 +283,16 @@ static void every_field_is_judged(void **state) {
         {"order", order, ROWS, 4, true, "row order"},
         {"order", order + 4 * (ROWS - 1), UINT32_MAX, 4, true, "row order"},
         {"order without its checksum", order, 1, 1, false, "section checksum"},
+        {"columns", info + 48, 1, 4, true, "section size"},
+        {"columns", info + 48, UINT32_MAX, 4, true, "section size"},
+        {"first element of a column", entry, NUMBERS, 8, true, "column"},
+        {"first element of a column", entry, UINT64_MAX, 8, true, "column"},
+        {"values of a column", entry + 8, 0, 8, true, "column"},
+        {"size of a column's values", entry + 16, UINT64_MAX, 8, true, "column"},
+        {"size of a column's values", entry + 16, 1, 8, true, "section size"},
+        {"different values", entry + 32, ROWS + 1, 4, true, "column"},
+        {"different values", entry + 32, TEXTS + 1, 4, true, "section size"},
+        {"zone without its checksum", zone, 9, 1, false, "section checksum"},
     };
     fixture_assert_damages(store, NAME, table, sizeof table / sizeof *table, just_open, store);
     shx_store_close(store);
@@ -214,6 +317,12 @@ static void what_is_checked_later(void **state) {
         {"checksum", runs + 64 + 40, 3, 8, true, "run checksum"},
         {"scale", runs + 64 + 24, 0, 1, true, NULL}, /* only the table's checksum covers it */
         {"order of rowids", order, shx_get32(bytes + order + 4), 4, true, "order of rowids"},
+        {"id", fixture_section(bytes, SHX_COLUMN_IDS) + 4 * ROWS + 12, 5, 1, false, "run checksum"},
+        {"start", fixture_section(bytes, SHX_COLUMN_STARTS) + 8, 0x55, 1, false, "column checksum"},
+        {"offset", fixture_section(bytes, SHX_COLUMN_OFFSETS) + 8, 0x55, 1, false, "column checksum"},
+        {"value", fixture_section(bytes, SHX_COLUMN_VALUES) + 3, 0x55, 1, false, "column checksum"},
+        {"row by value", fixture_section(bytes, SHX_COLUMN_BY_VALUE) + 4, 0x55, 1, false, "column checksum"},
+        {"checksum of a column", fixture_section(bytes, SHX_COLUMN_ENTRIES) + 24, 1, 8, true, "column checksum"},
     };
     free(bytes);
     fixture_assert_damages(store, NAME, table, sizeof table / sizeof *table, open_and_check, store);
@@ -266,6 +375,7 @@ static void every_truncation_and_many_bits(void **state) {
                 assert_true(segment->rowids[i] == rowids[i]);
                 assert_ok(shx_segment_vector(segment, i, &vector));
                 assert_memory_equal(vector, vectors[i], sizeof vectors[i]);
+                check_columns(segment, i);
             }
             shx_segment_release(segment);
         }
@@ -282,7 +392,7 @@ static void an_empty_segment(void **state) {
     uint64_t row;
     assert_ok(shx_store_open_heap(&store));
     assert_ok(shx_store_prepare(store));
-    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, NULL, 0, NULL, 0, NULL));
+    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, 0, NULL, 0, NULL, 0, NULL));
     segment = open_sample(store);
     assert_ok(shx_segment_check(segment));
     assert_int_equal(segment->row_count, 0);

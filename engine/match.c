@@ -1,0 +1,234 @@
+#include "match.h"
+
+#include "memory.h"
+
+#define MATCH_RANGES_FEW 4   /* compared one by one; more make a bitmap */
+#define MATCH_SAMPLE_ROWS 64 /* looked at to estimate */
+
+/* ---- preparing ---- */
+
+/* The number of rowids that do not stand behind the cut. */
+static uint32_t match_seek_rowid(const shx_segment *segment, const shx_cut *cut) {
+    uint32_t low = 0, high = (uint32_t)segment->row_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        shx_value rowid = {.type = SHX_VALUE_INTEGER, .is.integer = segment->rowids[segment->order[middle]]};
+        if (shx_cut_passed(cut, &rowid)) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
+static shx_status match_seek(const shx_segment *segment, uint32_t column, const shx_cut *cut, uint32_t *ret_id) {
+    if (column != SHX_COLUMN_ROWID) return shx_columns_seek(&segment->columns, column, cut, ret_id);
+    *ret_id = match_seek_rowid(segment, cut);
+    return SHX_OK;
+}
+
+static shx_status match_make_bitmap(shx_match_condition *condition, uint32_t distinct) {
+    condition->bitmap = shx_alloc_zero(distinct / 8 + 1, 1);
+    SHX_CHECK(condition->bitmap, SHX_NOMEM);
+    for (uint64_t i = 0; i < condition->count; i++) {
+        for (uint32_t id = condition->ranges[i].low; id < condition->ranges[i].high; id++) {
+            condition->bitmap[id / 8] |= (uint8_t)(1 << id % 8);
+        }
+    }
+    return SHX_OK;
+}
+
+/* Turns the condition's ranges of values into ranges of ids; empty ones are left out. */
+static shx_status match_make_ranges(const shx_segment *segment, const shx_condition *from,
+                                    shx_match_condition *condition) {
+    condition->ranges = shx_alloc_zero(from->count, sizeof *condition->ranges);
+    SHX_CHECK(condition->ranges, SHX_NOMEM);
+    for (uint64_t i = 0; i < from->count; i++) {
+        shx_id_range range = {0};
+        SHX_TRY(match_seek(segment, from->column, &from->ranges[i].low, &range.low));
+        SHX_TRY(match_seek(segment, from->column, &from->ranges[i].high, &range.high));
+        if (range.low >= range.high) continue;
+        condition->ranges[condition->count++] = range;
+        const uint32_t *starts = condition->starts;
+        condition->rows += starts ? starts[range.high] - starts[range.low] : range.high - range.low;
+    }
+    return SHX_OK;
+}
+
+static shx_status match_make_condition(const shx_segment *segment, const shx_condition *from,
+                                       shx_match_condition *condition) {
+    const shx_columns *columns = &segment->columns;
+    condition->order = segment->order;
+    if (from->column == SHX_COLUMN_ROWID) return match_make_ranges(segment, from, condition);
+    SHX_TRY(shx_columns_verify(columns, from->column));
+    const shx_column_entry *entry = &columns->entries[from->column];
+    condition->ids = columns->ids + from->column * columns->rows;
+    condition->zones = columns->zones + (uint64_t)from->column * columns->runs;
+    condition->starts = columns->starts + entry->first;
+    condition->order = columns->by_value + from->column * columns->rows;
+    SHX_TRY(match_make_ranges(segment, from, condition));
+    return condition->count > MATCH_RANGES_FEW ? match_make_bitmap(condition, entry->distinct) : SHX_OK;
+}
+
+shx_status shx_match_make(const shx_segment *segment, const shx_predicate *predicate, shx_match *ret_match) {
+    shx_match match = {.segment = segment, .predicate = predicate, .rows = segment->row_count};
+    match.conditions = shx_alloc_zero(predicate->count, sizeof *match.conditions);
+    SHX_CHECK(match.conditions, SHX_NOMEM);
+    shx_status status = SHX_OK;
+    for (uint64_t i = 0; i < predicate->count && status == SHX_OK; i++) {
+        shx_match_condition *condition = &match.conditions[match.count++];
+        status = match_make_condition(segment, &predicate->conditions[i], condition);
+        bool narrower = !match.narrowest || condition->rows < match.narrowest->rows;
+        if (narrower) match.narrowest = condition;
+        if (condition->rows < match.rows) match.rows = condition->rows;
+    }
+    if (status != SHX_OK) {
+        shx_match_free(&match);
+        return status;
+    }
+    match.by_rowids = predicate->restricted && (!match.narrowest || predicate->rowid_count < match.rows);
+    if (match.by_rowids && predicate->rowid_count < match.rows) match.rows = predicate->rowid_count;
+    *ret_match = match;
+    return SHX_OK;
+}
+
+void shx_match_free(shx_match *match) {
+    for (uint64_t i = 0; i < match->count; i++) {
+        shx_free(match->conditions[i].ranges);
+        shx_free(match->conditions[i].bitmap);
+    }
+    shx_free(match->conditions);
+    match->count = 0;
+    match->conditions = NULL;
+}
+
+/* ---- testing ---- */
+
+static bool match_zone(const shx_match_condition *condition, const shx_zone *zone) {
+    for (uint64_t i = 0; i < condition->count; i++) {
+        if (condition->ranges[i].low > zone->highest) return false;
+        if (condition->ranges[i].high > zone->lowest) return true;
+    }
+    return false;
+}
+
+bool shx_match_run(const shx_match *match, uint32_t run) {
+    for (uint64_t i = 0; i < match->count; i++) {
+        const shx_match_condition *condition = &match->conditions[i];
+        if (condition->count == 0) return false;
+        if (condition->zones && !match_zone(condition, &condition->zones[run])) return false;
+    }
+    return true;
+}
+
+/* One range, all 32 rows: a loop that compilers make wide. */
+static uint32_t match_range_block(const uint32_t *ids, shx_id_range range) {
+    uint32_t mask = 0, width = range.high - range.low;
+    for (int i = 0; i < SHX_BLOCK_ROWS; i++) mask |= (uint32_t)(ids[i] - range.low < width) << i;
+    return mask;
+}
+
+static bool match_id(const shx_match_condition *condition, uint32_t id) {
+    if (condition->bitmap) {
+        uint32_t end = condition->ranges[condition->count - 1].high;
+        return id < end && (condition->bitmap[id / 8] >> id % 8 & 1);
+    }
+    bool found = false;
+    for (uint64_t i = 0; i < condition->count; i++) {
+        found |= id >= condition->ranges[i].low && id < condition->ranges[i].high;
+    }
+    return found;
+}
+
+static bool match_rowid(const shx_segment *segment, const shx_match_condition *condition, int64_t rowid) {
+    for (uint64_t i = 0; i < condition->count; i++) {
+        int64_t lowest = segment->rowids[segment->order[condition->ranges[i].low]];
+        int64_t highest = segment->rowids[segment->order[condition->ranges[i].high - 1]];
+        if (rowid >= lowest && rowid <= highest) return true;
+    }
+    return false;
+}
+
+static bool match_condition_row(const shx_match *match, const shx_match_condition *condition, uint64_t row) {
+    return condition->ids ? match_id(condition, condition->ids[row])
+                          : match_rowid(match->segment, condition, match->segment->rowids[row]);
+}
+
+static uint32_t match_condition_block(const shx_match *match, const shx_match_condition *condition, uint64_t first,
+                                      uint32_t lanes) {
+    uint32_t mask = 0;
+    bool whole = condition->ids && !condition->bitmap && first + SHX_BLOCK_ROWS <= match->segment->row_count;
+    if (whole) {
+        for (uint64_t i = 0; i < condition->count; i++) {
+            mask |= match_range_block(condition->ids + first, condition->ranges[i]);
+        }
+        return mask & lanes;
+    }
+    for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(rest);
+        mask |= (uint32_t)match_condition_row(match, condition, first + lane) << lane;
+    }
+    return mask;
+}
+
+uint32_t shx_match_block(const shx_match *match, uint64_t first, uint32_t lanes) {
+    for (uint64_t i = 0; i < match->count && lanes; i++) {
+        lanes = match_condition_block(match, &match->conditions[i], first, lanes);
+    }
+    if (!match->predicate->restricted) return lanes;
+    for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(rest);
+        bool named = shx_predicate_names(match->predicate, match->segment->rowids[first + lane]);
+        if (!named) lanes &= ~(UINT32_C(1) << lane);
+    }
+    return lanes;
+}
+
+bool shx_match_row(const shx_match *match, uint64_t row) {
+    for (uint64_t i = 0; i < match->count; i++) {
+        if (!match_condition_row(match, &match->conditions[i], row)) return false;
+    }
+    return shx_predicate_names(match->predicate, match->segment->rowids[row]);
+}
+
+/* ---- listing ---- */
+
+static bool match_next_rowid(const shx_match *match, shx_match_walk *walk, uint64_t *ret_row) {
+    const shx_predicate *predicate = match->predicate;
+    while (walk->position < predicate->rowid_count) {
+        if (shx_segment_find(match->segment, predicate->rowids[walk->position++], ret_row)) return true;
+    }
+    return false;
+}
+
+bool shx_match_next(const shx_match *match, shx_match_walk *walk, uint64_t *ret_row) {
+    const shx_match_condition *condition = match->narrowest;
+    if (match->by_rowids) return match_next_rowid(match, walk, ret_row);
+    while (walk->position == walk->end) {
+        if (!condition || walk->range == condition->count) return false;
+        const shx_id_range *range = &condition->ranges[walk->range++];
+        walk->position = condition->starts ? condition->starts[range->low] : range->low;
+        walk->end = condition->starts ? condition->starts[range->high] : range->high;
+    }
+    *ret_row = condition->order[walk->position++];
+    return true;
+}
+
+double shx_match_estimate(const shx_match *match) {
+    const shx_match_condition *condition = match->narrowest;
+    bool alone = match->count < 2 && !match->predicate->restricted;
+    if (alone || match->by_rowids || match->rows == 0) return (double)match->rows;
+    uint64_t found = 0, looked = 0, step = match->rows / MATCH_SAMPLE_ROWS + 1, next = step / 2, passed = 0;
+    for (uint64_t i = 0; condition && i < condition->count; i++) {
+        const shx_id_range *range = &condition->ranges[i];
+        uint64_t from = condition->starts ? condition->starts[range->low] : range->low;
+        uint64_t end = condition->starts ? condition->starts[range->high] : range->high;
+        for (; next < passed + (end - from); next += step) {
+            found += shx_match_row(match, condition->order[from + (next - passed)]);
+            looked++;
+        }
+        passed += end - from;
+    }
+    return looked ? (double)match->rows * ((double)found + 0.5) / ((double)looked + 1) : (double)match->rows;
+}

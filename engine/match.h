@@ -1,0 +1,59 @@
+/* What a predicate means in one segment: ranges of ids for each condition, from which the rows that it admits can be
+** counted, listed, or told block by block.
+*/
+#ifndef SHX_MATCH_H
+#define SHX_MATCH_H
+
+#include "segment.h"
+
+/* Ids [low, high) of a column, or positions in the order of rowids. */
+typedef struct shx_id_range {
+    uint32_t low, high;
+} shx_id_range;
+
+/* One condition. */
+typedef struct shx_match_condition {
+    const uint32_t *ids;    /* of the column; NULL: rowids */
+    const shx_zone *zones;  /* of the column's runs */
+    const uint32_t *starts; /* rows with lower ids, NULL: positions are rows' */
+    const uint32_t *order;  /* rows by id, or by rowid */
+    shx_id_range *ranges;   /* ascending */
+    uint64_t count, rows;   /* ranges, and rows that lie in them, dead ones included */
+    uint8_t *bitmap;        /* of the ids that lie in some range, when there are many ranges */
+} shx_match_condition;
+
+typedef struct shx_match {
+    const shx_segment *segment;
+    const shx_predicate *predicate;
+    shx_match_condition *conditions;
+    uint64_t count;
+    const shx_match_condition *narrowest; /* NULL without conditions */
+    bool by_rowids;                       /* a restriction of the predicate is narrower still */
+    uint64_t rows;                        /* no more than so many are admitted */
+} shx_match;
+
+/* Prepares; SHX_CORRUPT when a column is damaged. The predicate must outlive it. */
+shx_status shx_match_make(const shx_segment *segment, const shx_predicate *predicate, shx_match *ret_match);
+void shx_match_free(shx_match *match);
+
+/* False when no row of the run is admitted, by the zones. */
+bool shx_match_run(const shx_match *match, uint32_t run);
+
+/* Which of `count` ≤ 32 rows from `first` on are admitted, of those in `lanes`. The run must be verified. */
+uint32_t shx_match_block(const shx_match *match, uint64_t first, uint32_t lanes);
+
+/* Whether one row is. The run must be verified. */
+bool shx_match_row(const shx_match *match, uint64_t row);
+
+/* Walks the rows of the narrowest condition: the next one, whether the others admit it or not. At the start the walk
+** is zeros. */
+typedef struct shx_match_walk {
+    uint64_t range, position, end;
+} shx_match_walk;
+
+bool shx_match_next(const shx_match *match, shx_match_walk *walk, uint64_t *ret_row);
+
+/* An estimate of how many rows are admitted, by looking at a few evenly spread ones of the narrowest condition. */
+double shx_match_estimate(const shx_match *match);
+
+#endif

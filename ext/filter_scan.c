@@ -1,0 +1,121 @@
+#include "filter_scan.h"
+
+#include "../engine/memory.h"
+#include "column_value.h"
+
+#include <string.h>
+
+#define SCAN_PREFIX_MAX 256
+
+static shx_value scan_null(void) { return (shx_value){.type = SHX_VALUE_NULL}; }
+
+/* The values that stand to `value` as the operator says; null stands to nothing, except for IS. Returns the number of
+** ranges. */
+static uint64_t scan_ranges(shx_compare compare, shx_value value, shx_range ranges[2]) {
+    shx_cut before = shx_cut_before(value), after = shx_cut_after(value), end = shx_cut_end();
+    shx_cut first = shx_cut_after(scan_null());
+    bool about_null = compare == SHX_COMPARE_IS || compare == SHX_COMPARE_IS_NOT;
+    if (value.type == SHX_VALUE_NULL && !about_null) return 0;
+    switch (compare) {
+    case SHX_COMPARE_EQ:
+    case SHX_COMPARE_IN:
+    case SHX_COMPARE_IS: ranges[0] = (shx_range){before, after}; return 1;
+    case SHX_COMPARE_LT: ranges[0] = (shx_range){first, before}; return 1;
+    case SHX_COMPARE_LE: ranges[0] = (shx_range){first, after}; return 1;
+    case SHX_COMPARE_GT: ranges[0] = (shx_range){after, end}; return 1;
+    case SHX_COMPARE_GE: ranges[0] = (shx_range){before, end}; return 1;
+    case SHX_COMPARE_NE:
+    case SHX_COMPARE_IS_NOT:
+        ranges[0] = (shx_range){compare == SHX_COMPARE_NE ? first : shx_cut_start(), before};
+        ranges[1] = (shx_range){after, end};
+        return 2;
+    default: return 0;
+    }
+}
+
+/* The length of the text that a pattern asks for at the start, if it asks for nothing else; -1 when it does. LIKE takes
+** letters of both cases for the same, so it may have none; beyond ASCII nothing is certain. */
+static int scan_prefix(const char *pattern, int size, bool glob) {
+    if (size < 1 || size > SCAN_PREFIX_MAX || pattern[size - 1] != (glob ? '*' : '%')) return -1;
+    for (int i = 0; i < size - 1; i++) {
+        unsigned char c = (unsigned char)pattern[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (c == 0 || c >= 0x7f || (glob ? strchr("*?[", c) != NULL : letter || c == '%' || c == '_')) return -1;
+    }
+    return size - 1;
+}
+
+/* `column LIKE 'text%'`: from the text to the next one that does not start with it, and the blobs that read so. */
+static int scan_add_prefix(shx_predicate *predicate, uint32_t column, sqlite3_value *value, bool glob,
+                           bool *ret_taken) {
+    const char *pattern = (const char *)sqlite3_value_text(value);
+    if (!pattern) return SQLITE_NOMEM;
+    int size = scan_prefix(pattern, sqlite3_value_bytes(value), glob);
+    if (size < 0) return SQLITE_OK;
+    uint8_t low[SCAN_PREFIX_MAX], high[SCAN_PREFIX_MAX];
+    memcpy(low, pattern, (size_t)size);
+    memcpy(high, pattern, (size_t)size);
+    if (size > 0) high[size - 1]++;
+    shx_value text = {.type = SHX_VALUE_TEXT, .size = (uint32_t)size, .is.bytes = low}, text_end = text;
+    shx_value blob = {.type = SHX_VALUE_BLOB, .size = (uint32_t)size, .is.bytes = low}, blob_end = blob;
+    text_end.is.bytes = blob_end.is.bytes = high;
+    const shx_range prefix[] = {{shx_cut_before(text), shx_cut_before(text_end)},
+                                {shx_cut_before(blob), shx_cut_before(blob_end)}};
+    const shx_range all = {shx_cut_before(text), shx_cut_end()};
+    *ret_taken = true;
+    shx_status status =
+        size > 0 ? shx_predicate_add(predicate, column, prefix, 2) : shx_predicate_add(predicate, column, &all, 1);
+    return status == SHX_OK ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+static int scan_add_values(shx_predicate *predicate, uint32_t column, shx_affinity affinity, shx_compare compare,
+                           sqlite3_value *const *values, uint64_t count) {
+    /* The right side of a comparison becomes a number, but no real one. */
+    if (affinity == SHX_AFFINITY_REAL) affinity = SHX_AFFINITY_NUMERIC;
+    shx_range *ranges = shx_alloc_zero(2 * count, sizeof *ranges);
+    sqlite3_value **copies = shx_alloc_zero(count, sizeof *copies);
+    uint64_t range_count = 0;
+    int rc = ranges && copies ? SQLITE_OK : SQLITE_NOMEM;
+    for (uint64_t i = 0; i < count && rc == SQLITE_OK; i++) {
+        shx_value value;
+        rc = shx_column_value(values[i], affinity, &copies[i], &value);
+        if (rc == SQLITE_OK) range_count += scan_ranges(compare, value, ranges + range_count);
+    }
+    if (rc == SQLITE_OK && shx_predicate_add(predicate, column, ranges, range_count) != SHX_OK) rc = SQLITE_NOMEM;
+    for (uint64_t i = 0; copies && i < count; i++) sqlite3_value_free(copies[i]);
+    shx_free(copies);
+    shx_free(ranges);
+    return rc;
+}
+
+/* Where a comparison could mean two things (see filter.c), it is left alone. */
+static bool scan_is_plain(shx_affinity affinity, sqlite3_value *value) {
+    int type = sqlite3_value_type(value);
+    if (type == SQLITE_TEXT) return affinity != SHX_AFFINITY_BLOB;
+    bool number = type == SQLITE_INTEGER || type == SQLITE_FLOAT;
+    return !number || affinity >= SHX_AFFINITY_NUMERIC;
+}
+
+int shx_filter_scan(shx_predicate *predicate, uint32_t column, shx_affinity affinity, shx_compare compare,
+                    sqlite3_value *const *values, uint64_t count, bool *ret_taken) {
+    shx_range null = {shx_cut_start(), shx_cut_after(scan_null())};
+    shx_range others = {shx_cut_after(scan_null()), shx_cut_end()};
+    *ret_taken = false;
+    switch (compare) {
+    case SHX_COMPARE_OTHER: return SQLITE_OK;
+    case SHX_COMPARE_LIKE:
+    case SHX_COMPARE_GLOB:
+        if (affinity != SHX_AFFINITY_TEXT || sqlite3_value_type(values[0]) != SQLITE_TEXT) return SQLITE_OK;
+        return scan_add_prefix(predicate, column, values[0], compare == SHX_COMPARE_GLOB, ret_taken);
+    case SHX_COMPARE_IS_NULL:
+    case SHX_COMPARE_NOT_NULL:
+        *ret_taken = true;
+        return shx_predicate_add(predicate, column, compare == SHX_COMPARE_IS_NULL ? &null : &others, 1) == SHX_OK
+                   ? SQLITE_OK
+                   : SQLITE_NOMEM;
+    default: break;
+    }
+    if (compare != SHX_COMPARE_IN && !scan_is_plain(affinity, values[0])) return SQLITE_OK;
+    *ret_taken = true;
+    return scan_add_values(predicate, column, affinity, compare, values, count);
+}

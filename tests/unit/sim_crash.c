@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define CRASH_DEPTH_MAX 3
 #define CRASH_CACHE (1u << 17) /* disks of one workload, a power of two */
@@ -45,19 +44,9 @@ static void crash_record_free(crash_record *record) {
     sim_run_free(&record->run);
 }
 
-static const char *crash_variable(const char *name) {
-    const char *value = getenv(name);
-    return value && *value ? value : NULL;
-}
-
-static uint64_t crash_number(const char *name, uint64_t otherwise) {
-    const char *value = crash_variable(name);
-    return value ? strtoull(value, NULL, 10) : otherwise;
-}
-
 /* SHARDEX_SIM_STATE names one state: only that one is looked at. */
 static bool crash_wanted(const char *path) {
-    const char *wanted = crash_variable("SHARDEX_SIM_STATE");
+    const char *wanted = sim_variable("SHARDEX_SIM_STATE");
     return !wanted || strncmp(path, wanted, strlen(path)) == 0;
 }
 
@@ -195,7 +184,7 @@ static void crash_at(crash_walk *walk, const crash_record *record, const sim_rep
 /* Sometimes, a crash within what followed a crash. */
 static void crash_explore(crash_walk *walk, const crash_record *record, uint64_t chance, int depth) {
     fixture_random random = {chance ^ 0x5ca1ab1e};
-    bool named = crash_variable("SHARDEX_SIM_STATE") != NULL;
+    bool named = sim_variable("SHARDEX_SIM_STATE") != NULL;
     if (depth > CRASH_DEPTH_MAX || (fixture_below(&random, walk->plan->deeper_every) && !named)) return;
     if (record->log.count == 0) return;
     uint64_t at = fixture_below(&random, record->log.count) + 1, variant = fixture_next(&random) >> 8;
@@ -301,7 +290,7 @@ static void crash_record_workload(crash_walk *walk, crash_record *record) {
 
 static void crash_look(crash_walk *walk, const crash_record *record, const sim_replay *replay, int64_t low) {
     fixture_random random = {walk->shape.seed ^ replay->at << 32};
-    if (fixture_below(&random, crash_number("SHARDEX_SIM_EVERY", 1))) return;
+    if (fixture_below(&random, sim_number("SHARDEX_SIM_EVERY", 1))) return;
     if (walk->plan->crash == SIM_KILLED) {
         crash_at(walk, record, replay, 0, low, 1);
         return;
@@ -315,28 +304,30 @@ static void crash_look(crash_walk *walk, const crash_record *record, const sim_r
     }
 }
 
-static void crash_run(uint64_t seed, sim_mode mode, const sim_crash_plan *plan, crash_tally *tally) {
-    crash_walk walk = {.plan = plan, .shape = sim_shape_make(seed, mode), .tally = tally};
+static void crash_run(void *context, uint64_t seed, sim_mode mode) {
+    crash_walk *walk = context;
     crash_record record = {0};
     crash_base base = {.inode = SIM_NONE};
     int64_t low = 0;
     sim_replay replay;
-    walk.known = calloc(CRASH_CACHE, sizeof *walk.known);
-    crash_record_workload(&walk, &record);
+    walk->shape = sim_shape_make(seed, mode);
+    walk->known = calloc(CRASH_CACHE, sizeof *walk->known);
+    walk->known_count = 0;
+    crash_record_workload(walk, &record);
     sim_replay_open(&record.start, &record.log, &replay);
     while (replay.at < record.log.count) {
         sim_replay_step(&replay);
-        low = crash_floor(&replay, &walk, low);
-        crash_watch_bases(&walk, &replay, &base);
-        crash_look(&walk, &record, &replay, low);
+        low = crash_floor(&replay, walk, low);
+        crash_watch_bases(walk, &replay, &base);
+        crash_look(walk, &record, &replay, low);
     }
-    tally->workloads++;
-    tally->operations += record.log.count;
+    walk->tally->workloads++;
+    walk->tally->operations += record.log.count;
     sim_replay_close(&replay);
     crash_record_free(&record);
     free(base.files);
     free(base.names);
-    free(walk.known);
+    free(walk->known);
     sim_fs_end();
 }
 
@@ -354,24 +345,12 @@ static void crash_report(const crash_tally *tally) {
     print_message("; sampled behind: %llu\n", (unsigned long long)tally->reopened_behind);
 }
 
-static bool crash_mode_wanted(sim_mode mode) {
-    const char *wanted = crash_variable("SHARDEX_SIM_MODE");
-    return !wanted || strcmp(wanted, sim_mode_names[mode]) == 0;
-}
-
 void sim_crash_all(const sim_crash_plan *plan) {
-    bool one = crash_variable("SHARDEX_SIM_SEED") != NULL;
-    uint64_t first = crash_number("SHARDEX_SIM_SEED", 1);
-    uint64_t seeds = one ? 1 : crash_number("SHARDEX_SIM_COUNT", plan->seeds);
-    time_t end = time(NULL) + (time_t)crash_number("SHARDEX_SIM_SECONDS", 0);
     crash_tally tally = {0};
-    for (uint64_t seed = first; seed < first + seeds || time(NULL) < end; seed++) {
-        for (sim_mode mode = 0; mode < SIM_MODES; mode++) {
-            if (crash_mode_wanted(mode)) crash_run(seed, mode, plan, &tally);
-        }
-    }
+    crash_walk walk = {.plan = plan, .tally = &tally};
+    bool whole = sim_each_workload(plan->seeds, crash_run, &walk);
     crash_report(&tally);
-    if (one) return;
+    if (!whole) return;
     assert_true(tally.bases > 0); /* else this has shown less than it says */
     for (int i = 0; i < SIM_STEP_KINDS; i++) assert_true(tally.kinds[i] > 0);
 }

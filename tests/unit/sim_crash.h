@@ -20,10 +20,8 @@ typedef struct sim_crash_plan {
     uint64_t deeper_every; /* one state in so many crashes again, and one of those a third time */
 } sim_crash_plan;
 
-/* Records the workloads of seeds in all modes and looks at their crashes. Variables of the environment:
-** SHARDEX_SIM_SEED, SHARDEX_SIM_MODE and SHARDEX_SIM_STATE, as a failure prints them, show one state again;
-** SHARDEX_SIM_COUNT: how many seeds; SHARDEX_SIM_SECONDS: more of them until so long after the start;
-** SHARDEX_SIM_EVERY: looks at one operation in so many, by chance. */
+/* Records the workloads of sim_each_workload and looks at their crashes. SHARDEX_SIM_STATE, as a failure prints it,
+** shows one state of a workload again; SHARDEX_SIM_EVERY: looks at one operation in so many, by chance. */
 void sim_crash_all(const sim_crash_plan *plan);
 
 #endif

@@ -5,6 +5,8 @@
 #include "sim_vfs.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #define SIM_FIRST_ROWS 12 /* changes of the first transaction: each is a row or several */
 #define SIM_LOAD_CHANGES 24
@@ -219,4 +221,33 @@ void sim_run_make(const sim_shape *shape, sim_image *ret_disk) {
     sim_run_free(&run);
     sim_image_copy(sim_fs_now(), ret_disk);
     sim_image_prune(ret_disk);
+}
+
+/* --- which workloads --- */
+
+const char *sim_variable(const char *name) {
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+uint64_t sim_number(const char *name, uint64_t otherwise) {
+    const char *value = sim_variable(name);
+    return value ? strtoull(value, NULL, 10) : otherwise;
+}
+
+static bool sim_mode_wanted(sim_mode mode) {
+    const char *wanted = sim_variable("SHARDEX_SIM_MODE");
+    return !wanted || strcmp(wanted, sim_mode_names[mode]) == 0;
+}
+
+bool sim_each_workload(uint64_t seeds, sim_work work, void *context) {
+    bool one = sim_variable("SHARDEX_SIM_SEED") != NULL;
+    uint64_t first = sim_number("SHARDEX_SIM_SEED", 1), count = one ? 1 : sim_number("SHARDEX_SIM_COUNT", seeds);
+    time_t end = time(NULL) + (time_t)sim_number("SHARDEX_SIM_SECONDS", 0);
+    for (uint64_t seed = first; seed < first + count || (!one && time(NULL) < end); seed++) {
+        for (sim_mode mode = 0; mode < SIM_MODES; mode++) {
+            if (sim_mode_wanted(mode)) work(context, seed, mode);
+        }
+    }
+    return !one;
 }

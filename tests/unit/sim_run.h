@@ -59,6 +59,18 @@ void sim_run_recover(sim_run *run);
 /* The commit in [low, high] after which the rows had this digest, the latest one; -1 when there is none. */
 int64_t sim_run_find(const sim_run *run, uint64_t digest, int64_t low, int64_t high);
 
+/* --- which workloads --- */
+
+/* A variable of the environment, NULL when it is not set or empty; a number. */
+const char *sim_variable(const char *name);
+uint64_t sim_number(const char *name, uint64_t otherwise);
+
+/* Does `work` for seeds in all modes: for `seeds` of them, or as the environment says. SHARDEX_SIM_SEED and
+** SHARDEX_SIM_MODE: one only; SHARDEX_SIM_COUNT: how many seeds; SHARDEX_SIM_SECONDS: more of them until so long after
+** the start. False when one only was wanted. */
+typedef void (*sim_work)(void *context, uint64_t seed, sim_mode mode);
+bool sim_each_workload(uint64_t seeds, sim_work work, void *context);
+
 /* Faults of files and memory stop for what a test does on its own behalf. */
 void sim_pause(bool paused);
 

@@ -1,8 +1,10 @@
 #include "order.h"
+#include "prefetch.h"
 #include "search_run.h"
 
 #define FINISH_SORTED 2048 /* candidates that are worth sorting */
-#define FINISH_AHEAD 32    /* vectors that are asked for before they are compared */
+#define FINISH_AHEAD 16    /* candidates that are asked for before they are compared */
+#define FINISH_PREFETCH_BYTES 1024
 
 /* A total order: what is verified does not depend on the order in which candidates were found. */
 static inline bool finish_before(const shx_candidate *a, const shx_candidate *b) {
@@ -18,6 +20,17 @@ static const void *finish_vector_of(const shx_search_run *run, const shx_candida
     return shx_segment_vector_at(segment, candidate->row);
 }
 
+/* Asks for what comparing a candidate reads: its vector, the hash of that, its rowid. */
+static void finish_prefetch(const shx_search_run *run, const shx_candidate *candidate) {
+    const shx_encoding *encoding = &run->base->encoding;
+    size_t bytes = shx_element_bytes(encoding->element, encoding->dim);
+    shx_prefetch(finish_vector_of(run, candidate), bytes, FINISH_PREFETCH_BYTES);
+    if (candidate->segment == SHX_SEARCH_DELTA) return;
+    const shx_segment *segment = run->base->segments[candidate->segment];
+    __builtin_prefetch(&segment->fingerprints[candidate->row]);
+    __builtin_prefetch(&segment->rowids[candidate->row]);
+}
+
 /* Only candidates whose lower bound is within the final threshold can be answers. */
 static void finish_prune(shx_search_run *run) {
     shx_candidates *found = run->found;
@@ -30,7 +43,7 @@ static void finish_prune(shx_search_run *run) {
     }
     found->count = kept;
     if (kept <= FINISH_SORTED) finish_candidates_sort(found->items, kept);
-    for (uint64_t i = 0; i < kept && i < FINISH_AHEAD; i++) __builtin_prefetch(finish_vector_of(run, &found->items[i]));
+    for (uint64_t i = 0; i < kept && i < FINISH_AHEAD; i++) finish_prefetch(run, &found->items[i]);
 }
 
 static shx_status finish_verify_one(shx_search_run *run, const shx_candidate *candidate) {
@@ -54,9 +67,7 @@ shx_status shx_search_verify(shx_search_run *run) {
             if (found->count <= FINISH_SORTED) break;
             continue;
         }
-        if (i + FINISH_AHEAD < found->count) {
-            __builtin_prefetch(finish_vector_of(run, &found->items[i + FINISH_AHEAD]));
-        }
+        if (i + FINISH_AHEAD < found->count) finish_prefetch(run, &found->items[i + FINISH_AHEAD]);
         SHX_TRY(finish_verify_one(run, &found->items[i]));
     }
     return SHX_OK;

@@ -1,6 +1,7 @@
 #include "search_run.h"
 
 #include "memory.h"
+#include "prefetch.h"
 
 #include <math.h>
 #include <string.h>
@@ -142,9 +143,7 @@ shx_status shx_search_settle(shx_search_run *run, uint32_t count) {
 
 shx_status shx_search_survive(shx_search_run *run, const shx_segment *segment, const shx_survivor *survivor) {
     const uint8_t *refine = segment->refine + (uint64_t)survivor->candidate.row * segment->refine_bytes;
-    for (size_t at = 0; at < segment->refine_bytes && at < GATHER_PREFETCH_BYTES; at += 64) {
-        __builtin_prefetch(refine + at);
-    }
+    shx_prefetch(refine, segment->refine_bytes, GATHER_PREFETCH_BYTES);
     __builtin_prefetch(segment->factors + (uint64_t)survivor->candidate.row * 3);
     if (run->survivor_count == SHX_SEARCH_SURVIVORS) SHX_TRY(shx_search_settle(run, SHX_SEARCH_SURVIVORS));
     run->survivors[run->survivor_count++] = *survivor;

@@ -76,7 +76,8 @@ INSERT INTO whole(v) VALUES ('[1, -2, 3, 127]'), (vec_int8('[0, 0, 0, -128]')), 
 SELECT rowid, vec_type(v), length(v), vec_to_json(v), vec_distance_l1(v, '[1, 1, 1, 1]') AS l1 FROM whole;
 SELECT rowid, distance FROM whole WHERE v MATCH vec_int8('[1, 1, 1, 1]') AND k = 2;
 CREATE VIRTUAL TABLE bits USING shardex(v bit[16]);
-INSERT INTO bits(v) VALUES (vec_bit(x'ff00')), (x'0f0f'), (vec_quantize_binary('[1,-1,1,-1,1,-1,1,-1,0,0,0,0,0,2,2,2]'));
+INSERT INTO bits(v)
+VALUES (vec_bit(x'ff00')), (x'0f0f'), (vec_quantize_binary('[1,-1,1,-1,1,-1,1,-1,0,0,0,0,0,2,2,2]'));
 SELECT rowid, vec_type(v), length(v), vec_length(v), vec_to_json(v) FROM bits;
 SELECT rowid, distance, vec_distance_hamming(v, vec_bit(x'0f00')) AS hamming FROM bits WHERE v MATCH x'0f00' AND k = 3;
 CREATE VIRTUAL TABLE half USING shardex(v f16[3]);

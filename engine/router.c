@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#define ROUTER_FIRST 192        /* shards that the first cut aims at; later ones aim at twice as many */
+#define ROUTER_FIRST 96         /* shards that the first cut aims at; later ones aim at twice as many */
 #define ROUTER_FIRST_PARENTS 16 /* parents likewise */
 #define ROUTER_FIRST_BEAM 32    /* the graph's first cut */
 #define ROUTER_SPREAD_UNIT 16   /* of the graph's beam */

@@ -14,6 +14,7 @@
 #define CALIBRATE_QUERIES_MIN 200
 #define CALIBRATE_COMPARED 25000000 /* vectors that are compared at most for more queries than that */
 #define CALIBRATE_K 100
+#define CALIBRATE_CHECKS 3      /* recalls at which the losses of the bounds are measured */
 #define CALIBRATE_FREE_SHARDS 2 /* shards that a search always probes */
 
 /* Shares of the way from a recall target to 1 that are aimed at: what is fitted on rows of the table must hold for
@@ -324,6 +325,7 @@ static shx_status calibrate_count_found(void *context, uint64_t first, uint64_t 
         }
         atomic_fetch_add(&check->found, found);
         atomic_fetch_add(&check->wanted, wanted);
+        shx_progress_add(check->work->progress, 1);
         if (status == SHX_OK) status = shx_progress_check(check->work->progress);
     }
     shx_search_scratch_destroy(scratch);
@@ -398,7 +400,7 @@ shx_status shx_calibrate(shx_view *view, shx_pool *pool, shx_calibration *ret_ca
     double loss[SHX_CALIBRATION_RECALLS] = {0};
     shx_calibration_default(&calibration);
     shx_status status = calibrate_choose_queries(&work);
-    shx_progress_begin(work.progress, SHX_PHASE_CALIBRATING, work.count);
+    shx_progress_begin(work.progress, SHX_PHASE_CALIBRATING, (1 + CALIBRATE_CHECKS) * work.count);
     if (status == SHX_OK) status = shx_pool_run(pool, work.count, 20, calibrate_measure, &work);
     calibration.fitted = 1;
     calibration.sample_size = work.count;

@@ -175,3 +175,18 @@ const shx_delta_mark *shx_delta_find(const shx_delta *delta, const shx_id *commi
 }
 
 const shx_delta_mark *shx_delta_tip(const shx_delta *delta) { return &delta->marks[delta->mark_count - 1]; }
+
+uint64_t shx_delta_bytes(const shx_delta *delta) {
+    uint64_t bytes = shx_delta_codes_bytes(&delta->codes) + delta->mark_capacity * sizeof *delta->marks +
+                     delta->record_capacity * sizeof *delta->records;
+    bytes += (delta->latest.capacity + delta->commits.capacity) * (sizeof(int64_t) + sizeof(uint32_t));
+    for (uint32_t c = 0; c < SHX_DELTA_CHUNKS; c++) {
+        if (delta->chunks[c]) bytes += ((uint64_t)SHX_DELTA_FIRST_CHUNK << c) * sizeof(shx_delta_row);
+    }
+    for (uint32_t s = 0; s < delta->base->segment_count; s++) {
+        uint64_t blocks = delta->base->segments[s]->block_count;
+        if (delta->dead[s].mask) bytes += blocks * sizeof *delta->dead[s].mask;
+        if (atomic_load(&delta->dead[s].when)) bytes += blocks * SHX_BLOCK_ROWS * sizeof(atomic_uint);
+    }
+    return bytes;
+}

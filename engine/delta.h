@@ -72,6 +72,9 @@ const shx_delta_mark *shx_delta_find(const shx_delta *delta, const shx_id *commi
 /* The last mark. */
 const shx_delta_mark *shx_delta_tip(const shx_delta *delta);
 
+/* How much of the heap the delta has taken, without the records that are its vectors' owners. */
+uint64_t shx_delta_bytes(const shx_delta *delta);
+
 /* Row `position` of the delta. */
 const shx_delta_row *shx_delta_row_at(const shx_delta *delta, uint32_t position);
 

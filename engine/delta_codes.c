@@ -31,6 +31,16 @@ static shx_status delta_codes_reserve(shx_delta_codes *codes, uint32_t chunk) {
     return complete ? SHX_OK : SHX_NOMEM;
 }
 
+uint64_t shx_delta_codes_bytes(const shx_delta_codes *codes) {
+    uint64_t bytes = 0;
+    for (int c = 0; c < SHX_DELTA_CHUNKS; c++) {
+        uint64_t blocks = ((uint64_t)SHX_DELTA_FIRST_CHUNK << c) / SHX_BLOCK_ROWS;
+        if (codes->chunks[c]) bytes += blocks * sizeof(shx_delta_block);
+        if (codes->bytes[c]) bytes += blocks * delta_codes_stride(codes->encoding);
+    }
+    return bytes;
+}
+
 static void delta_codes_encode(shx_delta_codes *codes, const void *const vectors[SHX_BLOCK_ROWS],
                                shx_delta_block *block, uint8_t *bits, uint8_t *code_bytes, uint8_t *refine) {
     const shx_encoding *encoding = codes->encoding;

@@ -42,6 +42,9 @@ static inline uint32_t shx_delta_chunk(uint32_t position, uint32_t *ret_offset) 
 
 void shx_delta_codes_free(shx_delta_codes *codes);
 
+/* How much of the heap they have taken. */
+uint64_t shx_delta_codes_bytes(const shx_delta_codes *codes);
+
 /* Codes the next block: 32 vectors, those of the rows [coded_rows, coded_rows + 32). */
 shx_status shx_delta_codes_append(shx_delta_codes *codes, const void *const vectors[SHX_BLOCK_ROWS]);
 

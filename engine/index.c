@@ -412,11 +412,24 @@ shx_status shx_index_append(shx_index *index, const shx_id *parent, const shx_id
 
 /* ---- figures ---- */
 
+shx_progress_figures shx_index_progress(shx_index *index) { return shx_progress_look(&index->progress); }
+
+static void index_stats_of_segment(const shx_segment *segment, shx_index_stats *stats) {
+    const shx_container *container = &segment->container;
+    stats->segment_rows += segment->row_count;
+    stats->segment_bytes += container->map.size;
+    stats->code_bytes += shx_container_section_size(container, SHX_SEGMENT_BLOCKS);
+    stats->refine_bytes += shx_container_section_size(container, SHX_SEGMENT_REFINE);
+    stats->refine_bytes += shx_container_section_size(container, SHX_SEGMENT_FACTORS);
+    stats->id_bytes += shx_container_section_size(container, SHX_SEGMENT_ROWIDS);
+    stats->id_bytes += shx_container_section_size(container, SHX_SEGMENT_FINGERPRINTS);
+    stats->id_bytes += shx_container_section_size(container, SHX_SEGMENT_ORDER);
+    stats->directory_bytes += shx_container_section_size(container, SHX_SEGMENT_RUNS);
+    stats->vector_bytes += shx_container_section_size(container, SHX_SEGMENT_VECTORS);
+}
+
 static void index_stats_of_base(const shx_base *base, shx_index_stats *stats) {
-    for (uint32_t i = 0; i < base->segment_count; i++) {
-        stats->segment_rows += base->segments[i]->row_count;
-        stats->segment_bytes += base->segments[i]->container.map.size;
-    }
+    for (uint32_t i = 0; i < base->segment_count; i++) index_stats_of_segment(base->segments[i], stats);
     stats->segments = base->segment_count;
     stats->base_bytes = base->container.map.size;
     stats->generation = base->info.generation;
@@ -447,6 +460,8 @@ void shx_index_stats_get(shx_index *index, const shx_view *view, shx_index_stats
                              .in_memory = index->directory == NULL};
     index_stats_of_base(view->delta->base, &stats);
     uint64_t alive = 0;
+    stats.directory_bytes += stats.base_bytes;
+    stats.anonymous_bytes = shx_delta_bytes(view->delta);
     for (uint32_t i = 0; i < view->mark.rows; i++) {
         alive += shx_delta_row_alive(shx_delta_row_at(view->delta, i), view->mark.operations);
     }

@@ -15,6 +15,7 @@
 #include "bytes.h"
 #include "pending.h"
 #include "pool.h"
+#include "progress.h"
 #include "quantizer.h"
 #include "routing.h"
 #include "status.h"
@@ -90,6 +91,9 @@ bool shx_index_step(void);
 ** where there is only the caller's (or the process wants no others). Owned by the index. */
 shx_pool *shx_index_pool(shx_index *index);
 
+/* How far the maintenance is that this process is doing on the index, in whichever thread. */
+shx_progress_figures shx_index_progress(shx_index *index);
+
 /* Figures for statistics. */
 typedef struct shx_index_stats {
     uint64_t rows, delta_rows, delta_operations, segments, segment_rows, tombstones, shards, closed_shards, wal_files,
@@ -97,6 +101,9 @@ typedef struct shx_index_stats {
     uint64_t code_dim;
     shx_route_way router;                 /* 0 without shards */
     uint64_t router_spread, router_bytes; /* beside the centroids and their codes */
+    /* Mapped, by what it is for: scan codes; refine codes and their factors; rowids and fingerprints; runs, shards and
+    ** bases; vectors. And on the heap: an estimate of the delta. */
+    uint64_t code_bytes, refine_bytes, id_bytes, directory_bytes, vector_bytes, anonymous_bytes;
     bool calibrated;
     bool in_memory;
 } shx_index_stats;

@@ -75,3 +75,5 @@ void shx_kernels_cap(shx_simd_level level) {
     atomic_store(&kernels_cap_level, level);
     kernels_choose();
 }
+
+void shx_kernels_use(const shx_kernels *kernels) { atomic_store(&kernels_current, kernels); }

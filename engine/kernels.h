@@ -126,4 +126,8 @@ const shx_kernels *shx_kernels_at(shx_simd_level level);
 /* Caps the level that shx_kernels_get gives from now on. SHARDEX_SIMD caps it as well: the lower one counts. */
 void shx_kernels_cap(shx_simd_level level);
 
+/* Makes shx_kernels_get give this table, whatever it is, until it is called again or with NULL: for tests that count
+** work. Not while anything else runs. */
+void shx_kernels_use(const shx_kernels *kernels);
+
 #endif

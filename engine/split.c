@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#define SPLIT_CHECK_ROWS 256 /* between two looks at the progress */
+#define SPLIT_CHECK_ROWS 32 /* between two looks at the progress */
 #define SPLIT_NEIGHBOURS 8  /* shards around a split one whose postings are checked */
 #define SPLIT_ROUTE_TRIES 3 /* open shards that are compared when a posting is routed past closed ones */
 #define SPLIT_FULL 2        /* a shard over this many times its target is split */
@@ -227,6 +227,7 @@ static shx_status split_check_neighbour(const split_work *work, uint32_t v, uint
     for (uint32_t i = 0; status == SHX_OK && i < split_rows_of(work, neighbour); i++) {
         const float *point = points + (size_t)i * rewrite->encoding.code_dim;
         uint32_t best = neighbour;
+        if (i % SPLIT_CHECK_ROWS == 0) status = shx_progress_check(shx_pool_progress(rewrite->pool));
         float own2 = split_distance2(rewrite, point, neighbour), best2 = own2;
         for (uint32_t p = parts->first; p < parts->first + parts->count; p++) {
             float distance2 = split_distance2(rewrite, point, p);

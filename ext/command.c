@@ -3,6 +3,7 @@
 #include "../engine/maintain.h"
 #include "catch_up.h"
 #include "integrity.h"
+#include "meter.h"
 
 #include <string.h>
 
@@ -19,14 +20,16 @@ static int command_report(shx_table *table, const char *command, shx_status stat
 }
 
 /* Waits while another maintainer is at work. */
-static shx_status command_maintain(shx_table *table, command_work work) {
+static shx_status command_maintain(shx_table *table, const char *command, command_work work) {
     shx_state *state = table->state;
     shx_status status = SHX_BUSY;
+    shx_meter meter;
+    shx_meter_open(&meter, table, command);
     for (int i = 0; i < COMMAND_WAITS && status == SHX_BUSY; i++) {
         if (i > 0) sqlite3_sleep(COMMAND_WAIT_MS);
-        if (shx_connection_interrupted(table->connection)) return SHX_INTERRUPT;
-        status = work(state->index, &state->parent, shx_connection_interrupted, table->connection);
+        status = shx_meter_poll(&meter) ? SHX_INTERRUPT : work(state->index, &state->parent, shx_meter_poll, &meter);
     }
+    shx_meter_close(&meter);
     return status;
 }
 
@@ -56,7 +59,7 @@ static int command_do(shx_table *table, const char *command, command_work work) 
         rc = command_need_committed(table, command);
         if (rc == SQLITE_OK) rc = shx_command_catch_up(table, &table->state->parent, &status);
     }
-    if (rc == SQLITE_OK && status == SHX_OK) status = command_maintain(table, work);
+    if (rc == SQLITE_OK && status == SHX_OK) status = command_maintain(table, command, work);
     return rc == SQLITE_OK ? command_report(table, command, status) : rc;
 }
 

@@ -2,6 +2,7 @@
 
 #include "../engine/memory.h"
 #include "../engine/os.h"
+#include "config.h"
 #include "location.h"
 #include "state_row.h"
 #include "statements.h"
@@ -20,12 +21,14 @@ shx_connection *shx_connection_create(sqlite3 *db) {
 
 static void connection_free_state(shx_state *state) {
     if (!state) return;
+    sqlite3_free(state->load);
     shx_state_forget_comparison(state);
     shx_pending_destroy(state->pending);
     shx_index_release(state->index);
     shx_free(state->savepoints);
     sqlite3_free(state->schema);
     sqlite3_free(state->file);
+    sqlite3_free(state->directory);
     sqlite3_free(state);
 }
 
@@ -61,10 +64,20 @@ void shx_connection_destroy(void *context) {
     sqlite3_free(connection);
 }
 
+/* Beside the database, or, when the process keeps directories elsewhere, in
+** `<there>/<name of the database file>-<hash of its path>-shardex/<uuid in hex>`. */
 char *shx_connection_directory(const char *file, const shx_id *uuid) {
     char hex[2 * sizeof uuid->bytes + 1];
     for (size_t i = 0; i < sizeof uuid->bytes; i++) sqlite3_snprintf(3, hex + 2 * i, "%02x", uuid->bytes[i]);
-    return sqlite3_mprintf("%s-shardex/%s", file, hex);
+    char *elsewhere = shx_config_get(SHX_CONFIG_DIRECTORY), *directory = NULL;
+    if (elsewhere && elsewhere[0] == '\0') directory = sqlite3_mprintf("%s-shardex/%s", file, hex);
+    if (elsewhere && elsewhere[0] != '\0') {
+        const char *name = strrchr(file, '/');
+        directory = sqlite3_mprintf("%s/%s-%016llx-shardex/%s", elsewhere, name ? name + 1 : file,
+                                    shx_hash64(file, strlen(file), 0), hex);
+    }
+    sqlite3_free(elsewhere);
+    return directory;
 }
 
 static int connection_acquire(shx_state *state, const shx_declaration *declaration) {
@@ -95,7 +108,11 @@ static int connection_acquire(shx_state *state, const shx_declaration *declarati
         status = shx_index_acquire(&config, &state->index);
     }
     state->in_memory = !config.directory;
-    sqlite3_free(directory);
+    if (state->in_memory) {
+        sqlite3_free(directory);
+        directory = NULL;
+    }
+    state->directory = directory;
     return shx_result_code(status);
 }
 

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 struct shx_table;
+struct shx_meter;
 
 /* How many operations there were when savepoint `number` was announced. */
 typedef struct shx_savepoint {
@@ -38,6 +39,7 @@ typedef struct shx_comparison {
 typedef struct shx_state {
     struct shx_state *next;
     char *schema, *file; /* file "" when the database has none */
+    char *directory;     /* of the index; NULL: in memory */
     shx_id uuid;
     shx_metric metric;
     shx_element element;
@@ -60,6 +62,8 @@ typedef struct shx_state {
     shx_pending *pending;
     shx_savepoint *savepoints;
     uint64_t savepoint_count, savepoint_capacity;
+    struct shx_meter *load; /* draws a large transaction; NULL: it is not large */
+    uint64_t load_from;     /* how many operations there were when it began to */
     int empty_until; /* savepoints up to this number were opened before the first operation */
 
     shx_comparison comparison;

@@ -10,6 +10,7 @@
 #include "cursor.h"
 #include "info.h"
 #include "integrity.h"
+#include "stats.h"
 #include "table.h"
 #include "transaction.h"
 #include "vector_value.h"
@@ -110,6 +111,7 @@ int sqlite3_shardex_init(sqlite3 *db, char **error_message, const sqlite3_api_ro
     int rc = sqlite3_create_module_v2(db, "shardex", &EXTENSION_MODULE.methods, connection, shx_connection_destroy);
     if (rc == SQLITE_OK) rc = shx_info_register(connection);
     if (rc == SQLITE_OK) rc = shx_backup_register(connection);
+    if (rc == SQLITE_OK) rc = shx_stats_register(connection);
     if (rc == SQLITE_OK) rc = shx_config_register(db);
     if (rc == SQLITE_OK) rc = shx_vector_functions_register(db);
     if (rc != SQLITE_OK) return rc;

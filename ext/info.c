@@ -12,7 +12,9 @@
 #include "../engine/shardex.h"
 #include "catch_up.h"
 #include "command.h"
+#include "figures.h"
 #include "knn.h"
+#include "lookup.h"
 #include "row.h"
 #include "snapshot.h"
 #include "state_row.h"
@@ -26,19 +28,6 @@
 
 /* ------------------------------------------------------------------------------------------------ finding a table */
 
-/* Without a schema: temp, then main, then the attached ones, as SQLite does. */
-static shx_table *info_search(shx_connection *connection, const char *name) {
-    shx_table *table = shx_table_find(connection, "temp", name);
-    sqlite3_stmt *databases = NULL;
-    if (table || sqlite3_prepare_v2(connection->db, SHX_SQL_LIST_DATABASES, -1, &databases, NULL)) return table;
-    while (!table && sqlite3_step(databases) == SQLITE_ROW) {
-        const char *schema = (const char *)sqlite3_column_text(databases, 1);
-        if (schema) table = shx_table_find(connection, schema, name);
-    }
-    sqlite3_finalize(databases);
-    return table;
-}
-
 /* The table that the arguments of a function name; reports an error when there is none. */
 static shx_table *info_table(sqlite3_context *context, sqlite3_value *name_value, sqlite3_value *schema_value) {
     shx_connection *connection = sqlite3_user_data(context);
@@ -48,15 +37,7 @@ static shx_table *info_table(sqlite3_context *context, sqlite3_value *name_value
     }
     const char *name = (const char *)sqlite3_value_text(name_value);
     const char *schema = schema_value ? (const char *)sqlite3_value_text(schema_value) : NULL;
-    shx_table *table = NULL;
-    if (name && schema) table = shx_table_find(connection, schema, name);
-    if (name && !schema_value) {
-        const char *point = strchr(name, '.');
-        table = info_search(connection, name);
-        char *prefix = !table && point ? sqlite3_mprintf("%.*s", (int)(point - name), name) : NULL;
-        if (prefix) table = shx_table_find(connection, prefix, point + 1);
-        sqlite3_free(prefix);
-    }
+    shx_table *table = schema || !schema_value ? shx_lookup_table(connection, name, schema) : NULL;
     if (table) return table;
     char *message = sqlite3_mprintf("shardex: there is no shardex table \"%s\"", name ? name : "");
     sqlite3_result_error(context, message ? message : "out of memory", -1);
@@ -70,13 +51,6 @@ static void info_fail(sqlite3_context *context, shx_table *table, int rc) {
     sqlite3_free(table->base.zErrMsg);
     table->base.zErrMsg = NULL;
     sqlite3_result_error_code(context, rc);
-}
-
-/* Opens a read that stays open, so that everything until info_release sees one state of the database. */
-static int info_hold(shx_table *table, sqlite3_stmt **ret_held) {
-    int rc = shx_statement_lend(table, SHX_STATEMENT_READ_STATE, ret_held);
-    if (rc == SQLITE_OK && sqlite3_step(*ret_held) != SQLITE_ROW) rc = SQLITE_CORRUPT_VTAB;
-    return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
 }
 
 /* ------------------------------------------------------------------------------------------------ functions */
@@ -104,39 +78,19 @@ static void info_write_hex(sqlite3_str *json, const char *name, const shx_id *id
     sqlite3_str_appendall(json, "\"");
 }
 
-static void info_write_stats(sqlite3_str *json, const shx_snapshot *snapshot) {
-    shx_index_stats stats;
-    shx_index_stats_get(snapshot->state->index, snapshot->view, &stats);
-    const struct {
-        const char *name;
-        uint64_t value;
-    } figures[] = {
-        {"indexed_rows", stats.rows},
-        {"delta_rows", stats.delta_rows},
-        {"delta_operations", stats.delta_operations},
-        {"segments", stats.segments},
-        {"segment_rows", stats.segment_rows},
-        {"tombstones", stats.tombstones},
-        {"shards", stats.shards},
-        {"closed_shards", stats.closed_shards},
-        {"wal_files", stats.wal_files},
-        {"wal_bytes", stats.wal_bytes},
-        {"segment_bytes", stats.segment_bytes},
-        {"base_bytes", stats.base_bytes},
-        {"generation", stats.generation},
-        {"flushes", stats.flushes},
-        {"merges", stats.merges},
-        {"splits", stats.splits},
-        {"builds", stats.builds},
-        {"code_dimension", stats.code_dim},
-        {"router_spread", stats.router_spread},
-        {"router_bytes", stats.router_bytes},
-    };
-    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
-        sqlite3_str_appendf(json, ",\"%s\":%lld", figures[i].name, (sqlite3_int64)figures[i].value);
+static void info_write_figures(sqlite3_str *json, const shx_snapshot *snapshot) {
+    shx_figure figures[SHX_FIGURES_MAX];
+    uint32_t count = shx_figures_take(snapshot, figures);
+    for (uint32_t i = 0; i < count; i++) {
+        bool truth = strcmp(figures[i].name, "calibrated") == 0;
+        if (truth) {
+            sqlite3_str_appendf(json, ",\"calibrated\":%s", figures[i].value != 0 ? "true" : "false");
+        } else if (!figures[i].text) {
+            sqlite3_str_appendf(json, ",\"%s\":%.15g", figures[i].name, figures[i].value);
+        } else {
+            info_write_text(json, figures[i].name, figures[i].text);
+        }
     }
-    info_write_text(json, "router", stats.router ? shx_route_way_name(stats.router) : "none");
-    sqlite3_str_appendf(json, ",\"calibrated\":%s", stats.calibrated ? "true" : "false");
 }
 
 static int info_count(shx_table *table, int64_t *ret_rows) {
@@ -160,13 +114,9 @@ static void info_write(sqlite3_str *json, const shx_table *table, const shx_snap
     if (state->in_memory) {
         info_write_text(json, "directory", "memory");
     } else {
-        sqlite3_str *path = sqlite3_str_new(NULL);
-        sqlite3_str_appendf(path, "%s-shardex/", state->file);
-        for (size_t i = 0; i < sizeof state->uuid.bytes; i++) sqlite3_str_appendf(path, "%02x", state->uuid.bytes[i]);
-        info_write_text(json, "directory", sqlite3_str_value(path) ? sqlite3_str_value(path) : "");
-        sqlite3_free(sqlite3_str_finish(path));
+        info_write_text(json, "directory", state->directory ? state->directory : "");
     }
-    if (snapshot->view) info_write_stats(json, snapshot);
+    info_write_figures(json, snapshot);
     info_write_text(json, "sqlite", sqlite3_libversion());
     info_write_text(json, "simd", shx_kernels_get()->name);
     sqlite3_str_appendall(json, "}");
@@ -178,7 +128,7 @@ static void info_info(sqlite3_context *context, int count, sqlite3_value **argum
     sqlite3_stmt *held = NULL;
     shx_snapshot snapshot = {0};
     int64_t rows = 0;
-    int rc = info_hold(table, &held);
+    int rc = shx_lookup_hold(table, &held);
     if (rc == SQLITE_OK) rc = shx_snapshot_open(table, &snapshot);
     if (rc == SQLITE_OK) rc = info_count(table, &rows);
     if (rc == SQLITE_OK) {
@@ -258,7 +208,7 @@ static void info_recall(sqlite3_context *context, int count, sqlite3_value **arg
     double recall = 1;
     shx_filter_init(&knn.filter, table, true);
     int rc = truth ? shx_filter_finish(&knn.filter) : SQLITE_NOMEM;
-    if (rc == SQLITE_OK) rc = info_hold(table, &held);
+    if (rc == SQLITE_OK) rc = shx_lookup_hold(table, &held);
     if (rc == SQLITE_OK) rc = info_count(table, &rows);
     int64_t step = rows / samples + (rows % samples != 0);
     if (rc == SQLITE_OK && step > 0) rc = info_measure(&knn, (uint64_t)k, step, truth, &recall);
@@ -300,7 +250,7 @@ static void info_catch_up(sqlite3_context *context, int count, sqlite3_value **a
     if (!table) return;
     sqlite3_stmt *held = NULL;
     const char *text = "";
-    int rc = info_hold(table, &held);
+    int rc = shx_lookup_hold(table, &held);
     if (rc == SQLITE_OK) rc = info_bring_up(table, &text);
     shx_statement_give_back(table, held);
     if (rc != SQLITE_OK) {

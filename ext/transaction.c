@@ -19,12 +19,14 @@
 
 #include "../engine/memory.h"
 #include "catch_up.h"
+#include "meter.h"
 
 #include <assert.h>
 #include <string.h>
 
 /* Forgets the transaction. Cannot fail, allocates nothing. */
 static void transaction_end(shx_state *state) {
+    shx_meter_end_load(state);
     shx_pending_truncate(state->pending, 0);
     state->savepoint_count = 0;
     state->empty_until = -1;

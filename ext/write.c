@@ -5,6 +5,7 @@
 #include "write.h"
 
 #include "command.h"
+#include "meter.h"
 #include "row.h"
 #include "table.h"
 #include "transaction.h"
@@ -331,6 +332,7 @@ int shx_write_update(sqlite3_vtab *vtab, int argument_count, sqlite3_value **arg
     table->state->busy = true;
     rc = write_dispatch(table, argument_count, arguments, ret_rowid);
     table->state->busy = false;
+    if (rc == SQLITE_OK) shx_meter_load(table);
     sqlite3_set_last_insert_rowid(db, last); /* of an INSERT SQLite sets it itself */
     return rc;
 }

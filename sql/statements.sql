@@ -145,6 +145,9 @@ SELECT name, narg FROM pragma_function_list WHERE substr(name, 1, 4) = 'vec_' CO
 PRAGMA database_list;
 
 -- Makes SQLite connect the virtual table.
+-- name: declare_stats
+CREATE TABLE x(name TEXT, value, unit TEXT, "table" HIDDEN, "schema" HIDDEN);
+
 -- name: touch_table
 SELECT 1 FROM "%w"."%w" LIMIT 0;
 

@@ -1,0 +1,290 @@
+/* Progress: what it tells, and that long work asks often enough whether to go on. How often is counted, not timed: the
+** kernels are wrapped so that each adds up its multiplications, and no more than WORK_MAX of them may lie between two
+** questions. A slow core does a thousand million a second, so WORK_MAX is some 20 of the 50 milliseconds within which an
+** interruption has to be answered. */
+#include "fixture.h"
+
+#include "kernels.h"
+#include "limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WORK_MAX 20000000
+
+static shx_kernels real;
+static _Thread_local uint64_t work; /* of this thread since it was asked last */
+
+static double count_l2_squared(const float *a, const float *b, size_t dim) {
+    work += dim;
+    return real.l2_squared(a, b, dim);
+}
+
+static double count_dot(const float *a, const float *b, size_t dim) {
+    work += dim;
+    return real.dot(a, b, dim);
+}
+
+static double count_l2_squared_scaled(const float *a, double scale_a, const float *b, double scale_b, size_t dim) {
+    work += dim;
+    return real.l2_squared_scaled(a, scale_a, b, scale_b, dim);
+}
+
+static float count_code_l2_squared(const float *a, const float *b, size_t dim) {
+    work += dim;
+    return real.code_l2_squared(a, b, dim);
+}
+
+static uint32_t count_scan_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
+                                 const shx_bound *bound, float ret_ip[32]) {
+    work += 8 * dim;
+    return real.scan_block(block, lut, dim, scale, bound, ret_ip);
+}
+
+static void count_bound_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
+                              const shx_bound *bound, float ret_bounds[32]) {
+    work += 8 * dim;
+    real.bound_block(block, lut, dim, scale, bound, ret_bounds);
+}
+
+static void count_dot_panel(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret) {
+    work += rows * 16 * dim;
+    real.dot_panel(row, rows, panel, dim, ret);
+}
+
+static void count_rotate_round(float *point, size_t dim, size_t first, size_t size, const uint64_t *signs) {
+    work += 10 * dim;
+    real.rotate_round(point, dim, first, size, signs);
+}
+
+static shx_code_sums count_scan_code(const float *point, const float *centroid, size_t dim, uint8_t *ret_bits) {
+    work += 3 * dim;
+    return real.scan_code(point, centroid, dim, ret_bits);
+}
+
+static shx_code_sums count_refine_code(const float *point, const float *centroid, size_t dim, double per_step,
+                                       uint8_t *ret_refine) {
+    work += 4 * dim;
+    return real.refine_code(point, centroid, dim, per_step, ret_refine);
+}
+
+static int count_start(void **state) {
+    (void)state;
+    static shx_kernels counting;
+    real = *shx_kernels_get();
+    counting = real;
+    counting.l2_squared = count_l2_squared;
+    counting.dot = count_dot;
+    counting.l2_squared_scaled = count_l2_squared_scaled;
+    counting.code_l2_squared = count_code_l2_squared;
+    counting.scan_block = count_scan_block;
+    counting.bound_block = count_bound_block;
+    counting.dot_panel = count_dot_panel;
+    counting.rotate_round = count_rotate_round;
+    counting.scan_code = count_scan_code;
+    counting.refine_code = count_refine_code;
+    shx_kernels_use(&counting);
+    return 0;
+}
+
+static int count_end(void **state) {
+    (void)state;
+    shx_kernels_use(NULL);
+    return 0;
+}
+
+/* What a run was asked, and what the progress said meanwhile. */
+typedef struct watch {
+    shx_index *index;
+    uint64_t asked, total, longest;
+    bool seen[SHX_PHASE_CALIBRATING + 1];
+    bool wrong; /* figures that do not fit together */
+} watch;
+
+static bool watch_ask(void *context) {
+    watch *watching = context;
+    watching->asked++;
+    watching->total += work;
+    if (work > watching->longest) watching->longest = work;
+    work = 0;
+    if (!watching->index) return false;
+    int phase = atomic_load(&watching->index->progress.phase);
+    shx_progress_figures figures = shx_index_progress(watching->index);
+    watching->seen[phase] = true;
+    watching->wrong |= figures.done > figures.total || figures.remaining < 0 || (phase != 0) != (figures.phase != NULL);
+    return false;
+}
+
+static void watch_judge(const char *what, const watch *watching, uint64_t work_least) {
+    print_message("%s: asked %llu times, %llu of %llu multiplications at most between two\n", what,
+                  (unsigned long long)watching->asked, (unsigned long long)watching->longest,
+                  (unsigned long long)watching->total);
+    assert_true(watching->total >= work_least); /* else the run proves nothing */
+    assert_true(watching->longest <= WORK_MAX);
+    assert_false(watching->wrong);
+}
+
+enum { DIM = 64, ROWS = 22000, MORE = 6000, SAME = 15000 };
+
+static void maintenance_asks(void **state) {
+    (void)state;
+    fixture_random random = fixture_seed("maintenance asks", 71);
+    fixture_table table = fixture_table_make(SHX_COSINE, DIM, ROWS + MORE);
+    float *vectors = fixture_clustered(&random, ROWS + MORE, DIM, 40);
+    table.config.threads = 1; /* the thread that is asked does all of the work */
+    fixture_open(&table, NULL, NULL);
+    fixture_put_many(&table, 0, ROWS, vectors);
+    fixture_commit(&table);
+    watch build = {.index = table.index}, flush = {.index = table.index};
+    assert_ok(shx_maintain_optimize(table.index, &table.tip, watch_ask, &build));
+    watch_judge("first build", &build, 10 * (uint64_t)WORK_MAX);
+    for (int phase = SHX_PHASE_COLLECTING; phase <= SHX_PHASE_CALIBRATING; phase++) {
+        assert_true(build.seen[phase] == (phase != SHX_PHASE_SPLITTING));
+    }
+    /* Many rows in few places, half of them the same: shards burst. */
+    for (uint64_t i = 0; i < MORE; i++) {
+        uint64_t like = i % 2 ? 0 : fixture_below(&random, 64);
+        fixture_put(&table, ROWS + i, vectors + like * DIM);
+    }
+    fixture_commit(&table);
+    assert_ok(shx_maintain_flush(table.index, &table.tip, watch_ask, &flush));
+    watch_judge("flush", &flush, WORK_MAX);
+    assert_true(flush.seen[SHX_PHASE_SPLITTING] && flush.seen[SHX_PHASE_WRITING]);
+    assert_null(shx_index_progress(table.index).phase);
+    fixture_assert_same(&table);
+    free(vectors);
+    fixture_table_free(&table);
+}
+
+/* Nothing but copies of one vector: one shard, which no splitting can make smaller. */
+static void identical_vectors_ask(void **state) {
+    (void)state;
+    fixture_table table = fixture_table_make(SHX_L2, DIM, SAME);
+    float vector[DIM] = {1, 2, 3};
+    watch watching = {0};
+    table.config.threads = 1;
+    fixture_open(&table, NULL, NULL);
+    for (uint64_t i = 0; i < SAME; i++) fixture_put(&table, i, vector);
+    fixture_commit(&table);
+    watching.index = table.index;
+    assert_ok(shx_maintain_optimize(table.index, &table.tip, watch_ask, &watching));
+    watch_judge("identical vectors", &watching, WORK_MAX);
+    fixture_assert_same(&table);
+    fixture_table_free(&table);
+}
+
+static void searches_ask(void **state) {
+    (void)state;
+    enum { WIDE = 1024, MANY = 30000 };
+    fixture_random random = fixture_seed("searches ask", 72);
+    fixture_table table = fixture_table_make(SHX_L2, WIDE, MANY);
+    float *vectors = fixture_gaussian(&random, MANY, WIDE);
+    fixture_open(&table, NULL, NULL);
+    fixture_put_many(&table, 0, MANY, vectors);
+    fixture_commit(&table);
+    shx_search_scratch *scratch;
+    shx_topk hits = {0};
+    assert_ok(shx_search_scratch_create(&scratch));
+    for (int flushed = 0; flushed < 2; flushed++) {
+        shx_view *view = fixture_view(&table);
+        for (int exact = 0; exact < 2; exact++) {
+            watch watching = {0};
+            shx_search_params params = {.query = vectors,
+                                        .k = exact ? 10 : MANY / 2,
+                                        .recall = 1,
+                                        .exact = exact,
+                                        .interrupted = watch_ask,
+                                        .interrupted_context = &watching};
+            work = 0;
+            assert_ok(shx_search(view, &params, scratch, &hits));
+            watch_judge(exact ? "exact search" : "large search", &watching, MANY);
+        }
+        shx_view_release(view);
+        if (!flushed) fixture_flush(&table);
+    }
+    shx_search_scratch_destroy(scratch);
+    shx_topk_free(&hits);
+    free(vectors);
+    fixture_table_free(&table);
+}
+
+/* --- stopping --- */
+
+typedef struct stop {
+    int after;
+    uint64_t asked_since; /* the answer was yes */
+} stop;
+
+static bool stop_ask(void *context) {
+    stop *stopping = context;
+    if (stopping->after > 0) {
+        stopping->after--;
+        return false;
+    }
+    stopping->asked_since++;
+    return true;
+}
+
+/* Wherever it is told to stop, it stops, with as many threads as there are; and nothing has changed. */
+static void stopping_anywhere(void **state) {
+    (void)state;
+    enum { FEW = 6000, SMALL = 16 };
+    fixture_random random = fixture_seed("stopping anywhere", 73);
+    fixture_table table = fixture_table_make(SHX_L2, SMALL, FEW);
+    float *vectors = fixture_gaussian(&random, FEW, SMALL);
+    fixture_open(&table, NULL, NULL);
+    fixture_put_many(&table, 0, FEW, vectors);
+    fixture_commit(&table);
+    int stopped = 0;
+    for (int after = 0;; after = after * 2 + 1) {
+        stop stopping = {.after = after};
+        shx_status status = shx_maintain_optimize(table.index, &table.tip, stop_ask, &stopping);
+        assert_true(status == (stopping.asked_since ? SHX_INTERRUPT : SHX_OK));
+        assert_null(shx_index_progress(table.index).phase);
+        if (status == SHX_OK) break;
+        stopped++;
+    }
+    assert_true(stopped >= 3);
+    fixture_assert_same(&table);
+    free(vectors);
+    fixture_table_free(&table);
+}
+
+/* Another thread's check never calls back: it only learns what the owner was told. */
+static shx_status other_checks(void *context, uint64_t first, uint64_t end, unsigned thread) {
+    (void)first, (void)end;
+    stop *stopping = context;
+    return thread > 0 && stopping->after == 0 && stopping->asked_since == 0 ? SHX_MISUSE : SHX_OK;
+}
+
+static void loops_stop(void **state) {
+    (void)state;
+    shx_pool *pool;
+    shx_progress progress = {0};
+    stop stopping = {.after = 100};
+    assert_ok(shx_pool_create(4, &pool));
+    assert_ok(shx_progress_check(NULL));
+    assert_ok(shx_progress_check(&progress));
+    shx_progress_open(&progress, stop_ask, &stopping);
+    shx_pool_watch(pool, &progress);
+    assert_status(shx_pool_run(pool, UINT64_C(1) << 40, 1, other_checks, &stopping), SHX_INTERRUPT);
+    assert_status(shx_pool_run(pool, 10, 1, other_checks, &stopping), SHX_INTERRUPT);
+    shx_progress_open(&progress, NULL, NULL);
+    assert_ok(shx_pool_run(pool, 10, 1, other_checks, &stopping));
+    shx_progress_begin(&progress, SHX_PHASE_WRITING, 10);
+    shx_progress_add(&progress, 4);
+    shx_progress_figures figures = shx_progress_look(&progress);
+    assert_string_equal(figures.phase, "writing");
+    assert_true(figures.done == 4 && figures.total == 10);
+    shx_progress_close(&progress);
+    assert_null(shx_progress_look(&progress).phase);
+    shx_pool_destroy(pool);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(maintenance_asks), cmocka_unit_test(identical_vectors_ask), cmocka_unit_test(searches_ask),
+        cmocka_unit_test(stopping_anywhere), cmocka_unit_test(loops_stop),
+    };
+    return cmocka_run_group_tests(tests, count_start, count_end);
+}

@@ -1,7 +1,7 @@
 /* Progress: what it tells, and that long work asks often enough whether to go on. How often is counted, not timed: the
 ** kernels are wrapped so that each adds up its multiplications, and no more than WORK_MAX of them may lie between two
-** questions. A slow core does a thousand million a second, so WORK_MAX is some 20 of the 50 milliseconds within which an
-** interruption has to be answered. */
+** questions. A slow core does a thousand million a second, so WORK_MAX is some 20 of the 50 milliseconds within which
+** an interruption has to be answered. */
 #include "fixture.h"
 
 #include "kernels.h"
@@ -28,6 +28,16 @@ static double count_dot(const float *a, const float *b, size_t dim) {
 static double count_l2_squared_scaled(const float *a, double scale_a, const float *b, double scale_b, size_t dim) {
     work += dim;
     return real.l2_squared_scaled(a, scale_a, b, scale_b, dim);
+}
+
+static float count_near_l2(const float *a, const float *b, size_t dim) {
+    work += dim;
+    return real.near_l2(a, b, dim);
+}
+
+static float count_near_dot(const float *a, const float *b, size_t dim, float *ret_norm2) {
+    work += dim;
+    return real.near_dot(a, b, dim, ret_norm2);
 }
 
 static float count_code_l2_squared(const float *a, const float *b, size_t dim) {
@@ -76,6 +86,8 @@ static int count_start(void **state) {
     counting.l2_squared = count_l2_squared;
     counting.dot = count_dot;
     counting.l2_squared_scaled = count_l2_squared_scaled;
+    counting.near_l2 = count_near_l2;
+    counting.near_dot = count_near_dot;
     counting.code_l2_squared = count_code_l2_squared;
     counting.scan_block = count_scan_block;
     counting.bound_block = count_bound_block;

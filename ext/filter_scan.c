@@ -45,7 +45,8 @@ static int scan_prefix(const char *pattern, int size, bool glob) {
     return size - 1;
 }
 
-/* `column LIKE 'text%'`: from the text to the next one that does not start with it, and the blobs that read so. */
+/* `column LIKE 'text%'`: from the text to the next one that does not start with it, and the blobs that read so, unless
+** SQLite was built to pass them over. */
 static int scan_add_prefix(shx_predicate *predicate, uint32_t column, sqlite3_value *value, bool glob,
                            bool *ret_taken) {
     const char *pattern = (const char *)sqlite3_value_text(value);
@@ -58,13 +59,14 @@ static int scan_add_prefix(shx_predicate *predicate, uint32_t column, sqlite3_va
     if (size > 0) high[size - 1]++;
     shx_value text = {.type = SHX_VALUE_TEXT, .size = (uint32_t)size, .is.bytes = low}, text_end = text;
     shx_value blob = {.type = SHX_VALUE_BLOB, .size = (uint32_t)size, .is.bytes = low}, blob_end = blob;
+    shx_value no_blob = {.type = SHX_VALUE_BLOB};
     text_end.is.bytes = blob_end.is.bytes = high;
     const shx_range prefix[] = {{shx_cut_before(text), shx_cut_before(text_end)},
                                 {shx_cut_before(blob), shx_cut_before(blob_end)}};
-    const shx_range all = {shx_cut_before(text), shx_cut_end()};
+    const shx_range all[] = {{shx_cut_before(text), shx_cut_before(no_blob)}, {shx_cut_before(no_blob), shx_cut_end()}};
+    bool blobs = !sqlite3_compileoption_used("LIKE_DOESNT_MATCH_BLOBS");
     *ret_taken = true;
-    shx_status status =
-        size > 0 ? shx_predicate_add(predicate, column, prefix, 2) : shx_predicate_add(predicate, column, &all, 1);
+    shx_status status = shx_predicate_add(predicate, column, size > 0 ? prefix : all, blobs ? 2 : 1);
     return status == SHX_OK ? SQLITE_OK : SQLITE_NOMEM;
 }
 

@@ -40,7 +40,7 @@ static int catch_up_content(catch_up_walk *walk, int64_t rowid, shx_status *ret_
     if (rc == SQLITE_OK) rc = shx_statement_get(walk->table, SHX_STATEMENT_READ_VECTOR, &statement);
     if (rc != SQLITE_OK) {
         shx_row_clear(walk->table, &row);
-        return rc;
+        return rc == SQLITE_NOTFOUND ? SQLITE_CORRUPT_VTAB : rc; /* ids that are none: the table is not ours any more */
     }
     sqlite3_bind_int64(statement, 1, rowid);
     size_t size = shx_declaration_vector_bytes(walk->table->declaration);

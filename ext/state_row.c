@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define STATE_ROW_REST 100 /* bytes of a state row without its ring, at most */
+
 static bool state_row_id(sqlite3_stmt *statement, int column, shx_id *ret_id) {
     if (sqlite3_column_type(statement, column) != SQLITE_BLOB) return false;
     const void *bytes = sqlite3_column_blob(statement, column);
@@ -108,7 +110,10 @@ static int state_row_bind_id(sqlite3_stmt *statement, int slot, const shx_id *id
     return sqlite3_bind_blob(statement, slot, id->bytes, sizeof id->bytes, SQLITE_TRANSIENT);
 }
 
+/* A host that limits the length of values to less than a page has no ring. */
 static int state_row_bind_ring(sqlite3_stmt *statement, int slot, const shx_ring *ring) {
+    int limit = sqlite3_limit(sqlite3_db_handle(statement), SQLITE_LIMIT_LENGTH, -1);
+    if (limit < (int)sizeof ring->bytes + STATE_ROW_REST) return sqlite3_bind_zeroblob(statement, slot, 0);
     return sqlite3_bind_blob(statement, slot, ring->bytes, sizeof ring->bytes, SQLITE_STATIC);
 }
 
@@ -147,7 +152,8 @@ int shx_state_row_ring(shx_table *table, const shx_id *commit, shx_ring *ret_rin
     const void *bytes = found ? sqlite3_column_blob(statement, 0) : NULL;
     size_t size = found ? (size_t)sqlite3_column_bytes(statement, 0) : 0;
     if (!shx_ring_load(bytes, size, commit, ret_ring)) shx_ring_start(ret_ring, commit);
-    return sqlite3_reset(statement);
+    rc = sqlite3_reset(statement);
+    return rc == SQLITE_TOOBIG ? SQLITE_OK : rc; /* it was written under another limit */
 }
 
 int shx_state_row_mark(shx_table *table, size_t operations) {

@@ -257,12 +257,22 @@ shx_status shx_base_empty(const shx_id *genesis, shx_metric metric, shx_element 
     return SHX_OK;
 }
 
+/* Locked before anything is read of it. Who removes files holds the exclusive lock: then the base is as good as gone.
+** Where there are no locks to be had (a file system without them) it is used all the same: what is mapped stays. */
+static shx_status base_lock(shx_base *base, shx_store *store) {
+    char name[SHX_FILE_NAME_MAX];
+    shx_file_name(SHX_FILE_BASE, base->file, name);
+    SHX_TRY(shx_file_open(store, name, SHX_OPEN_READ, &base->lock));
+    return shx_file_lock(base->lock, false) == SHX_BUSY ? SHX_NOTFOUND : SHX_OK;
+}
+
 shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, shx_metric metric, shx_element element,
                          uint32_t dim, const shx_base *known, shx_base **ret_base) {
     shx_base *base = base_create(file);
     SHX_CHECK(base, SHX_NOMEM);
     base->encoding = (shx_encoding){.metric = metric, .element = element, .dim = dim};
-    shx_status status = base_load(base, store, uuid, known);
+    shx_status status = base_lock(base, store);
+    if (status == SHX_OK) status = base_load(base, store, uuid, known);
     if (status != SHX_OK) {
         shx_base_release(base);
         return status;
@@ -287,6 +297,7 @@ void shx_base_release(shx_base *base) {
     shx_free(base->first_place);
     shx_free(base->places);
     shx_container_close(&base->container);
+    if (base->lock) shx_file_close(base->lock);
     shx_free(base);
 }
 

@@ -60,6 +60,7 @@ typedef struct shx_base {
                                             ** shard's position is shards->count */
     shx_place *places;
     shx_container container;
+    shx_file *lock; /* the base's file, locked shared: nothing that it names is removed (collect.h) */
 } shx_base;
 
 /* A base of nothing: the genesis of an index. Its encoding has metric and dim, but no code dimension. */

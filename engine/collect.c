@@ -1,6 +1,7 @@
 #include "collect.h"
 
 #include "index_state.h"
+#include "memory.h"
 
 #include <string.h>
 
@@ -20,14 +21,14 @@ shx_status shx_maintenance_lock(shx_index *index, shx_file **ret_lock) {
     return SHX_OK;
 }
 
-/* What must stay. */
+/* What must stay. `held`: one for each base of the catalog, whether somebody has it open. */
 typedef struct collect_keep {
     const shx_catalog_base *newest, *previous;
+    bool *held;
     uint64_t wal_floor; /* the lowest WAL file on the path from `previous` to the confirmed commit */
 } collect_keep;
 
 static bool collect_names(const shx_catalog_base *base, shx_file_kind kind, uint64_t id) {
-    if (!base) return false;
     if (kind == SHX_FILE_BASE) return base->file == id;
     if (kind == SHX_FILE_SHARDS) return base->names.shards_file == id;
     for (uint32_t i = 0; i < base->names.segment_count; i++) {
@@ -78,12 +79,36 @@ static void collect_remove_wal(shx_index *index, uint64_t id) {
     shx_file_close(file);
 }
 
-static void collect_sweep(shx_index *index, const collect_keep *keep) {
+/* A base that somebody has open is locked, and stays. */
+static bool collect_remove_base(shx_index *index, uint64_t id) {
+    char name[SHX_FILE_NAME_MAX];
+    shx_file *file;
+    shx_file_name(SHX_FILE_BASE, id, name);
+    if (shx_file_open(index->store, name, SHX_OPEN_READ, &file) != SHX_OK) return true;
+    bool held = shx_file_lock(file, true) == SHX_BUSY;
+    if (!held) (void)shx_store_remove(index->store, name);
+    shx_file_close(file);
+    return !held;
+}
+
+static void collect_sweep_bases(shx_index *index, const collect_keep *keep) {
     const shx_catalog *catalog = &index->catalog;
     for (uint64_t i = 0; i < catalog->base_count; i++) {
         const shx_catalog_base *base = &catalog->bases[i];
-        if (base != keep->newest && base != keep->previous) collect_remove(index, SHX_FILE_BASE, base->file);
+        keep->held[i] = base == keep->newest || base == keep->previous || !collect_remove_base(index, base->file);
     }
+}
+
+static bool collect_needs(const shx_catalog *catalog, const collect_keep *keep, shx_file_kind kind, uint64_t id) {
+    for (uint64_t i = 0; i < catalog->base_count; i++) {
+        if (keep->held[i] && collect_names(&catalog->bases[i], kind, id)) return true;
+    }
+    return false;
+}
+
+static void collect_sweep(shx_index *index, const collect_keep *keep) {
+    const shx_catalog *catalog = &index->catalog;
+    collect_sweep_bases(index, keep);
     const struct {
         shx_file_kind kind;
         const uint64_t *ids;
@@ -93,9 +118,7 @@ static void collect_sweep(shx_index *index, const collect_keep *keep) {
     for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
         for (uint64_t i = 0; i < lists[l].count; i++) {
             uint64_t id = lists[l].ids[i];
-            bool needed =
-                collect_names(keep->newest, lists[l].kind, id) || collect_names(keep->previous, lists[l].kind, id);
-            if (!needed) collect_remove(index, lists[l].kind, id);
+            if (!collect_needs(catalog, keep, lists[l].kind, id)) collect_remove(index, lists[l].kind, id);
         }
     }
     for (uint64_t i = 0; i < catalog->file_count; i++) {
@@ -113,11 +136,21 @@ static void collect_run(shx_index *index, const shx_id *commit) {
     shx_view_release(view);
     collect_keep keep = {.newest = collect_base_of(&index->catalog, file), .wal_floor = UINT64_MAX};
     if (!keep.newest) return;
+    keep.held = shx_alloc_zero(index->catalog.base_count, sizeof *keep.held);
+    if (!keep.held) return;
     collect_walk(&index->catalog, commit, &keep);
     if (keep.wal_floor > keep.newest->names.wal_floor) keep.wal_floor = keep.newest->names.wal_floor;
     collect_sweep(index, &keep);
+    shx_free(keep.held);
     (void)shx_index_refresh(index);
     index->collect_due = false;
+}
+
+bool shx_index_collects(shx_index *index) {
+    pthread_mutex_lock(&index->mutex);
+    bool due = index->collect_due;
+    pthread_mutex_unlock(&index->mutex);
+    return due;
 }
 
 void shx_index_confirm(shx_index *index, const shx_id *commit) {

@@ -2,8 +2,10 @@
 ** lock.
 **
 ** Kept are the newest base on the path of a confirmed commit, the base before it with the whole chain of WAL records
-** from there on, and what both name. Everything else is a dead branch, superseded, or left over from a crash. Readers
-** of older snapshots keep what they have mapped; what they have not opened yet they answer from the database.
+** from there on, every base that somebody has open (views and backups hold a shared lock on its file, removal takes the
+** exclusive one), and what they name. Everything else is a dead branch, superseded, or left over from a crash.
+**
+** The commit must not be undone by a power cut any more: the caller has made it durable (index.h).
 */
 #ifndef SHX_COLLECT_H
 #define SHX_COLLECT_H
@@ -12,7 +14,8 @@
 #include "os.h"
 
 /* Takes the lock that makes this process the directory's only maintainer; closing the file gives it back. SHX_BUSY when
-** somebody has it, in this process or another. */
+** somebody has it, in this process or another. Whoever creates segments, shards and bases holds it until a base names
+** them; who writes a WAL file holds a lock on that. */
 shx_status shx_maintenance_lock(shx_index *index, shx_file **ret_lock);
 
 #endif

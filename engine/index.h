@@ -72,8 +72,11 @@ shx_status shx_index_append(shx_index *index, const shx_id *parent, const shx_id
 ** maintenance when it is due. Never fails. */
 void shx_index_committed(shx_index *index, const shx_id *commit);
 
-/* A write transaction has read this id from the state row: it is committed for sure, and files that neither it nor the
-** state before it needs may be removed. Never fails. */
+/* May there be files to remove? Then shx_index_confirm is worth its price. */
+bool shx_index_collects(shx_index *index);
+
+/* A write transaction has read this id from the state row, and it was made durable since: no power cut undoes it, and
+** files that neither it nor the state before it needs may be removed. Never fails. */
 void shx_index_confirm(shx_index *index, const shx_id *commit);
 
 /* A file of the index turned out to be damaged while it was used: forget what is in memory, so that views of this

@@ -338,6 +338,15 @@ static void maintain_free(maintain_job *job) {
     shx_view_release(job->view);
 }
 
+/* The newest base on the commit's path is what the job starts from, and stays the newest: nobody else may publish. */
+static shx_status maintain_look(shx_index *index, const shx_id *commit, shx_view **ret_view) {
+    pthread_mutex_lock(&index->mutex);
+    shx_status status = shx_index_refresh(index);
+    if (status == SHX_OK) status = shx_index_resolve(index, commit, ret_view);
+    pthread_mutex_unlock(&index->mutex);
+    return status;
+}
+
 /* The files of a job that failed belong to nobody; the next one who collects removes them. */
 static shx_status maintain_run(maintain_job *job, const shx_id *commit, shx_interrupted interrupted, void *context) {
     shx_index *index = job->index;
@@ -346,7 +355,7 @@ static shx_status maintain_run(maintain_job *job, const shx_id *commit, shx_inte
     SHX_TRY(shx_store_prepare(index->store));
     SHX_TRY(shx_maintenance_lock(index, &lock));
     shx_progress_open(&index->progress, interrupted, context); /* the lock's holder is alone */
-    shx_status status = shx_index_view(index, commit, &job->view);
+    shx_status status = maintain_look(index, commit, &job->view);
     if (status == SHX_OK) {
         job->base = job->view->delta->base;
         maintain_choose(job);

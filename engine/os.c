@@ -14,6 +14,11 @@ void shx_store_use(shx_store_opener opener) { os_opener = opener; }
 
 shx_status shx_store_open(const char *path, shx_store **ret_store) { return os_opener(path, ret_store); }
 
+/* A simulated file system decides by itself when names are durable. */
+shx_status shx_sync_beside(const char *file) {
+    return os_opener == shx_store_open_posix ? shx_sync_beside_posix(file) : SHX_OK;
+}
+
 void shx_store_close(shx_store *store) {
     if (store) store->ops->close(store);
 }

@@ -70,6 +70,10 @@ struct shx_file {
 ** components at least and does not end in a slash. */
 shx_status shx_store_open_posix(const char *path, shx_store **ret_store);
 
+/* Makes names that were created and removed beside this file durable: fsync of the directory it is in. */
+shx_status shx_sync_beside(const char *file);
+shx_status shx_sync_beside_posix(const char *file);
+
 /* An empty store in memory; it is not there before shx_store_prepare either. Mappings stay valid after it is closed. */
 shx_status shx_store_open_heap(shx_store **ret_store);
 

@@ -329,6 +329,22 @@ static const shx_store_ops os_posix_ops = {
     .map_release = os_posix_map_release,
 };
 
+shx_status shx_sync_beside_posix(const char *file) {
+    const char *slash = strrchr(file, '/');
+    SHX_CHECK(file[0] == '/' && slash, SHX_MISUSE);
+    size_t length = slash == file ? 1 : (size_t)(slash - file);
+    char *folder = shx_alloc(length + 1);
+    SHX_CHECK(folder, SHX_NOMEM);
+    memcpy(folder, file, length);
+    folder[length] = '\0';
+    int fd = os_posix_openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0);
+    shx_status status = fd >= 0 ? os_posix_fsync(fd) : os_posix_error(errno);
+    if (fd >= 0 && status != SHX_OK && errno == EINVAL) status = SHX_OK; /* some file systems sync no directories */
+    if (fd >= 0) close(fd);
+    shx_free(folder);
+    return status;
+}
+
 /* The path is cut at its last slash: one copy holds "parent\0child". */
 shx_status shx_store_open_posix(const char *path, shx_store **ret_store) {
     const char *slash = strrchr(path, '/');

@@ -1,6 +1,7 @@
 #include "catch_up.h"
 
 #include "../engine/memory.h"
+#include "../engine/os.h"
 #include "../engine/reconcile.h"
 #include "row.h"
 #include "state_row.h"
@@ -216,9 +217,26 @@ static int catch_up_attempt(shx_table *table) {
     return SQLITE_OK;
 }
 
+/* With a write-ahead log a commit is as durable as that; with a rollback journal it is when the journal's end is: when
+** its name is gone for good, or its truncated or zeroed head is on disk. */
+static bool catch_up_barrier(shx_table *table) {
+    sqlite3_file *journal = NULL;
+    const shx_state *state = table->state;
+    if (!state->file[0]) return true;
+    int rc = sqlite3_file_control(table->connection->db, state->schema, SQLITE_FCNTL_JOURNAL_POINTER, &journal);
+    if (rc == SQLITE_OK && journal && journal->pMethods) rc = journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL);
+    return rc == SQLITE_OK && shx_sync_beside(state->file) == SHX_OK;
+}
+
+void shx_catch_up_confirm(shx_table *table) {
+    shx_state *state = table->state;
+    if (!shx_index_collects(state->index) || !catch_up_barrier(table)) return;
+    shx_index_confirm(state->index, &state->parent);
+}
+
 int shx_catch_up_writer(shx_table *table) {
     shx_state *state = table->state;
-    shx_index_confirm(state->index, &state->parent);
+    shx_catch_up_confirm(table);
     shx_view *view = NULL;
     shx_status status = shx_index_view(state->index, &state->parent, &view);
     shx_view_release(view);

@@ -310,6 +310,69 @@ static void directories_of_any_age(void **state) {
     twin_close(&twin);
 }
 
+/* --- removal of old files --- */
+
+/* A VFS that fails, as long as lag_sync_fails, to sync the log of a database. */
+static bool lag_sync_fails;
+static int lag_syncs;
+static sqlite3_io_methods lag_methods;
+static sqlite3_vfs lag_vfs;
+static const sqlite3_io_methods *lag_real_methods;
+
+static int lag_sync(sqlite3_file *file, int flags) {
+    lag_syncs++;
+    return lag_sync_fails ? SQLITE_IOERR_FSYNC : lag_real_methods->xSync(file, flags);
+}
+
+static int lag_vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags) {
+    sqlite3_vfs *real = vfs->pAppData;
+    int rc = real->xOpen(real, name, file, flags, ret_flags);
+    if (rc != SQLITE_OK || !(flags & SQLITE_OPEN_WAL)) return rc;
+    lag_real_methods = file->pMethods;
+    lag_methods = *file->pMethods;
+    lag_methods.xSync = lag_sync;
+    file->pMethods = &lag_methods;
+    return rc;
+}
+
+static twin_pair lag_open_with_vfs(void) {
+    twin_pair twin = twin_open(NULL, SHX_L2, LAG_DIM);
+    lag_vfs = *sqlite3_vfs_find(NULL);
+    lag_vfs.pAppData = sqlite3_vfs_find(NULL);
+    lag_vfs.zName = "lag";
+    lag_vfs.xOpen = lag_vfs_open;
+    twin_require(sqlite3_vfs_register(&lag_vfs, 0) == SQLITE_OK);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    twin_require(sqlite3_open_v2(lag_work, &twin.db, flags, "lag") == SQLITE_OK);
+    twin_register(twin.db);
+    twin_run(&twin, "SELECT shardex_config('any_vfs', 1)");
+    twin_run(&twin, "PRAGMA journal_mode=wal; PRAGMA synchronous=normal; PRAGMA wal_autocheckpoint=0");
+    return twin;
+}
+
+/* Commits that a power cut may still undo keep the files of what was before them. */
+static void files_go_only_when_the_commit_is_durable(void **state) {
+    (void)state;
+    twin_remove_database(lag_work);
+    twin_pair twin = lag_open_with_vfs();
+    twin_create(&twin, "");
+    for (int round = 1; round <= 5; round++) {
+        lag_sync_fails = round < 5;
+        twin_fill(&twin, &lag_random, round * 1000, 100);
+        twin_run(&twin, "INSERT INTO t(t) VALUES('flush')");
+        lag_touch(&twin);
+        twin_require(twin_find_files(lag_work, "base").count == (round < 5 ? round : 2));
+    }
+    twin_require(lag_syncs >= 5);
+    int syncs = lag_syncs;
+    for (int i = 0; i < 20; i++) lag_touch(&twin);
+    twin_require(lag_syncs == syncs); /* there is nothing to remove: commits pay nothing for it */
+    twin_require_right(&twin, &lag_random);
+    twin_run(&twin, "SELECT shardex_config('any_vfs', 0)");
+    twin_close(&twin);
+    sqlite3_vfs_unregister(&lag_vfs);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reader_mends_a_gap_in_memory),
@@ -323,6 +386,7 @@ int main(void) {
         cmocka_unit_test(past_the_ring),
         cmocka_unit_test(a_damaged_ring_is_no_ring),
         cmocka_unit_test(directories_of_any_age),
+        cmocka_unit_test(files_go_only_when_the_commit_is_durable),
     };
     return cmocka_run_group_tests(tests, lag_set_up, lag_tear_down);
 }

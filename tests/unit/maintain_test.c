@@ -469,6 +469,72 @@ static void collect_removes_only_what_is_superfluous(void **state) {
 }
 
 /* What has not been confirmed removes nothing, and readers keep what they have mapped. */
+/* What another process has open stays, with everything that it names; afterwards it goes. */
+static void a_base_that_somebody_has_open_stays(void **state) {
+    (void)state;
+    fixture_random random = fixture_seed("open base", 15);
+    fixture_table table = fixture_table_make(SHX_L2, 8, 2000);
+    float *vectors = fixture_gaussian(&random, 2000, 8);
+    shx_store *store = heap();
+    fixture_open(&table, store, NULL);
+    fixture_put_many(&table, 0, 100, vectors);
+    fixture_commit(&table);
+    fixture_optimize(&table);
+    shx_id commit = table.tip;
+    uint64_t digest = fixture_model_digest(&table);
+    shx_index *elsewhere = fixture_index_on(&table.config, store), *third;
+    shx_view *view, *later;
+    assert_ok(shx_index_view(elsewhere, &commit, &view));
+    for (uint64_t round = 1; round < 6; round++) {
+        fixture_put_many(&table, round * 100, 100, vectors + round * 800);
+        fixture_commit(&table);
+        fixture_optimize(&table);
+        shx_index_confirm(table.index, &table.tip);
+    }
+    assert_int_equal(fixture_count_files(store, SHX_FILE_BASE), 3);
+    third = fixture_index_on(&table.config, store);
+    assert_ok(shx_index_view(third, &commit, &later));
+    assert_true(fixture_view_digest(later, 8) == digest);
+    shx_view_release(later);
+    shx_index_destroy(third);
+    shx_view_release(view);
+    shx_index_destroy(elsewhere);
+    fixture_put_many(&table, 700, 100, vectors);
+    fixture_commit(&table);
+    fixture_optimize(&table);
+    shx_index_confirm(table.index, &table.tip);
+    assert_int_equal(fixture_count_files(store, SHX_FILE_BASE), 2);
+    fixture_assert_same(&table);
+    free(vectors);
+    fixture_table_free(&table);
+    shx_store_close(store);
+}
+
+/* Another process was faster, while this one still has the older base in memory. */
+static void a_flush_starts_from_the_newest_base(void **state) {
+    (void)state;
+    fixture_random random = fixture_seed("newest base", 16);
+    fixture_table table = fixture_table_make(SHX_L2, 8, 200);
+    float *vectors = fixture_gaussian(&random, 200, 8);
+    shx_store *store = heap();
+    fixture_open(&table, store, NULL);
+    fixture_put_many(&table, 0, 200, vectors);
+    fixture_commit(&table);
+    shx_view *view = fixture_view(&table);
+    shx_index *elsewhere = fixture_index_on(&table.config, store);
+    assert_ok(shx_maintain_flush(elsewhere, &table.tip, NULL, NULL));
+    assert_int_equal(fixture_count_files(store, SHX_FILE_BASE), 1);
+    fixture_flush(&table);
+    assert_int_equal(fixture_count_files(store, SHX_FILE_BASE), 1);
+    assert_int_equal(fixture_count_files(store, SHX_FILE_SEGMENT), 1);
+    shx_view_release(view);
+    fixture_assert_same(&table);
+    shx_index_destroy(elsewhere);
+    free(vectors);
+    fixture_table_free(&table);
+    shx_store_close(store);
+}
+
 static void readers_keep_their_files(void **state) {
     (void)state;
     fixture_random random = fixture_seed("readers", 13);
@@ -546,6 +612,8 @@ int main(void) {
         cmocka_unit_test(an_unknown_commit_cannot_be_flushed),
         cmocka_unit_test(collect_keeps_two_bases),
         cmocka_unit_test(collect_removes_only_what_is_superfluous),
+        cmocka_unit_test(a_base_that_somebody_has_open_stays),
+        cmocka_unit_test(a_flush_starts_from_the_newest_base),
         cmocka_unit_test(readers_keep_their_files),
         cmocka_unit_test(the_keeper_flushes_by_itself),
     };

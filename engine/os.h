@@ -98,7 +98,7 @@ shx_status shx_store_list(shx_store *store, shx_store_visit visit, void *context
 /* Removes a file; SHX_NOTFOUND when it is not there. */
 shx_status shx_store_remove(shx_store *store, const char *name);
 
-/* Makes created and removed names durable. */
+/* Makes created and removed names durable, that of the directory and of its parent included. */
 shx_status shx_store_sync(shx_store *store);
 
 /* Opens a file; SHX_MISUSE when its name is empty, a dot or two, or holds a slash. */

@@ -188,12 +188,39 @@ static shx_status os_posix_fsync(int fd) {
     return result == 0 ? SHX_OK : os_posix_error(errno);
 }
 
-static shx_status os_posix_sync(shx_store *base) {
-    int fd = -1;
-    SHX_TRY(os_posix_open_directory((os_posix_store *)base, &fd));
+/* Some file systems sync no directories. */
+static shx_status os_posix_fsync_directory(int fd) {
     shx_status status = os_posix_fsync(fd);
-    if (status != SHX_OK && errno == EINVAL) status = SHX_OK; /* some file systems sync no directories */
+    return status != SHX_OK && errno == EINVAL ? SHX_OK : status;
+}
+
+/* The directory that holds the parent, where SQLite's files are: it is SQLite's to sync, and may be closed to us. */
+static void os_posix_sync_above(const os_posix_store *store) {
+    size_t length = (size_t)(strrchr(store->parent, '/') - store->parent);
+    char *above = shx_alloc(length + 2);
+    if (!above) return;
+    memcpy(above, store->parent, length + 1);
+    above[length ? length : 1] = '\0';
+    int fd = os_posix_openat(AT_FDCWD, above, O_RDONLY | O_DIRECTORY, 0);
+    if (fd >= 0) {
+        (void)os_posix_fsync(fd);
+        close(fd);
+    }
+    shx_free(above);
+}
+
+static shx_status os_posix_sync(shx_store *base) {
+    const os_posix_store *store = (os_posix_store *)base;
+    int fd = -1;
+    SHX_TRY(os_posix_open_directory(store, &fd));
+    shx_status status = os_posix_fsync_directory(fd);
     close(fd);
+    int parent = status == SHX_OK ? os_posix_open_parent(store) : -1;
+    if (parent >= 0) {
+        status = os_posix_fsync_directory(parent);
+        close(parent);
+        os_posix_sync_above(store);
+    }
     return status;
 }
 

@@ -80,7 +80,7 @@ static void crash_write_on(sim_run *run, fixture_random *random) {
                                            "INSERT INTO t(t) VALUES('reconcile')"};
     int rc = sim_run_transaction(run, random, fixture_below(random, 3) + 1);
     if (rc != SQLITE_OK) sim_fail("the next transaction: %d %s", rc, sqlite3_errmsg(run->one.db));
-    uint64_t next = fixture_below(random, 24);
+    uint64_t next = sim_table_exists(&run->one) ? fixture_below(random, 24) : UINT64_MAX;
     if (next < 3) rc = sim_table_run(&run->one, commands[next]);
     if (rc != SQLITE_OK) sim_fail("'%s': %d %s", commands[next], rc, sqlite3_errmsg(run->one.db));
     if (next == 4) shx_index_step();
@@ -228,8 +228,10 @@ static void crash_base_need(const crash_base *base, const sim_replay *replay, co
     snprintf(path, sizeof path, "%s/%s", directory, name);
     uint32_t number = sim_name(path), inode = sim_image_find(&replay->now, number);
     for (uint32_t i = 0; i < base->count; i++) {
-        if (base->files[i] == inode || base->names[i] == number)
-            sim_fail("a base names %s, which is not durable", name);
+        uint32_t lost = base->names[i];
+        bool above = lost != SIM_NONE && (lost == sim_parent(number) || lost == sim_parent(sim_parent(number)));
+        if (above) sim_fail("a base names %s in a directory whose name is not durable", name);
+        if (base->files[i] == inode || lost == number) sim_fail("a base names %s, which is not durable", name);
     }
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#define SIM_FIRST_ROWS 12 /* changes of the first transaction: each is a row or several */
+#define SIM_FIRST_CHANGES 12 /* changes of the first transaction: each is a row or several */
 #define SIM_LOAD_CHANGES 24
 
 void sim_setup(void) {
@@ -118,8 +118,16 @@ static int sim_run_commit(sim_run *run, sim_table *table, sim_table *other) {
     return rc;
 }
 
+static bool sim_run_made(sim_table *table) {
+    sim_pause(true);
+    bool made = sim_table_exists(table);
+    sim_pause(false);
+    return made;
+}
+
 static int sim_run_write(sim_run *run, sim_table *table, sim_table *other, fixture_random *random, uint64_t changes) {
     SIM_TRY(sim_table_run(table, "BEGIN IMMEDIATE"));
+    if (run->shape.fresh && !sim_run_made(table)) SIM_TRY(sim_table_create(table));
     SIM_TRY(sim_run_changes(table, random, changes));
     if (fixture_below(random, 4) == 0) SIM_TRY(sim_run_savepoints(table, random));
     if (fixture_below(random, 10) == 0) return sim_table_run(table, "ROLLBACK");
@@ -186,7 +194,9 @@ int sim_run_step(sim_run *run, int number) {
     fixture_random random = sim_step_random(&run->shape, number);
     (void)fixture_next(&random); /* what chose the kind */
     sim_table *one = &run->one;
-    switch (sim_step_kind_of(&run->shape, number)) {
+    sim_step_kind kind = sim_step_kind_of(&run->shape, number);
+    if (run->shape.fresh && !sim_run_made(one)) kind = SIM_STEP_WRITE; /* makes the tables first */
+    switch (kind) {
     case SIM_STEP_WRITE: return sim_run_write(run, one, NULL, &random, fixture_below(&random, 5) + 1);
     case SIM_STEP_LOAD: return sim_run_write(run, one, NULL, &random, SIM_LOAD_CHANGES);
     case SIM_STEP_COMMAND: return sim_run_command(run, &random);
@@ -213,9 +223,10 @@ void sim_run_make(const sim_shape *shape, sim_image *ret_disk) {
     sim_run_start(shape, &empty, 1, &run);
     sim_image_free(&empty);
     fixture_random random = {shape->seed};
-    int rc = sim_table_create(&run.one);
-    if (rc == SQLITE_OK) rc = sim_run_write(&run, &run.one, NULL, &random, SIM_FIRST_ROWS);
-    if (rc == SQLITE_OK && shape->seed % 3) rc = sim_table_run(&run.one, "INSERT INTO t(t) VALUES('flush')");
+    int rc = sim_table_format(&run.one);
+    if (rc == SQLITE_OK && !shape->fresh) rc = sim_table_create(&run.one);
+    if (rc == SQLITE_OK && !shape->fresh) rc = sim_run_write(&run, &run.one, NULL, &random, SIM_FIRST_CHANGES);
+    if (rc == SQLITE_OK && !shape->fresh) rc = sim_table_run(&run.one, "INSERT INTO t(t) VALUES('flush')");
     if (rc != SQLITE_OK) sim_fail("making a database: %d", rc);
     sim_run_close(&run);
     sim_run_free(&run);

@@ -84,7 +84,12 @@ static shx_status sim_store_remove(shx_store *base, const char *name) {
 }
 
 static shx_status sim_store_sync(shx_store *base) {
-    return sim_store_status(sim_fs_sync_directory(SIM_STORE, ((sim_store *)base)->path));
+    uint32_t name = sim_name(((sim_store *)base)->path);
+    sim_result result = SIM_OK;
+    for (int i = 0; i < 3 && result == SIM_OK; i++, name = sim_parent(name)) {
+        result = sim_fs_sync_directory(SIM_STORE, sim_path(name));
+    }
+    return sim_store_status(result);
 }
 
 static shx_status sim_store_open_file(shx_store *base, const char *name, shx_open_mode mode, shx_file **ret_file) {

@@ -23,6 +23,7 @@ sim_shape sim_shape_make(uint64_t seed, sim_mode mode) {
     shape.page_bytes = pages[fixture_below(&random, 4)];
     shape.sector_bytes = fixture_below(&random, 2) ? 512 : 4096;
     shape.checkpoint_pages = checkpoints[fixture_below(&random, 4)];
+    shape.fresh = fixture_below(&random, 3) == 0;
     return shape;
 }
 
@@ -83,7 +84,7 @@ static const char *const sim_texts[] = {
 _Static_assert(2 * SIM_TEXT_COUNT <= SIM_TEXTS, "a statement for each text and table");
 
 /* Puts names into a text: its marks are %1$s and %2$s. */
-static void sim_table_format(const char *text, const char *name, const char *rowid, char *to) {
+static void sim_table_fill_in(const char *text, const char *name, const char *rowid, char *to) {
     while (*text) {
         const char *word = strncmp(text, "%1$s", 4) == 0 ? name : strncmp(text, "%2$s", 4) == 0 ? rowid : NULL;
         if (!word) {
@@ -100,7 +101,7 @@ static int sim_table_statement(sim_table *table, sim_text text, bool twin, sqlit
     sqlite3_stmt **statement = &table->statements[2 * text + twin];
     if (!*statement) {
         char sql[256];
-        sim_table_format(sim_texts[text], twin ? "twin" : "t", twin ? "id" : "rowid", sql);
+        sim_table_fill_in(sim_texts[text], twin ? "twin" : "t", twin ? "id" : "rowid", sql);
         int rc = sqlite3_prepare_v3(table->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
         if (rc != SQLITE_OK) return rc;
     }
@@ -147,20 +148,36 @@ void sim_table_close(sim_table *table) {
     memset(table, 0, sizeof *table);
 }
 
+static void sim_table_need(sim_table *table, int rc, const char *what) {
+    if (rc != SQLITE_OK) sim_fail("%s: %d %s", what, sqlite3_extended_errcode(table->db), sqlite3_errmsg(table->db));
+}
+
+int sim_table_format(sim_table *table) {
+    static const char *const journals[SIM_MODES] = {"delete", "truncate", "wal", "wal"};
+    char sql[128];
+    snprintf(sql, sizeof sql, "PRAGMA page_size=%d; PRAGMA journal_mode=%s", table->shape->page_bytes,
+             journals[table->shape->mode]);
+    return sim_table_run(table, sql);
+}
+
 int sim_table_create(sim_table *table) {
     static const char *const metrics[] = {[SHX_L2] = "l2", [SHX_COSINE] = "cosine", [SHX_IP] = "ip"};
-    const sim_shape *shape = table->shape;
     char sql[512];
     snprintf(sql, sizeof sql,
-             "PRAGMA page_size=%d; PRAGMA journal_mode=%s;"
              "CREATE VIRTUAL TABLE t USING shardex(v float[%u] distance_metric=%s, n integer, +s text, flush_rows=64,"
              "shard_size=32, threads=1); CREATE TABLE twin(id INTEGER PRIMARY KEY, v BLOB, n INTEGER, s TEXT)",
-             shape->page_bytes,
-             shape->mode == SIM_DELETE             ? "delete"
-             : shape->mode == SIM_TRUNCATE_JOURNAL ? "truncate"
-                                                   : "wal",
-             shape->dim, metrics[shape->metric]);
+             table->shape->dim, metrics[table->shape->metric]);
     return sim_table_run(table, sql);
+}
+
+bool sim_table_exists(sim_table *table) {
+    sqlite3_stmt *count = NULL;
+    static const char sql[] = "SELECT count(*) FROM sqlite_schema WHERE name IN ('t', 'twin')";
+    sim_table_need(table, sqlite3_prepare_v2(table->db, sql, -1, &count, NULL), "the schema");
+    int found = sqlite3_step(count) == SQLITE_ROW ? sqlite3_column_int(count, 0) : -1;
+    sim_table_need(table, sqlite3_finalize(count), "the schema");
+    if (found == 1) sim_fail("one of the tables is there without the other");
+    return found == 2;
 }
 
 void sim_table_vector(const sim_shape *shape, fixture_random *random, float *vector) {
@@ -232,10 +249,6 @@ typedef struct sim_rows {
     int64_t *rowids, *numbers; /* no number: INT64_MAX */
     float *vectors;
 } sim_rows;
-
-static void sim_table_need(sim_table *table, int rc, const char *what) {
-    if (rc != SQLITE_OK) sim_fail("%s: %d %s", what, sqlite3_extended_errcode(table->db), sqlite3_errmsg(table->db));
-}
 
 static void sim_table_keep_row(const sim_table *table, sqlite3_stmt *row, sim_rows *rows) {
     uint32_t dim = table->shape->dim;
@@ -310,6 +323,7 @@ static void sim_table_query(sim_table *table, const sim_rows *rows, fixture_rand
 uint64_t sim_table_judge(sim_table *table, fixture_random *random, int queries) {
     sim_rows rows = {0};
     shx_topk topk = {0};
+    if (table->shape->fresh && !sim_table_exists(table)) return 0;
     sim_table_need(table, sim_table_run(table, "SAVEPOINT judge"), "judging");
     sim_table_compare(table, &rows);
     for (int i = 0; i < queries; i++) sim_table_query(table, &rows, random, &topk);

@@ -25,6 +25,7 @@ typedef struct sim_shape {
     shx_metric metric;
     uint32_t dim;
     int page_bytes, sector_bytes, checkpoint_pages;
+    bool fresh;  /* there are no tables at first: the first step makes them */
     int64_t ids; /* rowids are from 1 to this, and a little beyond */
 } sim_shape;
 
@@ -52,8 +53,14 @@ typedef struct sim_table {
 int sim_table_open(const sim_shape *shape, sim_table *ret_table);
 void sim_table_close(sim_table *table);
 
-/* Makes both tables, in a new database. */
+/* What must be said to a new database before anything is in it. */
+int sim_table_format(sim_table *table);
+
+/* Makes both tables, in the transaction at hand. */
 int sim_table_create(sim_table *table);
+
+/* Are they there? One without the other ends the test. */
+bool sim_table_exists(sim_table *table);
 
 /* Runs SQL that returns nothing. */
 int sim_table_run(sim_table *table, const char *sql);

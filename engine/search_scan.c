@@ -42,6 +42,14 @@ static uint32_t scan_lanes(const shx_run *rows, uint32_t i) {
 }
 
 /* Looks at every living vector of a run. */
+/* Which rows the predicate admits; how many that are tells the stop rule what share of the rows here is. */
+static uint32_t scan_match(shx_search_run *run, uint32_t segment, uint64_t first, uint32_t mask) {
+    uint32_t admitted = shx_match_block(&run->matches[segment], first, mask);
+    run->tested += (uint64_t)__builtin_popcount(mask);
+    run->matched += (uint64_t)__builtin_popcount(admitted);
+    return admitted;
+}
+
 shx_status shx_search_scan_vectors(shx_search_run *run, shx_place place, float distance2) {
     (void)distance2;
     shx_segment *segment = run->base->segments[place.segment];
@@ -53,7 +61,7 @@ shx_status shx_search_scan_vectors(shx_search_run *run, shx_place place, float d
         uint64_t block = rows->first_block + i, first = rows->first_row + (uint64_t)i * SHX_BLOCK_ROWS;
         uint32_t mask = scan_lanes(rows, i);
         mask &= ~shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
-        if (match) mask = shx_match_block(match, first, mask);
+        if (match) mask = scan_match(run, place.segment, first, mask);
         for (; mask; mask &= mask - 1) {
             uint64_t row = first + (uint32_t)__builtin_ctz(mask);
             shx_candidate candidate = {.segment = place.segment, .row = (uint32_t)row};
@@ -81,14 +89,6 @@ float shx_search_origin2(const shx_search_run *run) {
     float origin2 = 0;
     for (uint32_t i = 0; i < query->code_dim; i++) origin2 += query->point[i] * query->point[i];
     return origin2;
-}
-
-/* Which survivors the predicate admits; how many that are tells the stop rule what share of the rows here is. */
-static uint32_t scan_match(shx_search_run *run, uint32_t segment, uint64_t first, uint32_t mask) {
-    uint32_t admitted = shx_match_block(&run->matches[segment], first, mask);
-    run->tested += (uint64_t)__builtin_popcount(mask);
-    run->matched += (uint64_t)__builtin_popcount(admitted);
-    return admitted;
 }
 
 shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float distance2) {

@@ -9,9 +9,10 @@
 
 #define SEARCH_LOOKAHEAD 3 /* shards that are known before they are scanned */
 #define SEARCH_PREFETCH_BYTES 4096
-#define SEARCH_SHORT_DIM 256    /* floats that are looked at in the time of a refine code */
-#define SEARCH_FEW_EPSILON 3    /* wide bounds cost nothing where few rows are refined */
-#define SEARCH_FILTER_GAMMA 0.2 /* how the rank counts under a filter of a selectivity */
+#define SEARCH_SHORT_DIM 256      /* floats that are looked at in the time of a refine code */
+#define SEARCH_FEW_EPSILON 3      /* wide bounds cost nothing where few rows are refined */
+#define SEARCH_FILTER_GAMMA 0.2   /* how the rank counts under a filter of a selectivity */
+#define SEARCH_RADIUS_SLACK 1e-6f /* more than the rounding of a radius to float */
 
 shx_status shx_search_scratch_create(shx_search_scratch **ret_scratch) {
     shx_search_scratch *scratch = shx_alloc_zero(1, sizeof *scratch);
@@ -39,6 +40,7 @@ shx_search_work shx_search_last_work(const shx_search_scratch *scratch) { return
 
 static bool search_may_stop(const shx_search_run *run, float distance2, float nearest2, uint64_t rows) {
     if (run->plan.exhaustive || run->threshold == INFINITY) return false;
+    if (run->params->within && rows < run->params->k) return false;
     double rank = (double)rows * run->live_share / SHX_SHARD_TARGET;
     if ((double)rows > run->plan.row_cap) return true;
     bool filtered = run->params->accept || run->predicate;
@@ -206,6 +208,14 @@ static void search_make_plan(shx_search_run *run) {
     if (run->plan.epsilon < SEARCH_FEW_EPSILON) run->plan.epsilon = SEARCH_FEW_EPSILON;
 }
 
+/* A radius is a threshold to start with. Call when the norms are known. */
+static void search_set_radius(shx_search_run *run) {
+    if (!run->params->within) return;
+    double radius2 = shx_distance_to_code(&run->base->encoding, run->query_norm, run->params->radius);
+    float threshold = (float)radius2;
+    run->threshold = threshold + SEARCH_RADIUS_SLACK * fabsf(threshold) + shx_search_slack(run, threshold);
+}
+
 /* What must be compared comes first, and gives a threshold to start with; the delta's codes come last, when the
 ** threshold is near its final value. */
 static shx_status search_by_codes(shx_search_run *run) {
@@ -215,6 +225,7 @@ static shx_status search_by_codes(shx_search_run *run) {
     if (run->exact || run->view->mark.live_rows < SHX_ROUTED_ROWS) run->plan.exhaustive = true;
     run->query_norm = run->scratch->query->norm;
     run->norm = sqrtf(shx_search_origin2(run));
+    search_set_radius(run);
     run->live_share = shx_base_live_share(run->base);
     run->sigmas = run->plan.epsilon >= 2.5f ? 4 : 3;
     SHX_TRY(shx_search_scan_delta(run, coded));
@@ -241,7 +252,10 @@ static shx_status search_by_vectors(shx_search_run *run) {
     run->looks = shx_near_set(&run->near, encoding, run->params->query);
     run->query_norm = run->looks ? run->near.norm : 0;
     run->norm = encoding->metric == SHX_COSINE ? 1 : (float)run->query_norm;
-    if (run->looks) SHX_TRY(shx_search_seed_uppers(run));
+    if (run->looks) {
+        search_set_radius(run);
+        SHX_TRY(shx_search_seed_uppers(run));
+    }
     SHX_TRY(shx_search_scan_delta(run, 0));
     SHX_TRY(run->listed ? shx_search_scan_listed(run) : search_scan_all_vectors(run));
     return shx_search_verify(run);
@@ -257,7 +271,7 @@ static bool search_prefers_vectors(const shx_search_run *run) {
     if (run->listed || rows < SHX_EXACT_ROWS) return true;
     if (!run->coded) return params->exact || params->recall > SHX_RECALL_EXHAUSTIVE || rows < SHX_ROUTED_ROWS;
     bool is_short = encoding->element == SHX_FLOAT32 && encoding->dim <= SEARCH_SHORT_DIM;
-    return params->exact && (is_short || params->k > rows / 64);
+    return params->exact && (is_short || (params->k > rows / 64 && !params->within));
 }
 
 /* Whether code space can serve: the query must have a point there, and the scratch the right size. */

@@ -16,8 +16,10 @@ typedef int (*shx_accept)(void *context, int64_t rowid);
 typedef struct shx_search_params {
     const void *query; /* a vector of the table's element type, all finite */
     uint64_t k;
-    double recall;                  /* target, 0 < recall ≤ 1; 0 = the default of 0.95 */
-    bool exact;                     /* the true neighbours: everything is compared */
+    double recall; /* target, 0 < recall ≤ 1; 0 = the default of 0.95 */
+    bool exact;    /* the true neighbours: everything is compared */
+    bool within;   /* only rows at a distance of at most `radius` */
+    double radius;
     const shx_predicate *predicate; /* which postings are admitted; NULL = all */
     shx_accept accept;              /* NULL = all */
     void *accept_context;

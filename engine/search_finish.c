@@ -54,6 +54,7 @@ static shx_status finish_verify_one(shx_search_run *run, const shx_candidate *ca
     }
     double distance = shx_distance(encoding->metric, encoding->element, run->params->query, vector, encoding->dim);
     run->work.verified++;
+    if (shx_search_is_beyond(run, distance)) return SHX_OK;
     return shx_topk_insert(run->hits, distance, shx_search_rowid_of(run, candidate));
 }
 

@@ -51,7 +51,7 @@ shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const void *ve
     double distance = shx_distance(encoding->metric, encoding->element, run->params->query, vector, encoding->dim);
     bool accepted = false;
     run->work.verified++;
-    if (distance > shx_topk_worst(run->hits)) return SHX_OK;
+    if (distance > shx_topk_worst(run->hits) || shx_search_is_beyond(run, distance)) return SHX_OK;
     SHX_TRY(gather_accept(run, rowid, committed, &accepted));
     return accepted ? shx_topk_insert(run->hits, distance, rowid) : SHX_OK;
 }

@@ -44,6 +44,7 @@ typedef struct shx_chunk {
     uint32_t lane;
     uint64_t first, count;
     shx_search_work work;
+    uint64_t tested, matched; /* as of the run */
 } shx_chunk;
 
 struct shx_search_scratch {
@@ -93,6 +94,11 @@ typedef struct shx_search_run {
     bool every_block;               /* so few that every block that holds one is scanned */
     uint64_t tested, matched;       /* survivors, and those of them that the predicate admits */
 } shx_search_run;
+
+/* Outside the radius that was asked for? */
+static inline bool shx_search_is_beyond(const shx_search_run *run, double distance) {
+    return run->params->within && distance > run->params->radius;
+}
 
 /* ---- search_gather.c: what may be an answer ---- */
 

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#define WAVE_CHUNK 16 /* pieces that one thread takes at a time */
+#define WAVE_CHUNK 16    /* pieces that one thread takes at a time */
+#define WAVE_TOGETHER 64 /* pieces that are worth waking threads for: about 0.1 ms */
 #define WAVE_PREFETCH_BYTES 4096
 
 /* A wave on its way through the threads. */
@@ -31,6 +32,7 @@ static shx_status wave_scan_chunk(void *context, uint64_t first, uint64_t end, u
     lane.found = &lane.scratch->lanes[thread];
     lane.work = (shx_search_work){0};
     lane.survivor_count = 0;
+    lane.tested = lane.matched = 0;
     *chunk = (shx_chunk){.lane = thread, .first = lane.found->count};
     for (uint64_t i = first; i < end; i++) {
         if (i + 1 < end) wave_prefetch(&lane, job->pieces[i + 1].place);
@@ -39,6 +41,8 @@ static shx_status wave_scan_chunk(void *context, uint64_t first, uint64_t end, u
     SHX_TRY(shx_search_settle(&lane, lane.survivor_count));
     chunk->count = lane.found->count - chunk->first;
     chunk->work = lane.work;
+    chunk->tested = lane.tested;
+    chunk->matched = lane.matched;
     return SHX_OK;
 }
 
@@ -49,6 +53,8 @@ static shx_status wave_merge(shx_search_run *run, uint64_t chunks) {
         const shx_chunk *chunk = &scratch->chunks[i];
         run->work.rows += chunk->work.rows;
         run->work.refined += chunk->work.refined;
+        run->tested += chunk->tested;
+        run->matched += chunk->matched;
         for (uint64_t c = 0; c < chunk->count; c++) {
             SHX_TRY(shx_search_take(run, &scratch->lanes[chunk->lane].items[chunk->first + c]));
         }
@@ -67,7 +73,7 @@ static shx_status wave_prepare(shx_search_scratch *scratch, uint64_t chunks, uns
 
 shx_status shx_search_wave(shx_search_run *run, const shx_piece *pieces, uint64_t count, shx_search_scan *scan) {
     shx_index *index = run->params->index;
-    shx_pool *pool = index && count > WAVE_CHUNK ? shx_index_pool(index) : NULL;
+    shx_pool *pool = index && count >= WAVE_TOGETHER ? shx_index_pool(index) : NULL;
     uint64_t chunks = (count + WAVE_CHUNK - 1) / WAVE_CHUNK;
     wave_job job = {run, pieces, scan};
     SHX_TRY(wave_prepare(run->scratch, chunks, shx_pool_threads(pool)));

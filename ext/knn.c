@@ -3,7 +3,7 @@
 ** growing k. The first rounds are rough (they keep to the wished recall, and mostly they are all that is wanted), the
 ** others true. When a true round follows, rows that the rough ones have missed are given out late if nobody relies on
 ** the order; otherwise they are left out, which is what a recall below 1 means. With recall 1, exact, or a range of
-** distances all rounds are true.
+** distances all rounds are true; a radius needs but one.
 */
 #include "knn.h"
 
@@ -78,6 +78,8 @@ static shx_status knn_pass(shx_knn *knn, const shx_snapshot *snapshot, uint64_t 
         .k = k,
         .recall = knn->wish.recall > 0 ? knn->wish.recall : knn->table->declaration->recall,
         .exact = exact,
+        .within = knn->filter.below < (double)INFINITY,
+        .radius = knn->filter.below,
         .predicate = &knn->filter.predicate,
         .accept = knn->filter.beyond ? knn_accept : NULL,
         .accept_context = gate,
@@ -185,6 +187,10 @@ static shx_knn_manner knn_next_round(shx_knn *knn) {
     if (knn->wish.count != SHX_KNN_ALL && !(knn->filter.above > -(double)INFINITY)) {
         knn->round = knn->wish.count;
         return SHX_KNN_COUNTED;
+    }
+    if (knn->filter.below < (double)INFINITY) { /* one round: the radius bounds it */
+        knn->round = SHX_KNN_ALL - 1;
+        return SHX_KNN_TRUE;
     }
     bool huge = knn->round > SHX_KNN_ALL / KNN_ROUND_GROWTH;
     knn->round = knn->round == 0 ? KNN_ROUND_FIRST : huge ? SHX_KNN_ALL - 1 : knn->round * KNN_ROUND_GROWTH;

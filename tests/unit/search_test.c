@@ -219,6 +219,53 @@ static void clustered_rows(void **state) {
     }
 }
 
+/* --- a radius --- */
+
+/* All rows within it, or the k nearest of them; the radius is the distance of some row, which belongs. */
+static void check_radius(fixture_table *table, const float *query, uint64_t rank) {
+    shx_topk hits = {0}, expected = {0};
+    shx_view *view = fixture_view(table);
+    fixture_brute_force(table, query, table->live, &expected);
+    uint64_t within = rank;
+    double radius = expected.hits[rank - 1].distance;
+    while (within < expected.count && expected.hits[within].distance <= radius) within++;
+    shx_search_params params = {.query = query, .k = UINT64_MAX - 1, .exact = true, .within = true, .radius = radius};
+    search(view, &params, &hits);
+    expected.count = within;
+    fixture_assert_hits_equal(&hits, &expected);
+    params.k = expected.count = within < 10 ? within : 10;
+    search(view, &params, &hits);
+    fixture_assert_hits_equal(&hits, &expected);
+    params.radius = nextafter(expected.hits[0].distance, -(double)INFINITY);
+    search(view, &params, &hits);
+    assert_int_equal(hits.count, 0);
+    shx_view_release(view);
+    shx_topk_free(&hits);
+    shx_topk_free(&expected);
+}
+
+static void a_radius_bounds_the_answer(void **state) {
+    (void)state;
+    for (int m = 0; m < 3; m++) {
+        for (int large = 0; large < 2; large++) {
+            uint64_t rows = large ? SHX_EXACT_ROWS + 200 : 700;
+            uint32_t dim = large ? 272 : 9;
+            fixture_random random = fixture_seed("radius", 10 + (uint64_t)m);
+            fixture_table table = fixture_table_make(metrics[m], dim, rows);
+            float *vectors = awkward(&random, rows + 6, dim);
+            fixture_open(&table, NULL, NULL);
+            fixture_put_many(&table, 0, rows, vectors);
+            fixture_commit(&table);
+            for (int flushed = 0; flushed < 2; flushed++) {
+                for (uint64_t q = 0; q < 6; q++) check_radius(&table, vectors + (rows + q) * dim, 1 + q * 17);
+                if (!flushed) fixture_flush(&table);
+            }
+            free(vectors);
+            fixture_table_free(&table);
+        }
+    }
+}
+
 /* --- filters --- */
 
 typedef struct filter {
@@ -485,6 +532,7 @@ int main(void) {
         cmocka_unit_test(small_and_odd_requests),
         cmocka_unit_test(the_words),
         cmocka_unit_test(clustered_rows),
+        cmocka_unit_test(a_radius_bounds_the_answer),
         cmocka_unit_test(filters),
         cmocka_unit_test(pending_lies_over_the_view),
         cmocka_unit_test(older_views_keep_their_answers),

@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 static void *memory_libc_alloc(uint64_t size) { return size <= SIZE_MAX ? malloc(size ? (size_t)size : 1) : NULL; }
 
 static void *memory_libc_resize(void *block, uint64_t size) {
@@ -54,4 +58,10 @@ shx_status shx_grow(void **block, uint64_t *capacity, uint64_t needed, uint64_t 
 
 void shx_free(void *block) {
     if (block) memory_allocator.release(block);
+}
+
+void shx_memory_trim(void) {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
 }

@@ -34,6 +34,10 @@ void shx_free_aligned(void *block);
 ** doubles, and updates *capacity. On SHX_NOMEM nothing is changed. */
 shx_status shx_grow(void **block, uint64_t *capacity, uint64_t needed, uint64_t size);
 
+/* Gives what was freed back to the system, where the C library knows how: after much was freed at once, which it
+** would otherwise keep. */
+void shx_memory_trim(void);
+
 /* Frees a block of shx_alloc, shx_alloc_zero or shx_grow; NULL is allowed. */
 void shx_free(void *block);
 

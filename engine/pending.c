@@ -9,6 +9,9 @@
 /* Vectors live in slabs that are never moved, since operations point into them. */
 #define PENDING_SLAB_BYTES (1u << 20)
 
+/* More slabs than this that are freed at once go back to the system: a load must not leave its size behind. */
+#define PENDING_TRIM_SLABS 64
+
 /* A block that packed columns are copied into; never moved, since operations point into it. */
 typedef struct pending_text {
     struct pending_text *before;
@@ -44,7 +47,9 @@ shx_status shx_pending_create(size_t vector_bytes, shx_pending **ret_pending) {
 }
 
 static void pending_free_slabs(shx_pending *pending, size_t keep) {
+    bool much = pending->slab_count > keep + PENDING_TRIM_SLABS;
     while (pending->slab_count > keep) shx_free_aligned(pending->slabs[--pending->slab_count]);
+    if (much) shx_memory_trim();
 }
 
 static bool pending_text_holds(const pending_text *text, const uint8_t *bytes) {

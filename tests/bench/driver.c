@@ -19,18 +19,18 @@
 **         log1p gone from the profile
 **     rotate 14.6 %, encode 13.5 % of the CPU | AVX2 kernels | 3.1 % and under 1 %; 4.75 -> 3.86
 **     left: panels of the assignment 11 %, copying into the page cache 12 %, scans of the calibration 7 %
-** 2026-11-21, CPU times on a loaded machine; "plain" is one pass of float32 dot products (AVX2, FMA) over vectors that
-** were normalised beforehand, quickselect, qsort of the k.
+** Ledger of long searches and of SQL (the words, CPU times on a busy machine, 2026-11-21). "Plain" is one pass of
+** float32 dot products (AVX2, FMA) over vectors that were normalised beforehand, quickselect, qsort of the k.
 **     a look in float instead of three sums in double: 4 x | 4,900 rows, exact | 354 -> 136 us (4.50 -> 1.19 M
-**         instructions; sqlite-vec's way, through the shadow table, is 1,430 us)
-**     exact reads codes, 30 ns a row, and vectors twice for large k: reading vectors once is 20 ns | 100,000 rows, exact,
-**         k = 10, 1,000, 10,000 | 2.9, 5.0, 9.9 -> 2.0, 2.9, 5.7 ms (plain 2.0, 2.1, 2.8)
-**     select among 2k instead of a heap of k | all 340,477 rows, exact | k = 10: 6.9 ms (plain 5.5), k = 100,000: 31 ms
-**         (plain 18); recall 0.95, k = 10,000: 3.5 ms (plain 6.9), k = 100,000: 24 ms (plain 18)
+**         instructions; the same search through the shadow table takes 1,430 us)
+**     exact reads codes, 30 ns a row, and vectors twice for large k: to read vectors once is 20 ns | 100,000 rows,
+**         exact, k = 10, 1,000, 10,000 | 2.9, 5.0, 9.9 -> 2.0, 2.9, 5.7 ms (plain 2.0, 2.1, 2.8)
+**     select among 2k instead of a heap of k (unmeasured before) | all 340,477 rows | exact: k = 10 6.9 ms (plain 5.5),
+**         k = 100,000 31 ms (plain 18); recall 0.95: k = 10,000 3.5 ms (plain 6.9), k = 100,000 24 ms (plain 18)
 **     connections share no lock that counts | two threads with a connection each | 118 us a query alone, 116 us beside
 **         another, no waits
-**     allocations of a cursor: a tenth of the time of SQL | scratch and hits wait for the next query | 32,500 -> 21,000
-**         instructions above the engine, 10,000 of them SQLite's own; 10 rows in the table: 6.5 us, where an ordinary
+**     allocations of a cursor cost what SQL does | scratch and hits wait for the next query | 21,000 instructions above
+**         the engine (not measured before), 10,000 of them SQLite's own; 10 rows in the table: 6.5 us, where an ordinary
 **         SELECT of 10 rows takes 3.5. Left: the state row 4,500, the query's vector 1,200, the filter's text 700
 */
 #include <sqlite3.h>

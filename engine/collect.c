@@ -7,10 +7,10 @@
 
 #define COLLECT_LOCK_NAME "lock"
 
-shx_status shx_maintenance_lock(shx_index *index, shx_file **ret_lock) {
+static shx_status collect_lock(shx_store *store, shx_file **ret_lock) {
     shx_file *file;
-    shx_status status = shx_file_open(index->store, COLLECT_LOCK_NAME, SHX_OPEN_CREATE, &file);
-    if (status == SHX_BUSY) status = shx_file_open(index->store, COLLECT_LOCK_NAME, SHX_OPEN_APPEND, &file);
+    shx_status status = shx_file_open(store, COLLECT_LOCK_NAME, SHX_OPEN_CREATE, &file);
+    if (status == SHX_BUSY) status = shx_file_open(store, COLLECT_LOCK_NAME, SHX_OPEN_APPEND, &file);
     SHX_TRY(status);
     status = shx_file_lock(file, true);
     if (status != SHX_OK) {
@@ -20,6 +20,8 @@ shx_status shx_maintenance_lock(shx_index *index, shx_file **ret_lock) {
     *ret_lock = file;
     return SHX_OK;
 }
+
+shx_status shx_maintenance_lock(shx_index *index, shx_file **ret_lock) { return collect_lock(index->store, ret_lock); }
 
 /* What must stay. `held`: one for each base of the catalog, whether somebody has it open. */
 typedef struct collect_keep {
@@ -161,4 +163,39 @@ void shx_index_confirm(shx_index *index, const shx_id *commit) {
         shx_file_close(lock);
     }
     pthread_mutex_unlock(&index->mutex);
+}
+
+/* ---- a whole directory ---- */
+
+/* One look at the files: whether somebody uses one of them, or (remove) to remove them. */
+typedef struct collect_folder {
+    shx_store *store;
+    bool remove;
+} collect_folder;
+
+static shx_status collect_visit_folder(void *context, const char *name) {
+    const collect_folder *folder = context;
+    shx_file_kind kind;
+    uint64_t id;
+    if (folder->remove) return shx_store_remove(folder->store, name);
+    if (!shx_file_name_parse(name, &kind, &id)) return SHX_OK;
+    if (kind != SHX_FILE_WAL && kind != SHX_FILE_BASE) return SHX_OK;
+    shx_file *file;
+    SHX_TRY(shx_file_open(folder->store, name, SHX_OPEN_READ, &file));
+    shx_status status = shx_file_lock(file, true);
+    shx_file_close(file);
+    return status;
+}
+
+shx_status shx_collect_folder(const char *directory) {
+    collect_folder folder = {0};
+    shx_file *lock = NULL;
+    SHX_TRY(shx_store_open(directory, &folder.store));
+    shx_status status = collect_lock(folder.store, &lock);
+    if (status == SHX_OK) status = shx_store_list(folder.store, collect_visit_folder, &folder);
+    folder.remove = true;
+    if (status == SHX_OK) status = shx_store_list(folder.store, collect_visit_folder, &folder);
+    if (lock) shx_file_close(lock);
+    shx_store_close(folder.store);
+    return status == SHX_OK ? shx_folder_remove(directory) : status;
 }

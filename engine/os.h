@@ -70,6 +70,13 @@ struct shx_file {
 ** components at least and does not end in a slash. */
 shx_status shx_store_open_posix(const char *path, shx_store **ret_store);
 
+/* Calls `visit` for the name of every directory in the directory `folder`, in no order; SHX_NOTFOUND when there is no
+** such folder, or it is a symlink. */
+shx_status shx_folder_list(const char *folder, shx_store_visit visit, void *context);
+
+/* Removes a directory that is empty; SHX_BUSY when it is not. */
+shx_status shx_folder_remove(const char *folder);
+
 /* Makes names that were created and removed beside this file durable: fsync of the directory it is in. */
 shx_status shx_sync_beside(const char *file);
 shx_status shx_sync_beside_posix(const char *file);

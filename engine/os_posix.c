@@ -356,6 +356,34 @@ static const shx_store_ops os_posix_ops = {
     .map_release = os_posix_map_release,
 };
 
+static bool os_posix_is_folder(DIR *directory, const struct dirent *entry) {
+    struct stat info;
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) return false;
+    return fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
+}
+
+shx_status shx_folder_list(const char *folder, shx_store_visit visit, void *context) {
+    int fd = os_posix_openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+    SHX_CHECK(fd >= 0, errno == ELOOP || errno == ENOTDIR ? SHX_NOTFOUND : os_posix_error(errno));
+    DIR *directory = fdopendir(fd);
+    if (!directory) {
+        close(fd);
+        return SHX_NOMEM;
+    }
+    shx_status status = SHX_OK;
+    const struct dirent *entry;
+    while (status == SHX_OK && (entry = readdir(directory)) != NULL) {
+        if (os_posix_is_folder(directory, entry)) status = visit(context, entry->d_name);
+    }
+    closedir(directory);
+    return status;
+}
+
+shx_status shx_folder_remove(const char *folder) {
+    if (rmdir(folder) == 0) return SHX_OK;
+    return errno == ENOTEMPTY || errno == EEXIST ? SHX_BUSY : os_posix_error(errno);
+}
+
 shx_status shx_sync_beside_posix(const char *file) {
     const char *slash = strrchr(file, '/');
     SHX_CHECK(file[0] == '/' && slash, SHX_MISUSE);

@@ -219,7 +219,7 @@ static int catch_up_attempt(shx_table *table) {
 
 /* With a write-ahead log a commit is as durable as that; with a rollback journal it is when the journal's end is: when
 ** its name is gone for good, or its truncated or zeroed head is on disk. */
-static bool catch_up_barrier(shx_table *table) {
+bool shx_catch_up_barrier(shx_table *table) {
     sqlite3_file *journal = NULL;
     const shx_state *state = table->state;
     if (!state->file[0]) return true;
@@ -230,7 +230,7 @@ static bool catch_up_barrier(shx_table *table) {
 
 void shx_catch_up_confirm(shx_table *table) {
     shx_state *state = table->state;
-    if (!shx_index_collects(state->index) || !catch_up_barrier(table)) return;
+    if (!shx_index_collects(state->index) || !shx_catch_up_barrier(table)) return;
     shx_index_confirm(state->index, &state->parent);
 }
 

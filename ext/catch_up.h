@@ -24,6 +24,9 @@ int shx_catch_up_memory(shx_table *table, const shx_id *commit);
 /* Does the directory resolve this commit, for everybody? */
 bool shx_catch_up_is_current(shx_table *table, const shx_id *commit);
 
+/* In a write transaction: makes everything that was committed before it durable; false when that fails. */
+bool shx_catch_up_barrier(shx_table *table);
+
 /* Called by a write transaction, which has read its parent from the state row: removes files that nobody needs any
 ** more, if there are any. Before that the parent is made durable, so that no power cut undoes it: what it needs is what
 ** is kept. Where that fails everything stays. */

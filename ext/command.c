@@ -2,6 +2,7 @@
 
 #include "../engine/maintain.h"
 #include "catch_up.h"
+#include "gc.h"
 #include "integrity.h"
 #include "meter.h"
 
@@ -93,7 +94,7 @@ typedef struct command_entry {
 
 static const command_entry COMMANDS[] = {
     {"flush", command_flush},         {"optimize", command_optimize},           {"rebuild", command_rebuild},
-    {"reconcile", command_reconcile}, {"integrity-check", shx_integrity_check},
+    {"reconcile", command_reconcile}, {"integrity-check", shx_integrity_check}, {"gc", shx_gc_run},
 };
 
 int shx_command_run(shx_table *table, sqlite3_value *command) {
@@ -105,7 +106,7 @@ int shx_command_run(shx_table *table, sqlite3_value *command) {
         return rc == SQLITE_OK ? rc : shx_table_failed(table, shx_internal_code(rc));
     }
     return shx_table_error(table, SQLITE_ERROR,
-                           "unknown shardex command: '%s', expected 'flush', 'optimize', 'rebuild', 'reconcile' or "
-                           "'integrity-check'",
+                           "unknown shardex command: '%s', expected 'flush', 'optimize', 'rebuild', 'reconcile', "
+                           "'integrity-check' or 'gc'",
                            name ? name : "");
 }

@@ -68,6 +68,10 @@ UPDATE "%w"."%w_state" SET operations = ?1 WHERE id = 1 AND operations <> ?1;
 SELECT substr(name, 1, length(name) - length('_state')) FROM "%w".sqlite_schema
 WHERE type = 'table' AND name LIKE '%%\_state' ESCAPE '\';
 
+-- The uuid of a table that find_states has found. Arguments: schema, the name.
+-- name: hex_uuid
+SELECT lower(hex(uuid)) FROM "%w"."%w_state" WHERE id = 1 AND typeof(uuid) = 'blob' AND commit_id IS NOT NULL;
+
 -- Arguments 3 and 4: plain_name and value_slot for each plain column.
 -- name: put_row
 INSERT OR REPLACE INTO "%w"."%w_rows"(id, vector_hash, column_hash%s) VALUES(?1, ?2, ?3%s);

@@ -4,8 +4,10 @@
 */
 #include "twin.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -373,6 +375,83 @@ static void files_go_only_when_the_commit_is_durable(void **state) {
     sqlite3_vfs_unregister(&lag_vfs);
 }
 
+/* --- directories of tables that are gone --- */
+
+static bool lag_has_folder(const char *uuid) {
+    char path[500];
+    snprintf(path, sizeof path, "%s/%s", lag_directory, uuid);
+    return access(path, F_OK) == 0;
+}
+
+static char *lag_uuid(twin_pair *twin, const char *table) {
+    return twin_text(twin, "SELECT lower(hex(uuid)) FROM \"%w_state\"", table);
+}
+
+static void gc_removes_directories_of_dropped_tables(void **state) {
+    (void)state;
+    lag_make("");
+    twin_pair twin = lag_open(lag_work), other = lag_open(lag_work);
+    twin_run(&twin, "CREATE VIRTUAL TABLE u USING shardex(v float[2]); INSERT INTO u(v) VALUES ('[1,2]')");
+    twin_run(&twin, "CREATE TABLE \"x_state\"(uuid); INSERT INTO x_state VALUES (1); CREATE TABLE y_state(z)");
+    char *kept = lag_uuid(&twin, "t"), *dropped = lag_uuid(&twin, "u"), foreign[500];
+    snprintf(foreign, sizeof foreign, "%s/notes", lag_directory);
+    twin_require(mkdir(foreign, 0700) == 0);
+    twin_run(&twin, "INSERT INTO t(t) VALUES('gc')");
+    twin_require(lag_has_folder(kept) && lag_has_folder(dropped));
+    twin_require(twin_number(&other, "SELECT count(*) FROM u WHERE v MATCH '[1,2]' AND k = 1") == 1);
+    twin_run(&twin, "BEGIN; DROP TABLE u; ROLLBACK; INSERT INTO t(t) VALUES('gc')");
+    twin_require(lag_has_folder(dropped));
+    twin_run(&twin, "DROP TABLE u");
+    twin_run(&twin, "BEGIN");
+    twin_require(twin_try(&twin, "INSERT INTO t(t) VALUES('gc')") == SQLITE_ERROR);
+    twin_run(&twin, "ROLLBACK");
+    twin_close(&other);
+    twin_close(&twin);
+    twin = lag_open(lag_work);
+    twin_run(&twin, "INSERT INTO t(t) VALUES('gc')");
+    twin_require(lag_has_folder(kept) && !lag_has_folder(dropped) && lag_has_folder("notes"));
+    twin_require(twin_state_is(&twin, "current"));
+    twin_require_right(&twin, &lag_random);
+    twin_close(&twin);
+    sqlite3_free(kept);
+    sqlite3_free(dropped);
+}
+
+/* Somebody still reads or writes it. */
+static void gc_leaves_directories_in_use(void **state) {
+    (void)state;
+    lag_make("");
+    twin_pair twin = lag_open(lag_work);
+    twin_run(&twin, "INSERT INTO t(t) VALUES('flush')");
+    twin_run(&twin, "CREATE VIRTUAL TABLE u USING shardex(v float[2]); INSERT INTO u(v) VALUES ('[1,2]')");
+    char *uuid = lag_uuid(&twin, "t");
+    twin_close(&twin);
+    static const char *const kinds[] = {"wal", "base", "lock"};
+    twin_copy_database(lag_work, lag_other);
+    for (int i = 0; i < 4; i++) {
+        twin_copy_database(lag_other, lag_work);
+        int held = -1;
+        if (i < 3) {
+            twin_files files = twin_find_files(lag_work, kinds[i]);
+            for (int f = 0; f < files.count && held < 0; f++) {
+                if (strstr(files.paths[f], uuid)) held = open(files.paths[f], O_RDONLY | O_CLOEXEC);
+            }
+            twin_require(held >= 0 && flock(held, LOCK_SH | LOCK_NB) == 0);
+        }
+        twin = lag_open(lag_work);
+        int count = twin_find_files(lag_work, "").count;
+        twin_run(&twin, "DROP TABLE t");
+        twin_close(&twin);
+        twin = lag_open(lag_work);
+        twin_run(&twin, "INSERT INTO u(u) VALUES('gc')");
+        twin_require(lag_has_folder(uuid) == (i < 3));
+        twin_require((twin_find_files(lag_work, "").count >= count) == (i < 3));
+        twin_close(&twin);
+        if (held >= 0) close(held);
+    }
+    sqlite3_free(uuid);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reader_mends_a_gap_in_memory),
@@ -386,6 +465,8 @@ int main(void) {
         cmocka_unit_test(past_the_ring),
         cmocka_unit_test(a_damaged_ring_is_no_ring),
         cmocka_unit_test(directories_of_any_age),
+        cmocka_unit_test(gc_removes_directories_of_dropped_tables),
+        cmocka_unit_test(gc_leaves_directories_in_use),
         cmocka_unit_test(files_go_only_when_the_commit_is_durable),
     };
     return cmocka_run_group_tests(tests, lag_set_up, lag_tear_down);

@@ -18,8 +18,8 @@
 ** them; who writes a WAL file holds a lock on that. */
 shx_status shx_maintenance_lock(shx_index *index, shx_file **ret_lock);
 
-/* Removes the whole directory of an index that no database names any more. SHX_BUSY, with nothing changed, while somebody
-** maintains it, writes a WAL file of it or has a base of it open. */
+/* Removes the whole directory of an index that no database names any more. SHX_BUSY, with nothing changed, while
+** somebody maintains it, writes a WAL file of it or has a base of it open. */
 shx_status shx_collect_folder(const char *directory);
 
 #endif

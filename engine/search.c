@@ -38,15 +38,22 @@ shx_search_work shx_search_last_work(const shx_search_scratch *scratch) { return
 
 /* ---- choosing shards ---- */
 
+/* What the rows so far count under a predicate: where fewer of them are admitted than of all rows, the query lies away
+** from what it asks for, and they count only for so many as would hold the admitted ones elsewhere. */
+static double search_fair_share(const shx_search_run *run) {
+    if (!run->predicate) return 1;
+    double local = (double)(run->matched + 1) / (double)(run->tested + 1);
+    return local < run->share ? local / run->share : 1;
+}
+
 static bool search_may_stop(const shx_search_run *run, float distance2, float nearest2, uint64_t rows) {
     if (run->plan.exhaustive || run->threshold == INFINITY) return false;
     if (run->params->within && rows < run->params->k) return false;
-    double rank = (double)rows * run->live_share / SHX_SHARD_TARGET;
-    if ((double)rows > run->plan.row_cap) return true;
+    double passed = (double)rows * search_fair_share(run), rank = passed * run->live_share / SHX_SHARD_TARGET;
+    if (passed > run->plan.row_cap) return true;
     bool filtered = run->params->accept || run->predicate;
     if (!filtered) return shx_stop_rule_holds(&run->plan.first, distance2, nearest2, rank);
-    double selectivity = (double)(run->accepted + 1) / (double)(run->asked + 1);
-    selectivity *= (double)(run->matched + 1) / (double)(run->tested + 1);
+    double selectivity = (double)(run->accepted + 1) / (double)(run->asked + 1) * run->share;
     return shx_stop_rule_holds(&run->plan.kth, distance2, run->threshold, rank * pow(selectivity, SEARCH_FILTER_GAMMA));
 }
 
@@ -308,7 +315,8 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
                           .found = &scratch->found,
                           .kernels = shx_kernels_get(),
                           .hits = ret_hits,
-                          .threshold = INFINITY};
+                          .threshold = INFINITY,
+                          .share = 1};
     shx_topk_reset(ret_hits, params->k);
     scratch->found.count = 0;
     shx_smallest_reset(&scratch->uppers, params->k);

@@ -1,11 +1,13 @@
 /* Searches under a predicate. By how many rows it admits:
 **
-**     up to max(2,000, 32 k)    those rows are listed and compared exactly
-**     up to 2 %                 all blocks that hold one are scanned, in the order of the shards; no shard is left out
-**     more                      the ordinary search, whose stop rule takes account of the share that is admitted
+**     up to max(2,000, 32 k), or    those rows are listed and looked at
+**     2 %, but at most 8,000
+**     up to 2 %, at most 20,000     all blocks that hold one are scanned, in the order of the shards; none is left out
+**     more                          the ordinary search, whose stop rule takes account of the share that is admitted
 **
-** A query that lies far from all that is admitted is the hard case: shards near to it hold nothing, and no rule that
-** looks at them can tell when to stop. The first two ways do not depend on where the admitted rows lie.
+** A query that lies far from all that is admitted is the hard case: shards near to it hold nothing. The first two ways
+** do not depend on where the admitted rows lie; in the third, rows count as passed only as far as they hold admitted
+** ones in the usual share.
 */
 #include "search_run.h"
 
@@ -13,29 +15,41 @@
 
 #define FILTER_LISTED_ROWS 2000 /* compared exactly … */
 #define FILTER_LISTED_FACTOR 32 /* … or so many times k */
-#define FILTER_SCANNED_SHARE 50 /* one row in so many: every block that holds one is scanned */
+#define FILTER_LISTED_SHARE 50  /* … or one row in so many, … */
+#define FILTER_LISTED_MOST 8000 /* … but not more than this */
+#define FILTER_SCANNED_SHARE 50 /* one row in so many: every block that holds one is scanned, … */
+#define FILTER_SCANNED_MOST 20000
 #define FILTER_PREFETCH_BYTES 512
 #define FILTER_AHEAD 16 /* rows whose vectors are asked for before the first of them is compared */
+
+/* So many rows are listed at most. */
+static double filter_listed_most(uint64_t k, uint64_t rows) {
+    double most = (double)rows / FILTER_LISTED_SHARE, by_k = FILTER_LISTED_FACTOR * (double)k;
+    if (most > FILTER_LISTED_MOST) most = FILTER_LISTED_MOST;
+    if (most < FILTER_LISTED_ROWS) most = FILTER_LISTED_ROWS;
+    return most < by_k ? by_k : most;
+}
 
 shx_status shx_search_prepare_filter(shx_search_run *run) {
     const shx_predicate *predicate = run->params->predicate;
     const shx_base *base = run->base;
     if (!predicate || shx_predicate_is_empty(predicate)) return SHX_OK;
+    uint64_t total = 0;
     run->predicate = predicate;
     run->matches = shx_alloc_zero(base->segment_count, sizeof *run->matches);
     SHX_CHECK(run->matches, SHX_NOMEM);
     for (uint32_t s = 0; s < base->segment_count; s++) {
         SHX_TRY(shx_match_make(base->segments[s], predicate, &run->matches[s]));
         run->admitted += shx_match_estimate(&run->matches[s]);
+        total += base->segments[s]->row_count;
     }
     if (predicate->restricted && run->admitted > (double)predicate->rowid_count) {
         run->admitted = (double)predicate->rowid_count;
     }
-    uint64_t k = run->params->k, listed = FILTER_LISTED_ROWS;
-    if (k > listed / FILTER_LISTED_FACTOR)
-        listed = k > UINT64_MAX / FILTER_LISTED_FACTOR ? k : k * FILTER_LISTED_FACTOR;
-    run->listed = run->admitted <= (double)listed;
-    run->every_block = run->admitted * FILTER_SCANNED_SHARE <= (double)run->view->mark.live_rows;
+    run->listed = run->admitted <= filter_listed_most(run->params->k, run->view->mark.live_rows);
+    run->share = total > 0 ? (run->admitted + 1) / ((double)total + 1) : 1;
+    run->every_block = run->admitted <= FILTER_SCANNED_MOST &&
+                       run->admitted * FILTER_SCANNED_SHARE <= (double)run->view->mark.live_rows;
     return SHX_OK;
 }
 

@@ -92,7 +92,8 @@ typedef struct shx_search_run {
     double admitted;                /* rows of segments, as estimated */
     bool listed;                    /* so few that they are compared one by one */
     bool every_block;               /* so few that every block that holds one is scanned */
-    uint64_t tested, matched;       /* survivors, and those of them that the predicate admits */
+    double share;                   /* of segments' rows that are admitted, as estimated; above 0 */
+    uint64_t tested, matched;       /* rows gone through, and those of them that the predicate admits */
 } shx_search_run;
 
 /* Outside the radius that was asked for? */

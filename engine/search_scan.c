@@ -41,21 +41,24 @@ static uint32_t scan_lanes(const shx_run *rows, uint32_t i) {
     return left >= SHX_BLOCK_ROWS ? UINT32_MAX : (UINT32_C(1) << left) - 1;
 }
 
-/* Looks at every living vector of a run. */
-/* Which rows the predicate admits; how many that are tells the stop rule what share of the rows here is. */
-static uint32_t scan_match(shx_search_run *run, uint32_t segment, uint64_t first, uint32_t mask) {
-    uint32_t admitted = shx_match_block(&run->matches[segment], first, mask);
-    run->tested += (uint64_t)__builtin_popcount(mask);
+/* Which of a block's rows the predicate admits; how many tells the stop rule whether the query is in the right place. */
+static uint32_t scan_match(shx_search_run *run, uint32_t segment, uint64_t first, uint32_t lanes) {
+    uint32_t admitted = shx_match_block(&run->matches[segment], first, lanes);
+    run->tested += (uint64_t)__builtin_popcount(lanes);
     run->matched += (uint64_t)__builtin_popcount(admitted);
     return admitted;
 }
 
+/* Looks at every living vector of a run. */
 shx_status shx_search_scan_vectors(shx_search_run *run, shx_place place, float distance2) {
     (void)distance2;
     shx_segment *segment = run->base->segments[place.segment];
     const shx_run *rows = &segment->runs[place.run];
     const shx_match *match = run->matches ? &run->matches[place.segment] : NULL;
-    if (match && !shx_match_run(match, place.run)) return SHX_OK;
+    if (match && !shx_match_run(match, place.run)) {
+        run->tested += rows->rows;
+        return SHX_OK;
+    }
     SHX_TRY(shx_segment_verify_vectors(segment, place.run));
     for (uint32_t i = 0; i < shx_blocks_of(rows->rows); i++) {
         uint64_t block = rows->first_block + i, first = rows->first_row + (uint64_t)i * SHX_BLOCK_ROWS;
@@ -97,22 +100,22 @@ shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float dis
     const shx_query *query = run->scratch->query;
     shx_bound bound;
     float ip[SHX_BLOCK_ROWS];
-    if (run->matches && !shx_match_run(&run->matches[place.segment], place.run)) return SHX_OK;
+    if (run->matches && !shx_match_run(&run->matches[place.segment], place.run)) {
+        run->tested += rows->rows;
+        return SHX_OK;
+    }
     SHX_TRY(shx_segment_verify_run(segment, place.run));
     shx_query_bound(query, &rows->scale, distance2, run->plan.epsilon, run->threshold, &bound);
     for (uint32_t i = 0; i < shx_blocks_of(rows->rows); i++) {
         uint64_t block = rows->first_block + i, first = rows->first_row + (uint64_t)i * SHX_BLOCK_ROWS;
         uint32_t lanes = scan_lanes(rows, i);
-        if (run->every_block) {
-            lanes = shx_match_block(&run->matches[place.segment], first, lanes);
-            if (!lanes) continue;
-        }
+        if (run->matches) lanes = scan_match(run, place.segment, first, lanes);
+        if (!lanes) continue;
         bound.threshold = run->exact ? INFINITY : run->threshold;
         uint32_t mask = run->kernels->scan_block(segment->blocks + block * segment->block_bytes, query->lut,
                                                  segment->code_dim, &rows->scale, &bound, ip);
         mask &= lanes;
         if (mask) mask &= ~shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
-        if (mask && run->matches && !run->every_block) mask = scan_match(run, place.segment, first, mask);
         for (uint32_t rest = mask; rest; rest &= rest - 1) {
             uint32_t lane = (uint32_t)__builtin_ctz(rest);
             shx_candidate candidate = {.segment = place.segment, .row = (uint32_t)(first + lane)};

@@ -41,7 +41,7 @@ static uint32_t scan_lanes(const shx_run *rows, uint32_t i) {
     return left >= SHX_BLOCK_ROWS ? UINT32_MAX : (UINT32_C(1) << left) - 1;
 }
 
-/* Which of a block's rows the predicate admits; how many tells the stop rule whether the query is in the right place. */
+/* Which of a block's rows the predicate admits; how many tells the stop rule if the query is in the right place. */
 static uint32_t scan_match(shx_search_run *run, uint32_t segment, uint64_t first, uint32_t lanes) {
     uint32_t admitted = shx_match_block(&run->matches[segment], first, lanes);
     run->tested += (uint64_t)__builtin_popcount(lanes);

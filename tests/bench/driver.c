@@ -27,11 +27,11 @@
 **         exact, k = 10, 1,000, 10,000 | 2.9, 5.0, 9.9 -> 2.0, 2.9, 5.7 ms (plain 2.0, 2.1, 2.8)
 **     select among 2k instead of a heap of k (unmeasured before) | all 340,477 rows | exact: k = 10 6.9 ms (plain 5.5),
 **         k = 100,000 31 ms (plain 18); recall 0.95: k = 10,000 3.5 ms (plain 6.9), k = 100,000 24 ms (plain 18)
-**     connections share no lock that counts | two threads with a connection each | 118 us a query alone, 116 us beside
-**         another, no waits
+**     connections contend for nothing | two threads with a connection each | 118 us of CPU a query alone, 116 beside
+**         another, no waits for locks (wall time told nothing on that machine)
 **     allocations of a cursor cost what SQL does | scratch and hits wait for the next query | 21,000 instructions above
-**         the engine (not measured before), 10,000 of them SQLite's own; 10 rows in the table: 6.5 us, where an ordinary
-**         SELECT of 10 rows takes 3.5. Left: the state row 4,500, the query's vector 1,200, the filter's text 700
+**         the engine (not measured before), 10,000 of them SQLite's own; 10 rows in the table: 6.5 us, where a
+**         plain SELECT of 10 rows takes 3.5. Left: the state row 4,500, the query's vector 1,200, the filter's text 700
 */
 #include <sqlite3.h>
 

@@ -1,0 +1,213 @@
+/* SQLite's rules from many sides at once: databases attached twice and detached in use, schemas that change under a
+** running query, settings switched on the fly, unusual ways to open a file.
+*/
+#include "story.h"
+
+static sqlite3 *open_flags(const char *path, int flags) {
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_URI, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_shardex_init(db, NULL, NULL), SQLITE_OK);
+    return db;
+}
+
+/* A query that stands on its first row. */
+static sqlite3_stmt *start(sqlite3 *db, const char *sql) {
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    return statement;
+}
+
+/* Steps to the end; how many further rows there were. */
+static int finish(sqlite3_stmt *statement) {
+    int rows = 0, rc;
+    while ((rc = sqlite3_step(statement)) == SQLITE_ROW) rows++;
+    assert_int_equal(rc, SQLITE_DONE);
+    assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
+    return rows;
+}
+
+static void attached_twice(void **context) {
+    story *tale = *context;
+    fill(tale->db, "t", 1, 20);
+    host_run(tale->db, "ATTACH %Q AS again", tale->path);
+    host_expect(tale->db, "SELECT rowid FROM again.t WHERE v MATCH '[3,0]' AND k = 1", "3");
+    host_run(tale->db, "BEGIN; DELETE FROM main.t WHERE rowid = 3");
+    host_refuse(tale->db, SQLITE_BUSY, "DELETE FROM again.t WHERE rowid = 4", "locked");
+    host_expect(tale->db, "SELECT rowid FROM main.t WHERE v MATCH '[3,0]' AND k = 1", "2");
+    host_expect(tale->db, "SELECT rowid FROM again.t WHERE v MATCH '[3,0]' AND k = 1", "3");
+    host_refuse(tale->db, SQLITE_BUSY, "COMMIT", "locked"); /* by our own reading of the other one */
+    host_run(tale->db, "ROLLBACK; DELETE FROM main.t WHERE rowid = 3");
+    host_expect(tale->db, "SELECT rowid FROM again.t WHERE v MATCH '[3,0]' AND k = 1", "2");
+    host_run(tale->db, "DELETE FROM again.t WHERE rowid = 2; DETACH again");
+    host_expect(tale->db, "SELECT count(*) FROM t", "18");
+    check_anew(tale, "t");
+}
+
+static void detached_in_use(void **context) {
+    story *tale = *context;
+    fill(tale->db, "t", 1, 20);
+    host_run(tale->db, "ATTACH '%q/second.db' AS second; CREATE VIRTUAL TABLE second.u USING shardex(v float[2])",
+             tale->folder);
+    host_run(tale->db, "INSERT INTO second.u(v) VALUES('[1,1]'), ('[2,2]'), ('[3,3]')");
+    sqlite3_stmt *query = start(tale->db, "SELECT rowid FROM second.u WHERE v MATCH '[0,0]' AND k = 3");
+    host_refuse(tale->db, SQLITE_ERROR, "DETACH second", "locked");
+    assert_int_equal(finish(query), 2);
+    host_run(tale->db,
+             "DETACH second; ATTACH ':memory:' AS second; CREATE VIRTUAL TABLE second.u USING shardex(v float[2])");
+    host_expect(tale->db, "SELECT count(*), shardex_info('second.u') ->> '$.directory' FROM second.u", "0|memory");
+    host_run(tale->db, "BEGIN; INSERT INTO second.u(v) VALUES('[1,1]')");
+    host_refuse(tale->db, SQLITE_ERROR, "DETACH second", "locked");
+    host_run(tale->db, "COMMIT; DETACH second");
+    check_anew(tale, "t");
+}
+
+/* SQLite refuses the drop in the same connection and, with a rollback journal, in another one; in WAL mode the query
+** goes on in its snapshot. */
+static void dropped_while_a_cursor_is_open(void **context) {
+    static const char *const modes[] = {"DELETE", "WAL"};
+    story *tale = *context;
+    for (int i = 0; i < 2; i++) {
+        host_run(tale->db, "PRAGMA journal_mode = %s", modes[i]);
+        fill(tale->db, "t", 1, 20);
+        sqlite3 *other = host_open(tale->path);
+        sqlite3_stmt *query = start(tale->db, "SELECT rowid, n, s, x FROM t WHERE v MATCH '[0,0]' AND k = 20");
+        host_refuse(tale->db, SQLITE_LOCKED, "DROP TABLE t", "locked");
+        assert_int_equal(host_try(other, "DROP TABLE t"), i ? SQLITE_OK : SQLITE_BUSY);
+        if (i) host_run(other, "CREATE VIRTUAL TABLE t USING shardex(v float[2], n INTEGER, s TEXT, +x TEXT)");
+        assert_int_equal(finish(query), 19);
+        host_expect(tale->db, "SELECT count(*) FROM t", i ? "0" : "20");
+        host_run(tale->db, "DELETE FROM t");
+        host_close(other);
+    }
+    fill(tale->db, "t", 1, 20);
+    check_anew(tale, "t");
+}
+
+/* Whatever others do to the schema, the index stays open: it is the same one afterwards. */
+static void the_schema_changes_under_a_query(void **context) {
+    story *tale = *context;
+    host_run(tale->db, "PRAGMA journal_mode = WAL");
+    fill(tale->db, "t", 1, 30);
+    sqlite3 *other = host_open(tale->path);
+    for (int i = 0; i < 5; i++) {
+        sqlite3_stmt *query = start(tale->db, "SELECT rowid, n, x FROM t WHERE v MATCH '[0,0]' AND k = 30");
+        host_run(other, "CREATE TABLE more%d(x); ALTER TABLE t RENAME TO w; ALTER TABLE w RENAME TO t", i);
+        host_run(other, "INSERT INTO t(rowid, v) VALUES(%d, '[%d,0]')", 100 + i, 100 + i);
+        assert_int_equal(finish(query), 29);
+        check(tale->db, "t");
+        host_run(tale->db, "BEGIN; INSERT INTO t(rowid, v) VALUES(%d, '[1,1]')", 200 + i);
+        host_run(tale->db, "CREATE TABLE own%d(x)", i);
+        host_run(tale->db, "DELETE FROM t WHERE rowid = %d; COMMIT", 200 + i);
+        check(other, "t");
+    }
+    host_close(other);
+    check_anew(tale, "t");
+}
+
+/* Journal mode, synchronous, locking mode and caches are changed between and within transactions. */
+static void settings_are_switched(void **context) {
+    static const char *const settings[] = {
+        "journal_mode = WAL",      "synchronous = FULL",      "journal_mode = DELETE",    "synchronous = EXTRA",
+        "journal_mode = TRUNCATE", "synchronous = NORMAL",    "locking_mode = EXCLUSIVE", "journal_mode = PERSIST",
+        "synchronous = OFF",       "journal_mode = MEMORY",   "locking_mode = NORMAL",    "cache_size = 5",
+        "journal_mode = WAL",      "wal_checkpoint(RESTART)", "locking_mode = EXCLUSIVE", "mmap_size = 100000",
+        "journal_mode = OFF",      "locking_mode = NORMAL",   "journal_mode = DELETE",    "secure_delete = ON",
+    };
+    story *tale = *context;
+    fill(tale->db, "t", 1, 30);
+    for (int i = 0; i < (int)(sizeof settings / sizeof *settings); i++) {
+        host_run(tale->db, "PRAGMA %s", settings[i]);
+        host_run(tale->db, "BEGIN; INSERT INTO t(rowid, v) VALUES(%d, '[%d,3]')", 100 + i, i);
+        host_try(tale->db, "PRAGMA synchronous = FULL");
+        host_run(tale->db, "UPDATE t SET n = %d WHERE rowid = %d; COMMIT", i, 1 + i);
+        check(tale->db, "t");
+        if (i % 5 == 4) host_run(tale->db, "INSERT INTO t(t) VALUES('flush')");
+    }
+    host_run(tale->db, "PRAGMA locking_mode = NORMAL; SELECT count(*) FROM t");
+    check_anew(tale, "t");
+}
+
+/* A file that cannot change is read through its directory; one without locks is not. */
+static void immutable_and_nolock(void **context) {
+    story *tale = *context;
+    fill(tale->db, "t", 1, 30);
+    host_run(tale->db, "INSERT INTO t(t) VALUES('flush')");
+    char *uri = sqlite3_mprintf("file:%s?immutable=1", tale->path);
+    sqlite3 *db = open_flags(uri, SQLITE_OPEN_READONLY);
+    host_expect(db, "SELECT rowid FROM t WHERE v MATCH '[3,0]' AND k = 1", "3");
+    host_expect(db, "SELECT shardex_info('t') ->> '$.state', shardex_info('t') ->> '$.segments'", "current|1");
+    host_refuse(db, SQLITE_READONLY, "DELETE FROM t", "readonly");
+    host_close(db);
+    sqlite3_free(uri);
+    uri = sqlite3_mprintf("file:%s?nolock=1", tale->path);
+    db = open_flags(uri, SQLITE_OPEN_READWRITE);
+    host_expect(db, "SELECT rowid FROM t WHERE v MATCH '[3,0]' AND k = 1", "3");
+    host_expect(db, "SELECT shardex_info('t') ->> '$.directory'", "memory");
+    host_run(db, "DELETE FROM t WHERE rowid = 3");
+    host_expect(db, "SELECT rowid FROM t WHERE v MATCH '[3,0]' AND k = 1", "2");
+    host_close(db);
+    sqlite3_free(uri);
+    host_expect(tale->db, "SELECT rowid FROM t WHERE v MATCH '[3,0]' AND k = 1", "2");
+    host_run(tale->db, "INSERT INTO t(t) VALUES('rebuild')");
+    check_anew(tale, "t");
+}
+
+/* Connections that share a cache: locks of tables instead of the file's; a reader of what is not committed yet gets an
+** answer or is locked out, never an error about damage. */
+static void shared_cache(void **context) {
+    story *tale = *context;
+    fill(tale->db, "t", 1, 30);
+    host_close(tale->db);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_SHAREDCACHE;
+    tale->db = open_flags(tale->path, flags);
+    sqlite3 *other = open_flags(tale->path, flags);
+    host_expect(other, "SELECT rowid FROM t WHERE v MATCH '[3,0]' AND k = 1", "3");
+    host_run(tale->db, "BEGIN; DELETE FROM t WHERE rowid = 3");
+    host_expect(other, "SELECT rowid FROM t WHERE v MATCH '[3,0]' AND k = 1", "3"); /* from the index alone */
+    host_refuse(other, SQLITE_LOCKED, "SELECT n FROM t WHERE v MATCH '[3,0]' AND k = 1", "locked");
+    host_refuse(other, SQLITE_LOCKED, "DELETE FROM t WHERE rowid = 4", "locked");
+    host_run(other, "PRAGMA read_uncommitted = ON");
+    int rc = host_try(other, "SELECT rowid FROM t WHERE v MATCH '[3,0]' AND k = 1");
+    assert_true(rc == SQLITE_OK || (rc & 0xff) == SQLITE_LOCKED);
+    host_run(tale->db, "COMMIT");
+    host_expect(other, "SELECT rowid FROM t WHERE v MATCH '[3,0]' AND k = 1", "2");
+    check(other, "t");
+    host_close(other);
+    check(tale->db, "t");
+}
+
+/* Savepoints nested to fifty, with a change in each; every depth is gone back to. */
+static void fifty_savepoints(void **context) {
+    story *tale = *context;
+    fill(tale->db, "t", 1, 10);
+    for (int back = 0; back < 50; back += 7) {
+        host_run(tale->db, "BEGIN");
+        for (int i = 0; i < 50; i++) {
+            host_run(tale->db, "SAVEPOINT s%d; INSERT INTO t(rowid, v) VALUES(%d, '[%d,1]')", i, 1000 + i, i);
+            if (i % 3 == 0) host_run(tale->db, "DELETE FROM t WHERE rowid = %d", 1000 + i / 2);
+        }
+        host_run(tale->db, "ROLLBACK TO s%d", back);
+        check(tale->db, "t");
+        host_run(tale->db, "INSERT INTO t(rowid, v) VALUES(5000, '[9,9]')");
+        check(tale->db, "t");
+        host_run(tale->db, back % 2 ? "COMMIT" : "ROLLBACK");
+        check(tale->db, "t");
+        host_run(tale->db, "DELETE FROM t WHERE rowid >= 1000");
+    }
+    check_anew(tale, "t");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        STORY(attached_twice),
+        STORY(detached_in_use),
+        STORY(dropped_while_a_cursor_is_open),
+        STORY(the_schema_changes_under_a_query),
+        STORY(settings_are_switched),
+        STORY(immutable_and_nolock),
+        STORY(shared_cache),
+        STORY(fifty_savepoints),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

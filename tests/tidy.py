@@ -21,6 +21,7 @@ TOP_LEVEL = {"ext", "engine", "sql", "tests", "amalgamation", "meson.build", "me
              "LICENSE", ".gitignore", ".gitattributes", ".ci", ".clang-format", ".clang-tidy", ".editorconfig"}
 TEXT_SUFFIXES = {".c", ".h", ".py", ".sh", ".sql", ".md", ".build", ".txt", ".out"}
 DATA_FILES = {"sql/demo/words-20k.txt"}
+TABLES = {"tests/failures.md"}  # rows of a table in Markdown cannot be broken
 
 # A name banned in engine/ and ext/, why, and the files that may use it all the same.
 BANNED = [
@@ -157,7 +158,8 @@ def rule_lines(tree):
         if name in DATA_FILES:
             continue
         for number, line in enumerate(text.splitlines(), 1):
-            if not name.endswith(".out") and len(line) > LINE_COLUMNS_MAX:
+            row = name in TABLES and line.startswith("|")
+            if not (row or name.endswith(".out")) and len(line) > LINE_COLUMNS_MAX:
                 yield f"{name}:{number}: {len(line)} columns, at most {LINE_COLUMNS_MAX}"
             if line != line.rstrip() and not name.endswith((".out", ".md")):
                 yield f"{name}:{number}: blanks at the end of the line"

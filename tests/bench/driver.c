@@ -11,17 +11,6 @@
 ** 8 us; 200 refined x 40 ns + 14 vectors x 200 ns = 11 us; SQL 3 us: about 30 us, 33,000 queries/s.
 **     prediction | change | result
 **
-** Ledger of the build (60,000 x 768, CPU seconds of load + optimize on a busy machine with AVX-512, 2026-11-21).
-** Floor of 1M x 768 on one core: sample and train 2 s, assign 4.5 s, rotate 2 s, encode 2-3 s, write 3-8 s.
-**     half the CPU: the first build and `optimize` do the same twice | optimize leaves alone what was just built |
-**         10.5 -> 4.75 (words: 17.8 -> 9.4)
-**     words, 10 %: logarithms are taken again in each trial of the calibration | taken once, trials on all threads |
-**         log1p gone from the profile
-**     rotate 14.6 %, encode 13.5 % of the CPU | AVX2 kernels | 3.1 % and under 1 %; 4.75 -> 3.86
-**     hnswlib in the same hour, same set and threads: 53.9 CPU seconds, 12.6 times ours (4.28 then)
-**     1M x 768, the machine seven times overbooked: 110 CPU seconds with the load; codes 123, refine 396,
-**         ids 28, directories 40 MB; open to first answer 17-19 ms, 9 of them CPU
-**     left: panels of the assignment 11 %, copying into the page cache 12 %, scans of the calibration 7 %
 ** Ledger of long searches and of SQL (the words, CPU times on a busy machine, 2026-11-21). "Plain" is one pass of
 ** float32 dot products (AVX2, FMA) over vectors that were normalised beforehand, quickselect, qsort of the k.
 **     a look in float instead of three sums in double: 4 x | 4,900 rows, exact | 354 -> 136 us (4.50 -> 1.19 M
@@ -35,6 +24,18 @@
 **     allocations of a cursor cost what SQL does | scratch and hits wait for the next query | 21,000 instructions above
 **         the engine (not measured before), 10,000 of them SQLite's own; 10 rows in the table: 6.5 us, where a
 **         plain SELECT of 10 rows takes 3.5. Left: the state row 4,500, the query's vector 1,200, the filter's text 700
+**
+** Ledger of the build (60,000 x 768, CPU seconds of load + optimize on a busy machine with AVX-512, 2026-11-21).
+** Floor of 1M x 768 on one core: sample and train 2 s, assign 4.5 s, rotate 2 s, encode 2-3 s, write 3-8 s.
+**     half the CPU: the first build and `optimize` do the same twice | optimize leaves alone what was just built |
+**         10.5 -> 4.75 (words: 17.8 -> 9.4)
+**     words, 10 %: logarithms are taken again in each trial of the calibration | taken once, trials on all threads |
+**         log1p gone from the profile
+**     rotate 14.6 %, encode 13.5 % of the CPU | AVX2 kernels | 3.1 % and under 1 %; 4.75 -> 3.86
+**     hnswlib in the same hour, same set and threads: 53.9 CPU seconds, 12.6 times ours (4.28 then)
+**     1M x 768, the machine seven times overbooked: 110 CPU seconds with the load; codes 123, refine 396,
+**         ids 28, directories 40 MB; open to first answer 17-19 ms, 9 of them CPU
+**     left: panels of the assignment 11 %, copying into the page cache 12 %, scans of the calibration 7 %
 */
 #include <sqlite3.h>
 

@@ -289,6 +289,27 @@ static void sqlites_own_vfs_have_a_directory(void **context) {
     assert_int_equal(count_in_directory(tale), 0);
 }
 
+/* ------------------------------------------------------------------------------------------------ integrity */
+
+/* Where SQLite asks (3.44 and later) it hears of every problem; quick_check looks at the state row only. */
+static void pragma_integrity_check_asks_us(void **context) {
+    story *tale = *context;
+    bool asks = sqlite3_libversion_number() >= 3044000;
+    fill(tale->db, "t", 1, 30);
+    host_run(tale->db, "INSERT INTO t(t) VALUES('flush')");
+    host_expect(tale->db, "PRAGMA integrity_check", "ok");
+    host_run(tale->db, "UPDATE t_rows SET c0 = 77 WHERE id IN (3, 5); DELETE FROM t_vectors WHERE id = 7");
+    host_expect(tale->db, "PRAGMA quick_check", "ok");
+    host_expect(tale->db, "PRAGMA integrity_check",
+                asks ? "shardex table main.t:\nrow 7 has no vector\nthe columns of row 3 do not fit their hash\n"
+                       "the columns of row 5 do not fit their hash"
+                     : "ok");
+    host_refuse(tale->db, SQLITE_CORRUPT, "INSERT INTO t(t) VALUES('integrity-check')", "has 3 problems:\nrow 7");
+    host_run(tale->db, "UPDATE t_state SET uuid = x'00'");
+    host_expect(tale->db, "PRAGMA quick_check",
+                asks ? "shardex table main.t:\nshardex: the state row of table \"t\" is damaged" : "ok");
+}
+
 /* ------------------------------------------------------------------------------------------------ main */
 
 int main(void) {
@@ -298,6 +319,7 @@ int main(void) {
         STORY(a_database_that_may_be_encrypted_has_no_directory),
         STORY(a_directory_beside_an_unknown_vfs_is_a_setting),
         STORY(sqlites_own_vfs_have_a_directory),
+        STORY(pragma_integrity_check_asks_us),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,10 +10,10 @@
 #include <string.h>
 
 #define ROUTING_TOLERANCE 0.005
-#define ROUTING_GAIN 0.85         /* of the flat way's cost: less is not worth another order and more bytes */
-#define ROUTING_LEVELS_FROM 4096  /* shards from which levels are tried: below, a flat scan is a few microseconds */
-#define ROUTING_GRAPH_FROM 262144 /* and the graph, which takes long to make and was never cheaper below */
-#define ROUTING_LEVELS_SPREAD 16  /* where trying starts; it doubles */
+#define ROUTING_GAIN 0.85          /* of the flat way's cost: less is not worth another order and more bytes */
+#define ROUTING_LEVELS_FROM 4096   /* shards from which levels are tried: below, a flat scan is a few microseconds */
+#define ROUTING_GRAPH_FROM 1000000 /* and the graph, which takes long to make and was never cheaper below */
+#define ROUTING_LEVELS_SPREAD 16   /* where trying starts; it doubles */
 #define ROUTING_GRAPH_SPREAD 16
 #define ROUTING_TRIES 5
 #define ROUTING_CHANGES 10 /* a table follows the one before until one in so many shards has changed */

@@ -19,14 +19,15 @@
 **     128         8,000    19.3 (0.999)   21.2 (0.995)   25.5 (0.995)
 **     128         32,000   51.7 (0.998)   18.5 (0.994)   35.0 (0.995)
 **     128         128,000  198  (0.999)   35.7 (0.995)   55.5 (0.995)
-**     128         10^6     1,661  (0.999)   101  (0.995)
+**     128         10^6     1,661  (0.999)  101  (0.995)   136  (0.996)
 **     768         2,500    31.1 (0.999)   35.0 (0.997)   60.8 (0.994)
 **     768         8,000    72.4 (0.999)   79.0 (0.997)   89.4 (0.990)
 **     768         32,000   171  (1.000)   89.5 (0.996)   123  (0.991)
 **
 ** So flat is the cheapest up to about 10,000 shards (more than a million postings), levels from there on.
-** The graph was cheaper than levels nowhere up to 128,000 shards: its cost hardly grows with K, but each of its hops
-** is a wait for memory. It is tried from ROUTING_GRAPH_FROM on, and made where router=graph wishes for it.
+** The graph was cheaper than flat from 32,000 shards on, and than levels nowhere, up to a million: its cost hardly grows
+** with K, but each of its hops is a wait for memory. So it is tried only from ROUTING_GRAPH_FROM on, where the gap has
+** become small and levels need ever more parents, and made where router=graph wishes for it.
 */
 #ifndef SHX_ROUTING_H
 #define SHX_ROUTING_H

@@ -138,10 +138,12 @@ int shx_state_row_write(shx_table *table, const shx_ring *ring) {
     int rc = shx_statement_get(table, SHX_STATEMENT_WRITE_STATE, &statement);
     if (rc == SQLITE_OK) rc = state_row_bind_id(statement, 1, &ring->tip);
     if (rc == SQLITE_OK) rc = state_row_bind_ring(statement, 2, ring);
+    if (rc == SQLITE_OK) rc = state_row_bind_id(statement, 3, &table->state->uuid);
     if (rc != SQLITE_OK) return rc;
     rc = shx_statement_run(statement);
     sqlite3_bind_null(statement, 2); /* the ring is not ours for longer */
-    return shx_internal_code(rc);
+    if (rc != SQLITE_OK) return shx_internal_code(rc);
+    return sqlite3_changes(table->connection->db) == 1 ? SQLITE_OK : SQLITE_NOTFOUND;
 }
 
 int shx_state_row_ring(shx_table *table, const shx_id *commit, shx_ring *ret_ring) {

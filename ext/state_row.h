@@ -24,7 +24,7 @@ int shx_state_row_locate(shx_table *table, shx_state_row *ret_row);
 
 int shx_state_row_insert(shx_table *table, const shx_id *uuid, const shx_id *commit);
 
-/* Writes the commit of a ring, and the ring. */
+/* Writes the commit of a ring, and the ring. SQLITE_NOTFOUND when the row is another index's. */
 int shx_state_row_write(shx_table *table, const shx_ring *ring);
 
 /* Reads the ring of a row that names `commit`; where it has none that ends there, one that knows nothing else. */

@@ -117,6 +117,22 @@ int shx_transaction_prepare(shx_table *table) {
     return SQLITE_OK;
 }
 
+/* Mostly the row is where it was: then writing it tells so. Else it is looked for, and what has not changed is not
+** written. */
+static int transaction_write_row(shx_table *table) {
+    shx_state *state = table->state;
+    if (shx_pending_count(state->pending) > 0 && shx_state_row_write(table, &state->synced_ring) == SQLITE_OK) {
+        return SQLITE_OK;
+    }
+    shx_state_row row;
+    int rc = shx_state_row_locate(table, &row);
+    if (rc == SQLITE_NOTFOUND) return SQLITE_OK; /* its creation was rolled back */
+    if (rc != SQLITE_OK) return shx_table_failed(table, rc);
+    if (shx_id_equal(&row.commit, &state->synced_commit) && row.operations == 0) return SQLITE_OK;
+    rc = shx_state_row_write(table, &state->synced_ring);
+    return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
+}
+
 /* The name of what the transaction leads to, into WAL and state row. May come several times, with more operations. */
 static int transaction_sync(shx_table *table) {
     shx_state *state = table->state;
@@ -132,15 +148,9 @@ static int transaction_sync(shx_table *table) {
     }
     state->synced = true;
     state->synced_commit = commit;
-    shx_state_row row;
-    int rc = shx_state_row_locate(table, &row);
-    if (rc == SQLITE_NOTFOUND) return SQLITE_OK; /* its creation was rolled back */
-    if (rc != SQLITE_OK) return shx_table_failed(table, rc);
-    if (shx_id_equal(&row.commit, &commit) && row.operations == 0) return SQLITE_OK;
     state->synced_ring = state->ring;
     shx_ring_add(&state->synced_ring, state->pending, &commit);
-    rc = shx_state_row_write(table, &state->synced_ring);
-    return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
+    return transaction_write_row(table);
 }
 
 int shx_transaction_sync(sqlite3_vtab *vtab) {

@@ -58,7 +58,7 @@ SELECT uuid, commit_id, format, operations FROM "%w"."%w_state" WHERE id = 1;
 SELECT ring FROM "%w"."%w_state" WHERE id = 1;
 
 -- name: write_state
-UPDATE "%w"."%w_state" SET commit_id = ?1, operations = 0, ring = ?2 WHERE id = 1;
+UPDATE "%w"."%w_state" SET commit_id = ?1, operations = 0, ring = ?2 WHERE id = 1 AND uuid = ?3;
 
 -- name: mark_state
 UPDATE "%w"."%w_state" SET operations = ?1 WHERE id = 1 AND operations <> ?1;

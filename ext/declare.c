@@ -570,10 +570,19 @@ static shx_status declare_key(declare_parser *parser, shx_column *column) {
     return SHX_OK;
 }
 
+/* `partition key` and `document key` are ordinary columns: the index holds the rows of each value of every such column
+** together, so a query on one value touches only its rows. */
+static bool declare_take_group_key(declare_parser *parser) {
+    return declare_take_words(parser, "partition", "key") || declare_take_words(parser, "document", "key");
+}
+
 static shx_status declare_clauses(declare_parser *parser, shx_column *column) {
+    bool grouped = false;
     while (parser->token.kind != DECLARE_END) {
         if (column->role == SHX_COLUMN_AUXILIARY) return declare_unexpected(parser, "the end of the auxiliary column");
-        if (declare_take_words(parser, "primary", "key")) {
+        if (!grouped && column->role == SHX_COLUMN_PLAIN && declare_take_group_key(parser)) {
+            grouped = true;
+        } else if (!grouped && declare_take_words(parser, "primary", "key")) {
             SHX_TRY(declare_key(parser, column));
         } else if (declare_at_role(parser)) {
             return declare_fail(parser,

@@ -28,7 +28,7 @@ CREATE VIRTUAL TABLE bad USING shardex(v float[3], bad text);
 CREATE VIRTUAL TABLE bad USING shardex(v float[3], id integer primary key, other integer primary key);
 CREATE VIRTUAL TABLE bad USING shardex(v float[3], id text primary key);
 CREATE VIRTUAL TABLE bad USING shardex(v float[3], title strange);
-CREATE VIRTUAL TABLE bad USING shardex(v float[3], user text partition key);
+CREATE VIRTUAL TABLE bad USING shardex(v float[3], seen real time key);
 SELECT count(*) FROM sqlite_schema;
 
 CREATE VIRTUAL TABLE t USING shardex(v float[3], n integer not null, title text);

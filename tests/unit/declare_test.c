@@ -104,6 +104,8 @@ static const struct {
     {"\"🦀 = 1\" float[4]|\"select\" text", "4 l2; 🦀 = 1:vector:float select:plain:text"},
     {"e float[4]|partition text|indexed int|time time", "4 l2; e:vector:float partition:plain:text indexed:plain:int "
                                                         "time:plain:time"},
+    {"e float[4]|a text partition key|b integer not null Document Key",
+     "4 l2; e:vector:float a:plain:text b:plain:integer!"},
     /* plain columns, auxiliary columns, the key */
     {"e float[4]|a|b text|c varchar ( 20 ) not null|d double  precision|f decimal(10 , 5)",
      "4 l2; e:vector:float a:plain: b:plain:text c:plain:varchar(20)! d:plain:double precision "
@@ -178,10 +180,12 @@ static const struct {
     {"e float[4]|id primary key",
      COLUMN("id") "a primary key of type \"\" is not supported in this version, expected INTEGER PRIMARY KEY"},
     {"e float[4]|a integer primary key|b integer primary key", COLUMN("b") "a second primary key, expected only \"a\""},
-    {"e float[4]|a text partition key",
-     COLUMN("a") "\"partition key\" is not supported in this version, expected INTEGER PRIMARY KEY or no key"},
-    {"e float[4]|a document key",
+    {"e float[4]|a text partition key document key",
      COLUMN("a") "\"document key\" is not supported in this version, expected INTEGER PRIMARY KEY or no key"},
+    {"e float[4]|a integer partition key primary key",
+     COLUMN("a") "\"primary key\" is not supported in this version, expected INTEGER PRIMARY KEY or no key"},
+    {"e float[4]|a integer primary key partition key",
+     COLUMN("a") "\"partition key\" is not supported in this version, expected INTEGER PRIMARY KEY or no key"},
     {"e float[4]|a real TIME key",
      COLUMN("a") "\"TIME key\" is not supported in this version, expected INTEGER PRIMARY KEY or no key"},
     /* names that cannot be */

@@ -337,8 +337,8 @@ static void crash_run(void *context, uint64_t seed, sim_mode mode) {
 }
 
 static void crash_report(const crash_tally *tally) {
-    static const char *const names[] = {"writes",  "loads",   "commands", "maintenance",   "checkpoints",
-                                        "vacuums", "reopens", "readers",  "second writers"};
+    static const char *const names[] = {"writes",  "loads",   "commands", "maintenance",    "checkpoints",
+                                        "vacuums", "reopens", "readers",  "second writers", "schema changes"};
     print_message("             %llu workloads, %llu operations, %llu states (%llu disks), %llu second and %llu third "
                   "crashes, %llu bases\n",
                   (unsigned long long)tally->workloads, (unsigned long long)tally->operations,

@@ -175,6 +175,18 @@ static int sim_run_command(sim_run *run, fixture_random *random) {
     return sim_table_run(&run->one, commands[fixture_below(random, 6)]);
 }
 
+static int sim_run_schema(sim_run *run, fixture_random *random) {
+    sim_table *table = &run->one;
+    bool anew = fixture_below(random, 2);
+    SIM_TRY(sim_table_run(table, "BEGIN IMMEDIATE"));
+    if (fixture_below(random, 2)) SIM_TRY(sim_run_changes(table, random, 2));
+    SIM_TRY(sim_table_run(table, anew ? "DROP TABLE t; DROP TABLE twin" : "ALTER TABLE t RENAME TO u"));
+    SIM_TRY(anew ? sim_table_create(table) : sim_table_run(table, "ALTER TABLE u RENAME TO t"));
+    SIM_TRY(sim_run_changes(table, random, anew ? SIM_FIRST_CHANGES : 2));
+    if (fixture_below(random, 4) == 0) return sim_table_run(table, "ROLLBACK");
+    return sim_run_commit(run, table, NULL);
+}
+
 static fixture_random sim_step_random(const sim_shape *shape, int number) {
     return (fixture_random){(shape->seed * SIM_MODES + shape->mode) * 100003 + (uint64_t)number};
 }
@@ -185,6 +197,7 @@ sim_step_kind sim_step_kind_of(const sim_shape *shape, int number) {
         SIM_STEP_WRITE,      SIM_STEP_LOAD,     SIM_STEP_LOAD,     SIM_STEP_COMMAND,  SIM_STEP_COMMAND,
         SIM_STEP_COMMAND,    SIM_STEP_MAINTAIN, SIM_STEP_MAINTAIN, SIM_STEP_MAINTAIN, SIM_STEP_REOPEN,
         SIM_STEP_CHECKPOINT, SIM_STEP_READER,   SIM_STEP_READER,   SIM_STEP_OTHER,    SIM_STEP_VACUUM,
+        SIM_STEP_SCHEMA,
     };
     fixture_random random = sim_step_random(shape, number);
     return kinds[fixture_below(&random, sizeof kinds / sizeof *kinds)];
@@ -210,6 +223,7 @@ int sim_run_step(sim_run *run, int number) {
     case SIM_STEP_OTHER:
         if (!run->two.db) SIM_TRY(sim_table_open(&run->shape, &run->two));
         return sim_run_write(run, &run->two, NULL, &random, fixture_below(&random, 5) + 1);
+    case SIM_STEP_SCHEMA: return sim_run_schema(run, &random);
     case SIM_STEP_KINDS: break;
     }
     return SQLITE_ERROR;

@@ -42,6 +42,7 @@ typedef enum sim_step_kind {
     SIM_STEP_REOPEN,
     SIM_STEP_READER, /* the second connection reads while the first one commits */
     SIM_STEP_OTHER,  /* the second connection writes */
+    SIM_STEP_SCHEMA, /* the table gets another name and its own back, or is dropped and made anew */
     SIM_STEP_KINDS,
 } sim_step_kind;
 

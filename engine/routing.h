@@ -26,8 +26,8 @@
 **
 ** So flat is the cheapest up to about 10,000 shards (more than a million postings), levels from there on.
 ** The graph was cheaper than flat from 32,000 shards on, and than levels nowhere, up to a million: its cost hardly
-** grows with K, but each of its hops is a wait for memory. So it is tried only from ROUTING_GRAPH_FROM on, where the gap
-** has become small and levels need ever more parents, and made where router=graph wishes for it.
+** grows with K, but each of its hops is a wait for memory. So it is tried only from ROUTING_GRAPH_FROM on, where the
+** gap has become small and levels need ever more parents, and made where router=graph wishes for it.
 */
 #ifndef SHX_ROUTING_H
 #define SHX_ROUTING_H

@@ -24,7 +24,7 @@ static bool column_integer(const char *text, size_t size, int64_t *ret_integer) 
 
 /* Text that looks like a number is one in a numeric column. (sqlite3_value_numeric_type would tell, but newer versions
 ** of SQLite read through a null pointer there when the value is a copy made by sqlite3_value_dup.) */
-static bool column_number(sqlite3_value *value, shx_value *ret_value) {
+static bool column_read_number(sqlite3_value *value, shx_value *ret_value) {
     const char *text = (const char *)sqlite3_value_text(value);
     size_t size = text ? (size_t)sqlite3_value_bytes(value) : 0;
     while (size > 0 && column_is_space(*text)) text++, size--;
@@ -62,7 +62,7 @@ static int column_bytes(sqlite3_value *value, shx_value *ret_value) {
 int shx_column_value(sqlite3_value *value, shx_affinity affinity, sqlite3_value **ret_copy, shx_value *ret_value) {
     *ret_copy = NULL;
     bool numeric = affinity >= SHX_AFFINITY_NUMERIC && sqlite3_value_type(value) == SQLITE_TEXT;
-    if (numeric && column_number(value, ret_value)) {
+    if (numeric && column_read_number(value, ret_value)) {
         if (affinity == SHX_AFFINITY_REAL && ret_value->type == SHX_VALUE_INTEGER)
             *ret_value = shx_value_of_real((double)ret_value->is.integer);
         return SQLITE_OK;

@@ -118,14 +118,16 @@ int shx_transaction_prepare(shx_table *table) {
 }
 
 /* Mostly the row is where it was: then writing it tells so. Else it is looked for, and what has not changed is not
-** written. */
+** written. No second attempt after any other failure: it may have rolled the whole transaction back, and then the row
+** would name what is not there. */
 static int transaction_write_row(shx_table *table) {
     shx_state *state = table->state;
-    if (shx_pending_count(state->pending) > 0 && shx_state_row_write(table, &state->synced_ring) == SQLITE_OK) {
-        return SQLITE_OK;
-    }
+    int rc = SQLITE_NOTFOUND;
+    if (shx_pending_count(state->pending) > 0) rc = shx_state_row_write(table, &state->synced_ring);
+    if (rc == SQLITE_OK) return rc;
+    if (rc != SQLITE_NOTFOUND && rc != SQLITE_ERROR) return shx_table_failed(table, rc);
     shx_state_row row;
-    int rc = shx_state_row_locate(table, &row);
+    rc = shx_state_row_locate(table, &row);
     if (rc == SQLITE_NOTFOUND) return SQLITE_OK; /* its creation was rolled back */
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
     if (shx_id_equal(&row.commit, &state->synced_commit) && row.operations == 0) return SQLITE_OK;

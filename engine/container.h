@@ -43,7 +43,7 @@
 
 #include <pthread.h>
 
-#define SHX_FORMAT_VERSION 2
+#define SHX_FORMAT_VERSION 3
 #define SHX_HEADER_BYTES 64
 #define SHX_SECTIONS_MAX 32
 

@@ -33,6 +33,10 @@ typedef struct shx_bound {
     float offset;             /* |query - centroid|², less the rounding slack of the factors */
     float shift;              /* -sum(query)/2 + epsilon × deviation × |query - centroid| (see quantizer.h) */
     float threshold;          /* postings whose bound is below it pass */
+    /* A look at the first head_dim dimensions (a multiple of 16 below the dimension; 0: none): when by their sums
+    ** alone, decoded and shifted by these three in the place of those above, none passes, the rest is not read. */
+    uint32_t head_dim;
+    float head_step, head_bias, head_shift;
 } shx_bound;
 
 /* Sums over the dimensions of one posting while it is encoded (quantizer.h): r its residual, c the centroid, s the code
@@ -81,8 +85,8 @@ typedef struct shx_kernels {
     float (*code_l2_squared)(const float *a, const float *b, size_t dim);
 
     /* One block of 32 postings (format: quantizer.h). Returns the mask of postings whose lower bound is below
-    ** bound->threshold (bit i = posting i; a NaN bound passes). When it is not 0, writes <bits, query> of all 32
-    ** postings, decoded by the bound's lut members, to ret_ip. dim ≤ 65536; `lut` holds dim/4 × 16 bytes. */
+    ** bound->threshold (bit i = posting i; a NaN bound passes), or 0 if a head is asked for and lets none pass. When it
+    ** is not 0, writes <bits, query> of all 32 postings, decoded by the bound's lut members, to ret_ip. dim ≤ 65536; `lut` holds dim/4 × 16 bytes. */
     uint32_t (*scan_block)(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
                            const shx_bound *bound, float ret_ip[32]);
 

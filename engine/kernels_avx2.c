@@ -229,14 +229,15 @@ static inline __m256i avx2_add_chunk(__m256i sum, __m256i chunk) {
     return _mm256_add_epi32(sum, _mm256_cvtepu16_epi32(both));
 }
 
-static inline avx2_sums avx2_block_sums(const uint8_t *block, const uint8_t *lut, size_t dim) {
-    assert(dim % 16 == 0 && dim <= 65536);
+/* Adds the dimensions begin … end - 1 of a block. */
+static inline avx2_sums avx2_add_sums(avx2_sums sum, const uint8_t *block, const uint8_t *lut, size_t begin,
+                                      size_t end) {
+    assert(begin % 16 == 0 && end % 16 == 0 && end <= 65536);
     const __m256i zero = _mm256_setzero_si256();
-    avx2_sums sum = {zero, zero, zero, zero};
-    for (size_t at = 0; at < dim * 4;) {
+    for (size_t at = begin * 4; at < end * 4;) {
         avx2_sums chunk = {zero, zero, zero, zero};
-        size_t end = at + SHX_SCAN_CHUNK * 4 < dim * 4 ? at + SHX_SCAN_CHUNK * 4 : dim * 4;
-        for (; at < end; at += 64) {
+        size_t stop = at + SHX_SCAN_CHUNK * 4 < end * 4 ? at + SHX_SCAN_CHUNK * 4 : end * 4;
+        for (; at < stop; at += 64) {
             chunk = avx2_scan_step(chunk, block + at, lut + at);
             chunk = avx2_scan_step(chunk, block + at + 32, lut + at + 32);
         }
@@ -273,32 +274,42 @@ static inline uint32_t avx2_pass(__m256 value, const shx_bound *bound) {
     return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(value, _mm256_set1_ps(bound->threshold), _CMP_NGE_UQ));
 }
 
+static inline uint32_t avx2_passing(const uint8_t *factors, avx2_sums sum, const shx_factor_scale *scale,
+                                    const shx_bound *bound) {
+    uint32_t mask = avx2_pass(avx2_bound(factors, avx2_ip(sum.rows0, bound), scale, bound), bound);
+    mask |= avx2_pass(avx2_bound(factors + 16, avx2_ip(sum.rows8, bound), scale, bound), bound) << 8;
+    mask |= avx2_pass(avx2_bound(factors + 32, avx2_ip(sum.rows16, bound), scale, bound), bound) << 16;
+    return mask | avx2_pass(avx2_bound(factors + 48, avx2_ip(sum.rows24, bound), scale, bound), bound) << 24;
+}
+
 static uint32_t avx2_scan_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
                                 const shx_bound *bound, float ret_ip[32]) {
-    avx2_sums sum = avx2_block_sums(block, lut, dim);
-    const uint8_t *factors = block + dim * 4;
-    __m256 ip0 = avx2_ip(sum.rows0, bound), ip8 = avx2_ip(sum.rows8, bound);
-    __m256 ip16 = avx2_ip(sum.rows16, bound), ip24 = avx2_ip(sum.rows24, bound);
-    uint32_t mask = avx2_pass(avx2_bound(factors, ip0, scale, bound), bound);
-    mask |= avx2_pass(avx2_bound(factors + 16, ip8, scale, bound), bound) << 8;
-    mask |= avx2_pass(avx2_bound(factors + 32, ip16, scale, bound), bound) << 16;
-    mask |= avx2_pass(avx2_bound(factors + 48, ip24, scale, bound), bound) << 24;
+    const __m256i zero = _mm256_setzero_si256();
+    const uint8_t *codes = block + SHX_BLOCK_FACTORS;
+    avx2_sums sum = {zero, zero, zero, zero};
+    if (bound->head_dim > 0) {
+        shx_bound head = shx_bound_head(bound);
+        sum = avx2_add_sums(sum, codes, lut, 0, bound->head_dim);
+        if (avx2_passing(block, sum, scale, &head) == 0) return 0;
+    }
+    sum = avx2_add_sums(sum, codes, lut, bound->head_dim, dim);
+    uint32_t mask = avx2_passing(block, sum, scale, bound);
     if (mask == 0) return 0;
-    _mm256_storeu_ps(ret_ip, ip0);
-    _mm256_storeu_ps(ret_ip + 8, ip8);
-    _mm256_storeu_ps(ret_ip + 16, ip16);
-    _mm256_storeu_ps(ret_ip + 24, ip24);
+    _mm256_storeu_ps(ret_ip, avx2_ip(sum.rows0, bound));
+    _mm256_storeu_ps(ret_ip + 8, avx2_ip(sum.rows8, bound));
+    _mm256_storeu_ps(ret_ip + 16, avx2_ip(sum.rows16, bound));
+    _mm256_storeu_ps(ret_ip + 24, avx2_ip(sum.rows24, bound));
     return mask;
 }
 
 static void avx2_bound_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
                              const shx_bound *bound, float ret_bounds[32]) {
-    avx2_sums sum = avx2_block_sums(block, lut, dim);
-    const uint8_t *factors = block + dim * 4;
-    _mm256_storeu_ps(ret_bounds, avx2_bound(factors, avx2_ip(sum.rows0, bound), scale, bound));
-    _mm256_storeu_ps(ret_bounds + 8, avx2_bound(factors + 16, avx2_ip(sum.rows8, bound), scale, bound));
-    _mm256_storeu_ps(ret_bounds + 16, avx2_bound(factors + 32, avx2_ip(sum.rows16, bound), scale, bound));
-    _mm256_storeu_ps(ret_bounds + 24, avx2_bound(factors + 48, avx2_ip(sum.rows24, bound), scale, bound));
+    const __m256i zero = _mm256_setzero_si256();
+    avx2_sums sum = avx2_add_sums((avx2_sums){zero, zero, zero, zero}, block + SHX_BLOCK_FACTORS, lut, 0, dim);
+    _mm256_storeu_ps(ret_bounds, avx2_bound(block, avx2_ip(sum.rows0, bound), scale, bound));
+    _mm256_storeu_ps(ret_bounds + 8, avx2_bound(block + 16, avx2_ip(sum.rows8, bound), scale, bound));
+    _mm256_storeu_ps(ret_bounds + 16, avx2_bound(block + 32, avx2_ip(sum.rows16, bound), scale, bound));
+    _mm256_storeu_ps(ret_bounds + 24, avx2_bound(block + 48, avx2_ip(sum.rows24, bound), scale, bound));
 }
 
 /* A pair of products is at most 2 × 15 × 127 and i16 holds eight of those; every step is folded into i32 at once. */

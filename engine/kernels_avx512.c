@@ -47,14 +47,14 @@ static inline __m512i avx512_add_chunk(__m512i sum, __m512i pairs, __m512i odd) 
 }
 
 /* The same sums as in kernels_avx2.c, with four groups to a register instead of two. */
-static inline avx512_sums avx512_block_sums(const uint8_t *block, const uint8_t *lut, size_t dim) {
-    assert(dim % 16 == 0 && dim <= 65536);
+static inline avx512_sums avx512_add_sums(avx512_sums sum, const uint8_t *block, const uint8_t *lut, size_t begin,
+                                          size_t end) {
+    assert(begin % 16 == 0 && end % 16 == 0 && end <= 65536);
     const __m512i zero = _mm512_setzero_si512(), nibble = _mm512_set1_epi8(15);
-    avx512_sums sum = {zero, zero};
-    for (size_t at = 0; at < dim * 4;) {
+    for (size_t at = begin * 4; at < end * 4;) {
         __m512i low_pairs = zero, low_odd = zero, high_pairs = zero, high_odd = zero;
-        size_t end = at + SHX_SCAN_CHUNK * 4 < dim * 4 ? at + SHX_SCAN_CHUNK * 4 : dim * 4;
-        for (; at < end; at += 64) {
+        size_t stop = at + SHX_SCAN_CHUNK * 4 < end * 4 ? at + SHX_SCAN_CHUNK * 4 : end * 4;
+        for (; at < stop; at += 64) {
             __m512i bytes = _mm512_loadu_si512(block + at), table = _mm512_loadu_si512(lut + at);
             __m512i low = _mm512_shuffle_epi8(table, _mm512_and_si512(bytes, nibble));
             __m512i high = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble));
@@ -92,25 +92,35 @@ static inline uint32_t avx512_pass(__m512 value, const shx_bound *bound) {
     return _mm512_cmp_ps_mask(value, _mm512_set1_ps(bound->threshold), _CMP_NGE_UQ);
 }
 
+static inline uint32_t avx512_passing(const uint8_t *factors, avx512_sums sum, const shx_factor_scale *scale,
+                                      const shx_bound *bound) {
+    uint32_t mask = avx512_pass(avx512_bound(factors, avx512_ip(sum.rows0, bound), scale, bound), bound);
+    return mask | avx512_pass(avx512_bound(factors + 32, avx512_ip(sum.rows16, bound), scale, bound), bound) << 16;
+}
+
 static uint32_t avx512_scan_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
                                   const shx_bound *bound, float ret_ip[32]) {
-    avx512_sums sum = avx512_block_sums(block, lut, dim);
-    const uint8_t *factors = block + dim * 4;
-    __m512 ip0 = avx512_ip(sum.rows0, bound), ip16 = avx512_ip(sum.rows16, bound);
-    uint32_t mask = avx512_pass(avx512_bound(factors, ip0, scale, bound), bound);
-    mask |= avx512_pass(avx512_bound(factors + 32, ip16, scale, bound), bound) << 16;
+    const uint8_t *codes = block + SHX_BLOCK_FACTORS;
+    avx512_sums sum = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    if (bound->head_dim > 0) {
+        shx_bound head = shx_bound_head(bound);
+        sum = avx512_add_sums(sum, codes, lut, 0, bound->head_dim);
+        if (avx512_passing(block, sum, scale, &head) == 0) return 0;
+    }
+    sum = avx512_add_sums(sum, codes, lut, bound->head_dim, dim);
+    uint32_t mask = avx512_passing(block, sum, scale, bound);
     if (mask == 0) return 0;
-    _mm512_storeu_ps(ret_ip, ip0);
-    _mm512_storeu_ps(ret_ip + 16, ip16);
+    _mm512_storeu_ps(ret_ip, avx512_ip(sum.rows0, bound));
+    _mm512_storeu_ps(ret_ip + 16, avx512_ip(sum.rows16, bound));
     return mask;
 }
 
 static void avx512_bound_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
                                const shx_bound *bound, float ret_bounds[32]) {
-    avx512_sums sum = avx512_block_sums(block, lut, dim);
-    const uint8_t *factors = block + dim * 4;
-    _mm512_storeu_ps(ret_bounds, avx512_bound(factors, avx512_ip(sum.rows0, bound), scale, bound));
-    _mm512_storeu_ps(ret_bounds + 16, avx512_bound(factors + 32, avx512_ip(sum.rows16, bound), scale, bound));
+    avx512_sums sum = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    sum = avx512_add_sums(sum, block + SHX_BLOCK_FACTORS, lut, 0, dim);
+    _mm512_storeu_ps(ret_bounds, avx512_bound(block, avx512_ip(sum.rows0, bound), scale, bound));
+    _mm512_storeu_ps(ret_bounds + 16, avx512_bound(block + 32, avx512_ip(sum.rows16, bound), scale, bound));
 }
 
 SHX_TARGET_END

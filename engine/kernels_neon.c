@@ -176,14 +176,14 @@ static inline void neon_add_chunk(uint32x4_t sum[2], uint16x8_t chunk) {
 }
 
 /* Table sums of 32 postings, four to a register. A group's even bytes are postings 0 … 7, its odd ones 8 … 15. */
-static inline void neon_block_sums(const uint8_t *block, const uint8_t *lut, size_t dim, uint32x4_t sum[8]) {
-    assert(dim % 16 == 0 && dim <= 65536);
-    for (size_t i = 0; i < 8; i++) sum[i] = vdupq_n_u32(0);
-    for (size_t at = 0; at < dim * 4;) {
+static inline void neon_add_sums(const uint8_t *block, const uint8_t *lut, size_t begin, size_t end,
+                                 uint32x4_t sum[8]) {
+    assert(begin % 16 == 0 && end % 16 == 0 && end <= 65536);
+    for (size_t at = begin * 4; at < end * 4;) {
         const uint16x8_t zero = vdupq_n_u16(0);
         neon_chunk chunk = {zero, zero, zero, zero};
-        size_t end = at + SHX_SCAN_CHUNK * 4 < dim * 4 ? at + SHX_SCAN_CHUNK * 4 : dim * 4;
-        for (; at < end; at += 32) {
+        size_t stop = at + SHX_SCAN_CHUNK * 4 < end * 4 ? at + SHX_SCAN_CHUNK * 4 : end * 4;
+        for (; at < stop; at += 32) {
             chunk = neon_scan_step(chunk, block + at, lut + at);
             chunk = neon_scan_step(chunk, block + at + 16, lut + at + 16);
         }
@@ -218,15 +218,31 @@ static inline uint32_t neon_pass(float32x4_t value, const shx_bound *bound) {
     return vaddvq_u32(vbicq_u32(vld1q_u32(bits), vcgeq_f32(value, vdupq_n_f32(bound->threshold))));
 }
 
+static inline uint32_t neon_passing(const uint8_t *factors, const uint32x4_t sum[8], const shx_factor_scale *scale,
+                                    const shx_bound *bound) {
+    uint32_t mask = 0;
+    for (size_t i = 0; i < 8; i++) {
+        float32x4_t value = neon_bound(factors + 8 * i, neon_ip(sum[i], bound), scale, bound);
+        mask |= neon_pass(value, bound) << 4 * i;
+    }
+    return mask;
+}
+
+static inline void neon_clear_sums(uint32x4_t sum[8]) {
+    for (size_t i = 0; i < 8; i++) sum[i] = vdupq_n_u32(0);
+}
+
 static uint32_t neon_scan_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
                                 const shx_bound *bound, float ret_ip[32]) {
     uint32x4_t sum[8];
-    uint32_t mask = 0;
-    neon_block_sums(block, lut, dim, sum);
-    for (size_t i = 0; i < 8; i++) {
-        float32x4_t value = neon_bound(block + dim * 4 + 8 * i, neon_ip(sum[i], bound), scale, bound);
-        mask |= neon_pass(value, bound) << 4 * i;
+    neon_clear_sums(sum);
+    if (bound->head_dim > 0) {
+        shx_bound head = shx_bound_head(bound);
+        neon_add_sums(block + SHX_BLOCK_FACTORS, lut, 0, bound->head_dim, sum);
+        if (neon_passing(block, sum, scale, &head) == 0) return 0;
     }
+    neon_add_sums(block + SHX_BLOCK_FACTORS, lut, bound->head_dim, dim, sum);
+    uint32_t mask = neon_passing(block, sum, scale, bound);
     if (mask == 0) return 0;
     for (size_t i = 0; i < 8; i++) vst1q_f32(ret_ip + 4 * i, neon_ip(sum[i], bound));
     return mask;
@@ -235,9 +251,10 @@ static uint32_t neon_scan_block(const uint8_t *block, const uint8_t *lut, size_t
 static void neon_bound_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
                              const shx_bound *bound, float ret_bounds[32]) {
     uint32x4_t sum[8];
-    neon_block_sums(block, lut, dim, sum);
+    neon_clear_sums(sum);
+    neon_add_sums(block + SHX_BLOCK_FACTORS, lut, 0, dim, sum);
     for (size_t i = 0; i < 8; i++) {
-        vst1q_f32(ret_bounds + 4 * i, neon_bound(block + dim * 4 + 8 * i, neon_ip(sum[i], bound), scale, bound));
+        vst1q_f32(ret_bounds + 4 * i, neon_bound(block + 8 * i, neon_ip(sum[i], bound), scale, bound));
     }
 }
 

@@ -108,10 +108,9 @@ static float scalar_code_l2_squared(const float *a, const float *b, size_t dim) 
 }
 
 /* Byte j of a group holds the postings j/2 (j even) or 8 + j/2 (j odd), and the same + 16. */
-static void scalar_block_sums(const uint8_t *block, const uint8_t *lut, size_t dim, uint32_t sum[32]) {
-    assert(dim % 16 == 0 && dim <= 65536);
-    memset(sum, 0, 32 * sizeof *sum);
-    for (size_t at = 0; at < dim * 4; at += 16) {
+static void scalar_add_sums(const uint8_t *block, const uint8_t *lut, size_t begin, size_t end, uint32_t sum[32]) {
+    assert(begin % 16 == 0 && end % 16 == 0 && end <= 65536);
+    for (size_t at = begin * 4; at < end * 4; at += 16) {
         for (size_t j = 0; j < 16; j++) {
             size_t posting = j / 2 + j % 2 * 8;
             sum[posting] += lut[at + (block[at + j] & 15)];
@@ -129,14 +128,27 @@ static float scalar_bound(const uint8_t *factors, size_t posting, float ip, cons
     return (add + bound->offset) + mul * (ip + bound->shift);
 }
 
-static uint32_t scalar_scan_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
-                                  const shx_bound *bound, float ret_ip[32]) {
-    uint32_t sum[32], mask = 0;
-    scalar_block_sums(block, lut, dim, sum);
+/* The postings whose bound is not at the threshold or above. */
+static uint32_t scalar_pass(const uint8_t *factors, const uint32_t sum[32], const shx_factor_scale *scale,
+                            const shx_bound *bound) {
+    uint32_t mask = 0;
     for (size_t i = 0; i < 32; i++) {
-        float value = scalar_bound(block + dim * 4, i, scalar_ip(sum[i], bound), scale, bound);
+        float value = scalar_bound(factors, i, scalar_ip(sum[i], bound), scale, bound);
         mask |= (uint32_t) !(value >= bound->threshold) << i;
     }
+    return mask;
+}
+
+static uint32_t scalar_scan_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
+                                  const shx_bound *bound, float ret_ip[32]) {
+    uint32_t sum[32] = {0};
+    scalar_add_sums(block + SHX_BLOCK_FACTORS, lut, 0, bound->head_dim, sum);
+    if (bound->head_dim > 0) {
+        shx_bound head = shx_bound_head(bound);
+        if (scalar_pass(block, sum, scale, &head) == 0) return 0;
+    }
+    scalar_add_sums(block + SHX_BLOCK_FACTORS, lut, bound->head_dim, dim, sum);
+    uint32_t mask = scalar_pass(block, sum, scale, bound);
     if (mask == 0) return 0;
     for (size_t i = 0; i < 32; i++) ret_ip[i] = scalar_ip(sum[i], bound);
     return mask;
@@ -144,10 +156,10 @@ static uint32_t scalar_scan_block(const uint8_t *block, const uint8_t *lut, size
 
 static void scalar_bound_block(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
                                const shx_bound *bound, float ret_bounds[32]) {
-    uint32_t sum[32];
-    scalar_block_sums(block, lut, dim, sum);
+    uint32_t sum[32] = {0};
+    scalar_add_sums(block + SHX_BLOCK_FACTORS, lut, 0, dim, sum);
     for (size_t i = 0; i < 32; i++) {
-        ret_bounds[i] = scalar_bound(block + dim * 4, i, scalar_ip(sum[i], bound), scale, bound);
+        ret_bounds[i] = scalar_bound(block, i, scalar_ip(sum[i], bound), scale, bound);
     }
 }
 

@@ -10,6 +10,8 @@
 #include <string.h>
 
 /* Squared norms over this have no point: products of two such points and of a few factors still fit a float. */
+#define QUANT_HEAD_FROM 320  /* dimensions from which on a block has a head */
+#define QUANT_HEAD_LEAST 192
 #define QUANT_NORM2_MAX 1e30
 
 /* Where 32 uniform levels clip a Gaussian with the least error, in standard deviations. */
@@ -165,12 +167,12 @@ static uint16_t quant_factor_number(float factor, float min, float step) {
     return number < UINT16_MAX ? (uint16_t)number : UINT16_MAX;
 }
 
-/* Puts one posting's bits into its nibbles of a zeroed block. */
-static void quant_block_put(const uint8_t *bits, size_t posting, uint32_t code_dim, uint8_t *block) {
+/* Puts one posting's bits into its nibbles of the zeroed groups of a block. */
+static void quant_block_put(const uint8_t *bits, size_t posting, uint32_t code_dim, uint8_t *groups) {
     size_t row = posting % 16, byte = row % 8 * 2 + row / 8;
     int shift = posting < 16 ? 0 : 4;
     for (uint32_t k = 0; k < code_dim / 8; k++) {
-        uint8_t *group = block + 32 * (size_t)k + byte;
+        uint8_t *group = groups + 32 * (size_t)k + byte;
         group[0] |= (uint8_t)((bits[k] & 15) << shift);
         group[16] |= (uint8_t)((bits[k] >> 4) << shift);
     }
@@ -180,21 +182,28 @@ void shx_block_pack(const uint8_t *bits, const shx_code *codes, size_t count, ui
                     const shx_factor_scale *scale, uint8_t *ret_block) {
     assert(count <= SHX_BLOCK_ROWS);
     memset(ret_block, 0, shx_block_bytes(code_dim));
-    uint8_t *factors = ret_block + (size_t)code_dim * 4;
     for (size_t i = 0; i < count; i++) {
-        quant_block_put(bits + i * (code_dim / 8), i, code_dim, ret_block);
-        shx_put16(factors + 2 * i, quant_factor_number(codes[i].add, scale->add_min, scale->add_step));
-        shx_put16(factors + 64 + 2 * i, quant_factor_number(codes[i].mul, scale->mul_min, scale->mul_step));
+        quant_block_put(bits + i * (code_dim / 8), i, code_dim, ret_block + 4 * SHX_BLOCK_ROWS);
+        shx_put16(ret_block + 2 * i, quant_factor_number(codes[i].add, scale->add_min, scale->add_step));
+        shx_put16(ret_block + 64 + 2 * i, quant_factor_number(codes[i].mul, scale->mul_min, scale->mul_step));
     }
 }
 
 /* ---- queries ---- */
+
+/* A third, but enough dimensions to tell a far block from a near one; short codes have no head. */
+static uint32_t quant_head_dim(uint32_t code_dim) {
+    if (code_dim < QUANT_HEAD_FROM) return 0;
+    uint32_t third = code_dim / 3 / 16 * 16;
+    return third > QUANT_HEAD_LEAST ? third : QUANT_HEAD_LEAST;
+}
 
 shx_status shx_query_create(uint32_t code_dim, shx_query **ret_query) {
     assert(code_dim % SHX_CODE_DIM_UNIT == 0 && code_dim > 0);
     shx_query *query = shx_alloc_zero(1, sizeof *query);
     SHX_CHECK(query, SHX_NOMEM);
     query->code_dim = code_dim;
+    query->head_dim = quant_head_dim(code_dim);
     query->point = shx_alloc_aligned(code_dim, sizeof *query->point);
     query->lut = shx_alloc_aligned(code_dim, 4);
     query->low = shx_alloc_aligned(shx_refine_bytes(code_dim), 1);
@@ -218,20 +227,23 @@ void shx_query_destroy(shx_query *query) {
 
 /* What one pass over the point tells. */
 typedef struct quant_extent {
-    double sum, magnitude;
+    double sum, magnitude, norm2;
+    double head_magnitude; /* of the first head_dim components */
     float largest;       /* max |component| */
     float largest_group; /* max of Σ |component| over groups of four: the widest range of a table */
 } quant_extent;
 
-static quant_extent quant_measure(const float *point, uint32_t code_dim) {
+static quant_extent quant_measure(const float *point, uint32_t code_dim, uint32_t head_dim) {
     quant_extent extent = {0};
     for (uint32_t i = 0; i < code_dim; i += 4) {
         float group = 0;
+        if (i == head_dim) extent.head_magnitude = extent.magnitude;
         for (uint32_t j = i; j < i + 4; j++) {
             float size = fabsf(point[j]);
             group += size;
             if (size > extent.largest) extent.largest = size;
             extent.sum += point[j];
+            extent.norm2 += point[j] * point[j];
         }
         extent.magnitude += group;
         if (group > extent.largest_group) extent.largest_group = group;
@@ -296,9 +308,12 @@ bool shx_query_set(shx_query *query, const shx_encoding *encoding, const void *v
 }
 
 void shx_query_tabulate(shx_query *query) {
-    quant_extent extent = quant_measure(query->point, query->code_dim);
+    uint32_t rest = query->code_dim - query->head_dim;
+    quant_extent extent = quant_measure(query->point, query->code_dim, query->head_dim);
     query->sum = (float)extent.sum;
     query->magnitude = (float)extent.magnitude;
+    query->head_magnitude = (float)extent.head_magnitude;
+    query->head_deviation = query->head_dim ? sqrtf((float)rest / (float)query->head_dim * (float)extent.norm2) / 2 : 0;
     quant_query_lut(query, &extent);
     quant_query_int8(query, &extent);
     double lut_step = query->lut_step, int8_step = query->int8_step, dim = query->code_dim;
@@ -329,6 +344,15 @@ void shx_query_bound(const shx_query *query, const shx_factor_scale *scale, floa
         .shift = (float)(width - 0.5 * (double)query->sum),
         .threshold = threshold,
     };
+}
+
+void shx_query_head(const shx_query *query, float sigmas, shx_bound *bound) {
+    if (query->head_dim == 0) return;
+    float share = (float)query->code_dim / (float)query->head_dim;
+    bound->head_dim = query->head_dim;
+    bound->head_step = share * bound->lut_step;
+    bound->head_bias = -share * query->head_magnitude / 2;
+    bound->head_shift = bound->shift + query->sum / 2 + sigmas * query->head_deviation;
 }
 
 shx_estimate shx_query_refine(const shx_query *query, const shx_kernels *kernels, const uint8_t *refine,

@@ -35,11 +35,13 @@
 ** FORMAT of a block of 32 postings (scan codes in fast-scan order, André et al., "Quicker ADC", 2019):
 **
 **     offset      size       meaning
-**     0           4 × D      D/4 groups of 16 bytes. Group m holds dimensions 4m … 4m+3 of all 32 postings: byte j
+**     0           64         u16 add[32], posting order: see shx_factor_scale
+**     64          64         u16 mul[32]
+**     128         4 × D      D/4 groups of 16 bytes. Group m holds dimensions 4m … 4m+3 of all 32 postings: byte j
 **                            holds in its low nibble posting p(j), in its high nibble posting p(j)+16, where
 **                            p = 0 8 1 9 2 10 3 11 4 12 5 13 6 14 7 15; bit i of the nibble is dimension 4m+i
-**     4 × D       64         u16 add[32], posting order: see shx_factor_scale
-**     4 × D + 64  64         u16 mul[32]
+**
+** What a look at the head of a block reads (shx_query_head) is in one piece.
 **
 ** FORMAT of a refine code: D/2 rounded up to a multiple of 32 bytes; byte j holds e of dimension j (low nibble) and of
 ** dimension j + D/2 (high nibble) for j < D/2, zero after.
@@ -135,6 +137,9 @@ typedef struct shx_query {
     uint8_t *lut;    /* code_dim/4 tables of 16 bytes */
     float lut_step;  /* <bits, query> = lut_step × Σ lut + lut_bias */
     float lut_bias;
+    uint32_t head_dim;    /* dimensions that shx_query_head looks at, 0: none */
+    float head_magnitude; /* Σ |point| over them */
+    float head_deviation; /* standard deviation of <bits, query> - sum/2 as the head alone lets expect it */
     float lut_error;    /* |error| of a decoded <bits, query> is at most this */
     int8_t *low, *high; /* int8 query for refine codes, shx_refine_bytes each, zero padded */
     float int8_step;    /* <e, query> = int8_step × <e, int8> + int8_bias */
@@ -160,6 +165,14 @@ void shx_query_tabulate(shx_query *query);
 ** and of float arithmetic is included: a decoded bound is never above the exact one. */
 void shx_query_bound(const shx_query *query, const shx_factor_scale *scale, float distance2, float epsilon,
                      float threshold, shx_bound *ret_bound);
+
+/* Adds a look at the head to a bound, for codes of many dimensions: what the rest adds to a table sum is taken to be at
+** most `sigmas` standard deviations above what the head lets expect. The rotation makes the head a random choice of the
+** dimensions, so that D/h times a sum over h of them estimates the sum over all D, with a deviation of
+** sqrt((D-h)/h) |query|/2 (ADSampling: Gao & Long, "High-dimensional approximate nearest neighbor search", SIGMOD 2023,
+** with bits in the place of numbers).
+** Most blocks of a far shard end there. Not for certain bounds. */
+void shx_query_head(const shx_query *query, float sigmas, shx_bound *bound);
 
 /* The refined estimate of |query - posting|² from the posting's refine code (factors: refine_add, refine_mul,
 ** refine_error of its shx_code), the ip that scan_block gave for it, and distance2 = |query - centroid|². */

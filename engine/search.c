@@ -2,6 +2,7 @@
 
 #include "limits.h"
 #include "memory.h"
+#include "prefetch.h"
 #include "search_run.h"
 
 #include <math.h>
@@ -65,18 +66,29 @@ static void search_prefetch_runs(const shx_search_run *run, uint32_t shard) {
     }
 }
 
+/* The first piece of each block, which is all that a look at its head reads. */
+static void search_prefetch_heads(const shx_segment *segment, const shx_run *rows, uint32_t head_dim) {
+    const uint8_t *block = segment->blocks + rows->first_block * segment->block_bytes;
+    for (uint32_t i = 0; i < shx_blocks_of(rows->rows); i++, block += segment->block_bytes) {
+        shx_prefetch(block, 4 * SHX_BLOCK_ROWS + 4 * (size_t)head_dim, SEARCH_PREFETCH_BYTES);
+    }
+}
+
 static void search_prefetch_codes(const shx_search_run *run, uint32_t shard) {
     const shx_base *base = run->base;
+    uint32_t head_dim = run->exact ? 0 : run->scratch->query->head_dim;
     for (uint32_t p = base->first_place[shard]; p < base->first_place[shard + 1]; p++) {
         const shx_segment *segment = base->segments[base->places[p].segment];
         const shx_run *rows = &segment->runs[base->places[p].run];
-        const uint8_t *codes = segment->blocks + rows->first_block * segment->block_bytes;
-        size_t bytes = shx_blocks_of(rows->rows) * segment->block_bytes;
         if (!run->coded) {
-            codes = shx_segment_vector_at(segment, rows->first_row);
-            bytes = rows->rows * segment->vector_bytes;
+            shx_prefetch(shx_segment_vector_at(segment, rows->first_row), rows->rows * segment->vector_bytes,
+                         SEARCH_PREFETCH_BYTES);
+        } else if (head_dim > 0) {
+            search_prefetch_heads(segment, rows, head_dim);
+        } else {
+            shx_prefetch(segment->blocks + rows->first_block * segment->block_bytes,
+                         shx_blocks_of(rows->rows) * segment->block_bytes, SEARCH_PREFETCH_BYTES);
         }
-        for (size_t at = 0; at < bytes && at < SEARCH_PREFETCH_BYTES; at += 64) __builtin_prefetch(codes + at, 0, 2);
     }
 }
 

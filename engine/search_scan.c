@@ -106,6 +106,7 @@ shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float dis
     }
     SHX_TRY(shx_segment_verify_run(segment, place.run));
     shx_query_bound(query, &rows->scale, distance2, run->plan.epsilon, run->threshold, &bound);
+    if (!run->exact) shx_query_head(query, run->plan.epsilon + 1, &bound);
     for (uint32_t i = 0; i < shx_blocks_of(rows->rows); i++) {
         uint64_t block = rows->first_block + i, first = rows->first_row + (uint64_t)i * SHX_BLOCK_ROWS;
         uint32_t lanes = scan_lanes(rows, i);

@@ -161,7 +161,7 @@ static uint32_t reference_sum(const uint8_t *block, const uint8_t *lut, size_t d
     uint32_t sum = 0;
     for (size_t m = 0; m < dim / 4; m++) {
         for (size_t j = 0; j < 16; j++) {
-            uint8_t byte = block[m * 16 + j];
+            uint8_t byte = block[128 + m * 16 + j];
             if ((size_t)order[j] == posting) sum += lut[m * 16 + (byte & 15)];
             if ((size_t)order[j] + 16 == posting) sum += lut[m * 16 + (byte >> 4)];
         }
@@ -183,8 +183,8 @@ static void check_scan_reference(const shx_kernels *kernels, const uint8_t *bloc
     kernels->bound_block(block, lut, dim, &SCALE, &bound, bounds);
     for (size_t i = 0; i < 32; i++) {
         uint16_t add, mul;
-        memcpy(&add, block + dim * 4 + 2 * i, 2);
-        memcpy(&mul, block + dim * 4 + 64 + 2 * i, 2);
+        memcpy(&add, block + 2 * i, 2);
+        memcpy(&mul, block + 64 + 2 * i, 2);
         double exact_ip = (double)bound.lut_step * reference_sum(block, lut, dim, i) + (double)bound.lut_bias;
         double exact = (double)SCALE.add_min + (double)SCALE.add_step * add + (double)bound.offset +
                        ((double)SCALE.mul_min + (double)SCALE.mul_step * mul) * (exact_ip + (double)bound.shift);
@@ -200,6 +200,51 @@ static void scans_match_the_format(void **state) {
         for (size_t k = 0; kernels && k < DIM_COUNT; k++) {
             if (DIMS[k] % 16 == 0) check_scan_reference(kernels, in->bytes, in->lut, DIMS[k]);
         }
+    }
+}
+
+/* A head only takes away: with it a block gives what it gives without, or 0 when no posting passes by its head. */
+static void check_head(const shx_kernels *kernels, const uint8_t *block, const uint8_t *lut, size_t dim,
+                       float threshold, int counts[2]) {
+    shx_bound bound = bound_for(dim);
+    float ip[32], ip_with[32];
+    bound.threshold = threshold;
+    uint32_t without = kernels->scan_block(block, lut, dim, &SCALE, &bound, ip);
+    bound.head_dim = (uint32_t)dim / 2 / 16 * 16;
+    bound.head_step = bound.lut_step * (float)dim / (float)bound.head_dim;
+    bound.head_bias = bound.lut_bias;
+    bound.head_shift = bound.shift + 0.2f;
+    uint32_t with = kernels->scan_block(block, lut, dim, &SCALE, &bound, ip_with), passing = 0;
+    for (size_t i = 0; i < 32; i++) {
+        uint16_t add, mul;
+        memcpy(&add, block + 2 * i, 2);
+        memcpy(&mul, block + 64 + 2 * i, 2);
+        float head_ip = bound.head_step * (float)reference_sum(block, lut, bound.head_dim, i) + bound.head_bias;
+        float value = (SCALE.add_min + SCALE.add_step * (float)add + bound.offset) +
+                      (SCALE.mul_min + SCALE.mul_step * (float)mul) * (head_ip + bound.head_shift);
+        passing += !(value >= threshold);
+    }
+    assert_int_equal(with, passing > 0 ? without : 0);
+    if (with) assert_memory_equal(ip, ip_with, sizeof ip);
+    counts[passing > 0]++;
+}
+
+static void a_head_only_takes_away(void **state) {
+    inputs *in = *state;
+    for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+        const shx_kernels *kernels = table_at(level);
+        int counts[2] = {0};
+        for (size_t k = 0; kernels && k < DIM_COUNT; k++) {
+            if (DIMS[k] % 16 != 0 || DIMS[k] < 32) continue;
+            float bounds[32], least = INFINITY;
+            shx_bound bound = bound_for(DIMS[k]);
+            kernels->bound_block(in->bytes, in->lut, DIMS[k], &SCALE, &bound, bounds);
+            for (size_t i = 0; i < 32; i++) least = fminf(least, bounds[i]);
+            for (int step = -20; step <= 20; step++) {
+                check_head(kernels, in->bytes, in->lut, DIMS[k], least + (float)step * 0.05f * fabsf(least), counts);
+            }
+        }
+        if (kernels) assert_true(counts[0] > 10 && counts[1] > 10);
     }
 }
 
@@ -526,6 +571,7 @@ int main(void) {
         cmocka_unit_test(exact_kernels_agree_bit_for_bit),
         cmocka_unit_test(exact_kernels_match_plain_arithmetic),
         cmocka_unit_test(exact_kernels_survive_the_largest_floats),
+        cmocka_unit_test(a_head_only_takes_away),
         cmocka_unit_test(scans_match_the_format),
         cmocka_unit_test(scans_agree_bit_for_bit),
         cmocka_unit_test(scans_do_not_overflow_at_the_largest_sums),

@@ -7,6 +7,7 @@ missing_packages() {
     command -v ninja >/dev/null 2>&1 || echo ninja-build
     command -v python3 >/dev/null 2>&1 || echo python3
     command -v sqlite3 >/dev/null 2>&1 || echo sqlite3
+    command -v valgrind >/dev/null 2>&1 || echo valgrind
     if command -v pkg-config >/dev/null 2>&1; then
         pkg-config --exists sqlite3 || echo libsqlite3-dev
         pkg-config --exists libxxhash || echo libxxhash-dev

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds everything and runs every test; the last line counts them. Works from any folder.
 #
-#   build/       optimised, assertions off: unit tests, SQL scripts, style, amalgamation
+#   build/       optimised, assertions off: unit tests, SQL scripts, style, amalgamation, instructions of the hot path
 #   build-asan/  assertions on, address and undefined-behaviour sanitizers: unit tests and SQL scripts again
 set -eu
 cd "$(dirname "$0")/.."

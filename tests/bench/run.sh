@@ -130,6 +130,16 @@ program() {
     esac
 }
 
+# busy_seconds: CPU seconds that this machine has worked, for anybody, since it started.
+busy_seconds() { awk -v hz="$(getconf CLK_TCK)" '/^cpu / { print ($2 + $3 + $4 + $7 + $8 + $9) / hz }' /proc/stat; }
+
+# busy_with_others BUSY_BEFORE WALL_BEFORE FILE: share of the machine that others took while FILE was measured.
+busy_with_others() {
+    awk -F, -v busy="$(busy_seconds)" -v wall="$(date +%s)" -v before="$1" -v start="$2" -v processors="$(nproc)" \
+        '$3 == "build CPU s" { own = $4 }
+         END { print wall > start ? (busy - before - own) / (wall - start) / processors : 0 }' "$3"
+}
+
 # measure ENGINE SET: results/SET/ENGINE-build.csv and -query.csv.
 measure() {
     results=$bench/results/$2
@@ -139,7 +149,10 @@ measure() {
         rm -rf "$work" "$results/$1"-*.csv
         mkdir -p "$work"
         echo "$2: $1 builds …" >&2
+        busy=$(busy_seconds)
+        start=$(date +%s)
         program build "$1" "$bench/data/$2" "$work" >"$results/$1-build.csv" || { rm -rf "$work" && return 1; }
+        echo "fact,$1,others,$(busy_with_others "$busy" "$start" "$results/$1-build.csv")" >>"$results/$1-build.csv"
         echo "fact,$1,disk MB,$(du -sk "$work" | awk '{ print $1 / 1024 }')" >>"$results/$1-build.csv"
     fi
     echo "$2: $1 answers …" >&2

@@ -86,7 +86,8 @@ typedef struct shx_kernels {
 
     /* One block of 32 postings (format: quantizer.h). Returns the mask of postings whose lower bound is below
     ** bound->threshold (bit i = posting i; a NaN bound passes), or 0 if a head is asked for and lets none pass. When it
-    ** is not 0, writes <bits, query> of all 32 postings, decoded by the bound's lut members, to ret_ip. dim ≤ 65536; `lut` holds dim/4 × 16 bytes. */
+    ** is not 0, writes <bits, query> of all 32 postings, decoded by the bound's lut members, to ret_ip. dim ≤ 65536;
+    ** `lut` holds dim/4 × 16 bytes. */
     uint32_t (*scan_block)(const uint8_t *block, const uint8_t *lut, size_t dim, const shx_factor_scale *scale,
                            const shx_bound *bound, float ret_ip[32]);
 

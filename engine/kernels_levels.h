@@ -9,6 +9,17 @@
 
 #include "kernels.h"
 
+#define SHX_BLOCK_FACTORS 128 /* bytes of factors before the codes of a block (quantizer.h) */
+
+/* What judges a block by its head. */
+static inline shx_bound shx_bound_head(const shx_bound *bound) {
+    return (shx_bound){.lut_step = bound->head_step,
+                       .lut_bias = bound->head_bias,
+                       .offset = bound->offset,
+                       .shift = bound->head_shift,
+                       .threshold = bound->threshold};
+}
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #define SHX_HAVE_X86 1
 #else
@@ -83,17 +94,6 @@ double shx_avx2_dot(const float *a, const float *b, size_t dim);
 double shx_avx2_l2_squared_scaled(const float *a, double scale_a, const float *b, double scale_b, size_t dim);
 float shx_avx2_near_l2(const float *a, const float *b, size_t dim);
 float shx_avx2_near_dot(const float *a, const float *b, size_t dim, float *ret_norm2);
-#define SHX_BLOCK_FACTORS 128 /* bytes of factors before the codes of a block (quantizer.h) */
-
-/* What judges a block by its head. */
-static inline shx_bound shx_bound_head(const shx_bound *bound) {
-    return (shx_bound){.lut_step = bound->head_step,
-                       .lut_bias = bound->head_bias,
-                       .offset = bound->offset,
-                       .shift = bound->head_shift,
-                       .threshold = bound->threshold};
-}
-
 float shx_avx2_code_l2_squared(const float *a, const float *b, size_t dim);
 size_t shx_avx2_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions);
 int32_t shx_avx2_refine_dot(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes);

@@ -290,14 +290,13 @@ static void blocks_hold_bits_and_factors(void **state) {
         for (size_t d = 0; d < 112; d++) {
             for (size_t j = 0; j < 16; j++) {
                 uint32_t low = b * 32 + (uint32_t)order[j], high = low + 16;
-                uint8_t byte = block[d / 4 * 16 + j];
+                uint8_t byte = block[128 + d / 4 * 16 + j];
                 assert_int_equal(byte >> (d % 4) & 1, low < r.count && bit_of(r.bits + low * 14, d));
                 assert_int_equal(byte >> (4 + d % 4) & 1, high < r.count && bit_of(r.bits + high * 14, d));
             }
         }
         for (uint32_t i = b * 32; i < (b + 1) * 32 && i < r.count; i++) {
-            double add = shx_get16(block + 4 * 112 + 2 * (i % 32)),
-                   mul = shx_get16(block + 4 * 112 + 64 + 2 * (i % 32));
+            double add = shx_get16(block + 2 * (i % 32)), mul = shx_get16(block + 64 + 2 * (i % 32));
             add = (double)r.scale.add_min + (double)r.scale.add_step * add;
             mul = (double)r.scale.mul_min + (double)r.scale.mul_step * mul;
             assert_true(fabs(add - (double)r.codes[i].add) <= 0.51 * (double)r.scale.add_step);
@@ -322,8 +321,8 @@ static void factor_scales_hold_outliers_and_single_values(void **state) {
     uint8_t block[4 * 64 + 128], bits[3 * 8] = {0};
     shx_block_pack(bits, codes, 3, 64, &scale, block);
     for (int i = 0; i < 3; i++) {
-        double add = (double)scale.add_min + (double)scale.add_step * shx_get16(block + 256 + 2 * i);
-        double mul = (double)scale.mul_min + (double)scale.mul_step * shx_get16(block + 320 + 2 * i);
+        double add = (double)scale.add_min + (double)scale.add_step * shx_get16(block + 2 * i);
+        double mul = (double)scale.mul_min + (double)scale.mul_step * shx_get16(block + 64 + 2 * i);
         assert_true(fabs(add - (double)codes[i].add) <= 0.51 * (double)scale.add_step);
         assert_true(fabs(mul - (double)codes[i].mul) <= 0.51 * (double)scale.mul_step);
     }
@@ -528,6 +527,46 @@ static void query_creation_survives_every_failed_allocation(void **state) {
     }
 }
 
+/* The threshold is the distance of the nearest posting of each block: rarely may the head take that one away. */
+static void heads_lose_little(void **state) {
+    (void)state;
+    for (uint32_t dim = 384; dim <= 1536; dim *= 2) {
+        shx_encoding encoding = make_encoding(SHX_L2, dim, 0, 0);
+        const shx_kernels *kernels = shx_kernels_get();
+        uint32_t found = 0, lost = 0;
+        float *vector = malloc(dim * sizeof *vector);
+        shx_query *query;
+        assert_int_equal(shx_query_create(encoding.code_dim, &query), SHX_OK);
+        assert_true(query->head_dim > 0 && query->head_dim % 16 == 0 && query->head_dim < query->code_dim);
+        for (int cluster = 0; cluster < 10; cluster++) {
+            run r = run_gauss(&encoding, 320, 0.3 + 0.07 * cluster);
+            fill_gauss(vector, dim, NULL, 1);
+            assert_true(shx_query_set(query, &encoding, vector));
+            float centroid2 = (float)distance2(query->point, r.centroid, r.code_dim), ip[32];
+            for (uint32_t first = 0; first < r.count; first += 32) {
+                const uint8_t *block = r.blocks + first / 32 * shx_block_bytes(r.code_dim);
+                double nearest2 = INFINITY;
+                for (uint32_t i = first; i < first + 32; i++) {
+                    double d2 = distance2(query->point, r.points + (size_t)i * r.code_dim, r.code_dim);
+                    if (d2 < nearest2) nearest2 = d2;
+                }
+                shx_bound bound;
+                shx_query_bound(query, &r.scale, centroid2, 2, (float)nearest2, &bound);
+                bool passes = kernels->scan_block(block, query->lut, r.code_dim, &r.scale, &bound, ip) != 0;
+                shx_query_head(query, 3, &bound);
+                found += passes;
+                lost += passes && kernels->scan_block(block, query->lut, r.code_dim, &r.scale, &bound, ip) == 0;
+            }
+            run_free(&r);
+        }
+        if (found <= 80) fail_msg("%u dimensions: %u blocks pass", dim, found);
+        if (lost * 50 > found) fail_msg("%u dimensions: a head takes away %u of %u blocks", dim, lost, found);
+        shx_query_destroy(query);
+        free(vector);
+        free_encoding(&encoding);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(code_dimensions_and_sizes),
@@ -538,6 +577,7 @@ int main(void) {
         cmocka_unit_test(distances_and_code_distances_round_trip),
         cmocka_unit_test(codes_follow_their_definition),
         cmocka_unit_test(blocks_hold_bits_and_factors),
+        cmocka_unit_test(heads_lose_little),
         cmocka_unit_test(factor_scales_hold_outliers_and_single_values),
         cmocka_unit_test(estimates_are_unbiased_and_bounds_hold),
         cmocka_unit_test(zero_residuals_and_duplicates),

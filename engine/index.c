@@ -12,6 +12,7 @@
 /* ---- life ---- */
 
 static void index_drop_deltas(shx_index *index) {
+    shx_held_take_all(index);
     for (int i = 0; i < SHX_INDEX_DELTAS; i++) {
         shx_delta_release(index->deltas[i]);
         index->deltas[i] = NULL;
@@ -39,6 +40,7 @@ shx_status shx_index_create(const shx_index_config *config, shx_index **ret_inde
     index->process = shx_process();
     if (index->config.shard_size == 0) index->config.shard_size = SHX_SHARD_TARGET;
     if (index->config.flush_rows == 0) index->config.flush_rows = SHX_FLUSH_ROWS;
+    atomic_init(&index->epoch, 1);
     pthread_mutex_init(&index->mutex, NULL);
     pthread_cond_init(&index->wake, NULL);
     shx_status status = index_open_store(index);
@@ -90,6 +92,7 @@ shx_id shx_view_commit(const shx_view *view) { return view->mark.commit; }
 
 /* Puts a delta first; the last one goes. */
 static void index_push_delta(shx_index *index, shx_delta *delta) {
+    if (index->deltas[SHX_INDEX_DELTAS - 1]) shx_held_take_all(index);
     shx_delta_release(index->deltas[SHX_INDEX_DELTAS - 1]);
     memmove(index->deltas + 1, index->deltas, (SHX_INDEX_DELTAS - 1) * sizeof *index->deltas);
     index->deltas[0] = delta;
@@ -240,6 +243,7 @@ shx_status shx_index_resolve(shx_index *index, const shx_id *commit, shx_view **
 shx_status shx_index_view(shx_index *index, const shx_id *commit, shx_view **ret_view) {
     pthread_mutex_lock(&index->mutex);
     shx_status status = shx_index_resolve(index, commit, ret_view);
+    if (status == SHX_OK) (*ret_view)->epoch = atomic_load(&index->epoch);
     pthread_mutex_unlock(&index->mutex);
     return status;
 }

@@ -4,6 +4,7 @@
 
 #include "catalog.h"
 #include "delta.h"
+#include "held.h"
 #include "index.h"
 #include "progress.h"
 
@@ -13,6 +14,7 @@
 
 struct shx_view {
     atomic_uint references;
+    uint64_t epoch; /* of its index when it was resolved; 0 when it was made otherwise */
     shx_delta *delta;
     shx_delta_mark mark;
 };
@@ -29,6 +31,8 @@ struct shx_index {
     shx_catalog catalog;
     shx_delta
         *deltas[SHX_INDEX_DELTAS]; /* the last ones used, newest first: snapshots of different age may be in use */
+    shx_held *held;                /* what connections keep */
+    _Atomic(uint64_t) epoch;       /* from 1 on; counts what superseded views; written under the mutex */
     shx_base *recent;              /* the base that was opened last: lends its files to the next one */
     uint64_t floor;                /* bases of lower generations are not used (distrust, rebuild) */
     shx_wal_writer *writer;
@@ -53,6 +57,9 @@ static inline size_t shx_index_vector_bytes(const shx_index *index) {
 
 /* Makes the view of a mark of a delta; both references are the caller's. */
 shx_status shx_view_create(shx_delta *delta, const shx_delta_mark *mark, shx_view **ret_view);
+
+/* Takes away the views that connections keep: something supersedes them (held.c). Call with the mutex held. */
+void shx_held_take_all(shx_index *index);
 
 /* Looks at the directory again. Call with the mutex held. */
 shx_status shx_index_refresh(shx_index *index);

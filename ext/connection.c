@@ -24,6 +24,7 @@ static void connection_free_state(shx_state *state) {
     sqlite3_free(state->load);
     shx_state_forget_comparison(state);
     shx_pending_destroy(state->pending);
+    shx_held_close(&state->held);
     shx_index_release(state->index);
     shx_free(state->savepoints);
     sqlite3_free(state->schema);
@@ -113,6 +114,7 @@ static int connection_acquire(shx_state *state, const shx_declaration *declarati
         directory = NULL;
     }
     state->directory = directory;
+    if (status == SHX_OK) shx_held_open(&state->held, state->index);
     return shx_result_code(status);
 }
 

@@ -10,6 +10,7 @@
 
 #include "sqlite_api.h"
 
+#include "../engine/held.h"
 #include "../engine/index.h"
 #include "../engine/pending.h"
 #include "../engine/search.h"
@@ -46,6 +47,7 @@ typedef struct shx_state {
     uint32_t dim;
     bool in_memory;
     shx_index *index;
+    shx_held held;   /* the view of the last query */
     uint32_t tables; /* sqlite3_vtab objects that use it */
     bool dropped;
 

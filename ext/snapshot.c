@@ -24,7 +24,7 @@ static int snapshot_compare(shx_table *table, shx_snapshot *snapshot) {
     int rc;
     if (snapshot->state->in_memory) { /* nobody else can bring it up to date, and no file is touched */
         rc = shx_catch_up_memory(table, &snapshot->commit);
-        if (rc == SQLITE_OK && shx_index_view(snapshot->state->index, &snapshot->commit, &view) == SHX_OK) {
+        if (rc == SQLITE_OK && shx_held_view(&snapshot->state->held, &snapshot->commit, &view) == SHX_OK) {
             snapshot->view = view;
             return SQLITE_OK;
         }
@@ -39,14 +39,14 @@ static int snapshot_compare(shx_table *table, shx_snapshot *snapshot) {
 
 static int snapshot_resolve(shx_table *table, shx_snapshot *snapshot) {
     shx_state *state = snapshot->state;
-    shx_status status = shx_index_view(state->index, &snapshot->commit, &snapshot->view);
+    shx_status status = shx_held_view(&state->held, &snapshot->commit, &snapshot->view);
     if (status == SHX_NOMEM) return SQLITE_NOMEM;
     if (status == SHX_OK) return SQLITE_OK;
     if (!state->comparison.known || !shx_id_equal(&state->comparison.commit, &snapshot->commit)) {
         if (snapshot->pending) return SQLITE_OK; /* the database already shows more than this commit */
         int rc = shx_catch_up_ring(table, &snapshot->commit, state->in_memory, &status);
         if (rc != SQLITE_OK || status == SHX_NOMEM) return rc == SQLITE_OK ? SQLITE_NOMEM : rc;
-        if (status == SHX_OK) status = shx_index_view(state->index, &snapshot->commit, &snapshot->view);
+        if (status == SHX_OK) status = shx_held_view(&state->held, &snapshot->commit, &snapshot->view);
         if (status == SHX_OK) return SQLITE_OK;
         rc = snapshot_compare(table, snapshot);
         if (rc != SQLITE_OK || snapshot->view) return rc;
@@ -62,7 +62,7 @@ int shx_snapshot_name(shx_table *table, shx_snapshot *ret_snapshot) {
     bool overlaid = snapshot.state && snapshot.state->writing && snapshot.state->joined > 0;
     if (!overlaid) {
         shx_state_row row;
-        int rc = shx_state_row_open(table, &row);
+        int rc = shx_state_row_look(table, &row);
         if (rc != SQLITE_OK) return rc;
         snapshot.state = table->state;
         overlaid = shx_transaction_overlays(table, &row);
@@ -91,7 +91,7 @@ bool shx_snapshot_is_current(const shx_snapshot *snapshot) {
 }
 
 void shx_snapshot_close(shx_snapshot *snapshot) {
-    if (!snapshot->lent) shx_view_release(snapshot->view);
+    if (!snapshot->lent) shx_held_return(&snapshot->state->held, snapshot->view);
     memset(snapshot, 0, sizeof *snapshot);
 }
 

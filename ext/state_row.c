@@ -49,20 +49,47 @@ int shx_state_row_read(shx_table *table, shx_state_row *ret_row) {
     return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
 }
 
+static int state_row_use(shx_table *table, const shx_state_row *row) {
+    shx_state *state;
+    if (table->state && shx_id_equal(&table->state->uuid, &row->uuid)) return SQLITE_OK;
+    int rc = shx_connection_state(table->connection, table->schema, &row->uuid, table->declaration, &state);
+    if (rc != SQLITE_OK) {
+        return shx_table_error(table, rc, "shardex: the index of \"%s\" cannot be opened: %s", table->name,
+                               sqlite3_errstr(rc));
+    }
+    shx_table_use(table, state);
+    return SQLITE_OK;
+}
+
 int shx_state_row_open(shx_table *table, shx_state_row *ret_row) {
     shx_state_row row;
     int rc = shx_state_row_read(table, &row);
-    if (rc != SQLITE_OK) return rc;
-    if (!table->state || !shx_id_equal(&table->state->uuid, &row.uuid)) {
-        shx_state *state;
-        rc = shx_connection_state(table->connection, table->schema, &row.uuid, table->declaration, &state);
-        if (rc != SQLITE_OK)
-            return shx_table_error(table, rc, "shardex: the index of \"%s\" cannot be opened: %s", table->name,
-                                   sqlite3_errstr(rc));
-        shx_table_use(table, state);
+    if (rc == SQLITE_OK) rc = state_row_use(table, &row);
+    if (rc == SQLITE_OK) *ret_row = row;
+    return rc;
+}
+
+/* The number that SQLite counts up whenever it drops pages from its cache because others changed them, and with every
+** commit of its own: with the same number the row would come from the same page. It says nothing about changes of a
+** transaction that is under way, so there must be none, and about the snapshot only while one is open. */
+static bool state_row_version(const shx_table *table, uint32_t *ret_version) {
+    sqlite3 *db = table->connection->db;
+    return sqlite3_txn_state(db, table->schema) == SQLITE_TXN_READ &&
+           sqlite3_file_control(db, table->schema, SQLITE_FCNTL_DATA_VERSION, ret_version) == SQLITE_OK;
+}
+
+int shx_state_row_look(shx_table *table, shx_state_row *ret_row) {
+    uint32_t version = 0;
+    bool versioned = state_row_version(table, &version);
+    int rc = SQLITE_OK;
+    if (!versioned || !table->knows || version != table->known_version) {
+        rc = shx_state_row_read(table, &table->known);
+        table->knows = versioned && rc == SQLITE_OK;
+        table->known_version = version;
     }
-    *ret_row = row;
-    return SQLITE_OK;
+    if (rc == SQLITE_OK) rc = state_row_use(table, &table->known);
+    if (rc == SQLITE_OK) *ret_row = table->known;
+    return rc;
 }
 
 /* Gives the table object another name, for its statements only. */

@@ -7,16 +7,14 @@
 
 #define SHX_STATE_FORMAT 1
 
-typedef struct shx_state_row {
-    shx_id uuid, commit;
-    int64_t operations; /* of a transaction that is under way; see transaction.c */
-} shx_state_row;
-
 /* Reads the row in the present snapshot. */
 int shx_state_row_read(shx_table *table, shx_state_row *ret_row);
 
 /* Reads it, and makes the state of its index the table's (another one after a backup into this database). */
 int shx_state_row_open(shx_table *table, shx_state_row *ret_row);
+
+/* The same for queries: what was read before holds as long as the content of the database is the same. */
+int shx_state_row_look(shx_table *table, shx_state_row *ret_row);
 
 /* For callbacks of a transaction: reads the row of the table's own index, also when ALTER TABLE RENAME or its rollback
 ** left this object with a name that is not the table's. SQLITE_NOTFOUND: there is no such table. */

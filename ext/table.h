@@ -9,6 +9,12 @@
 #include "declare.h"
 #include "statement.h"
 
+/* What a table's state row says. */
+typedef struct shx_state_row {
+    shx_id uuid, commit;
+    int64_t operations; /* of a transaction that is under way; see transaction.c */
+} shx_state_row;
+
 typedef struct shx_table {
     sqlite3_vtab base;
     struct shx_table *next; /* of the connection's tables */
@@ -18,6 +24,9 @@ typedef struct shx_table {
     shx_schema_columns columns;
     uint32_t *slots; /* of declaration->columns[i] within its role: c0, c1, … or a0, a1, … */
     shx_statements statements;
+    shx_state_row known;    /* the state row of … */
+    uint32_t known_version; /* … this version of the database's content (state_row.c) */
+    bool knows;             /* is there any? */
     shx_state *state; /* NULL until the table was used */
     bool joined;      /* takes part in the write transaction of its state */
 } shx_table;

@@ -84,6 +84,9 @@ typedef struct shx_kernels {
     /* Σ (a-b)² over code dimensions (dim a multiple of 16), 16 lanes as above but in float. */
     float (*code_l2_squared)(const float *a, const float *b, size_t dim);
 
+    /* The same of a point and a centroid whose dimension d is step × centroid[d] (shards.h), bit for bit. */
+    float (*centroid_l2_squared)(const float *point, const int8_t *centroid, float step, size_t dim);
+
     /* One block of 32 postings (format: quantizer.h). Returns the mask of postings whose lower bound is below
     ** bound->threshold (bit i = posting i; a NaN bound passes), or 0 if a head is asked for and lets none pass. When it
     ** is not 0, writes <bits, query> of all 32 postings, decoded by the bound's lut members, to ret_ip. dim ≤ 65536;

@@ -204,6 +204,22 @@ float shx_avx2_code_l2_squared(const float *a, const float *b, size_t dim) {
     return avx2_near_fold(sum);
 }
 
+static inline avx2_near avx2_centroid_load(const int8_t *at, __m256 step) {
+    __m256i low = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)at));
+    __m256i high = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(at + 8)));
+    return (avx2_near){_mm256_mul_ps(step, _mm256_cvtepi32_ps(low)), _mm256_mul_ps(step, _mm256_cvtepi32_ps(high))};
+}
+
+float shx_avx2_centroid_l2_squared(const float *point, const int8_t *centroid, float step, size_t dim) {
+    assert(dim % 16 == 0);
+    const __m256 steps = _mm256_set1_ps(step);
+    avx2_near sum = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    for (size_t i = 0; i < dim; i += 16) {
+        sum = avx2_near_add_squares(sum, avx2_near_load(point + i), avx2_centroid_load(centroid + i, steps));
+    }
+    return avx2_near_fold(sum);
+}
+
 /* Table sums of 32 postings, eight to a register: u16 while a chunk is added up, u32 after. */
 typedef struct avx2_sums {
     __m256i rows0, rows8, rows16, rows24;
@@ -424,6 +440,7 @@ const shx_kernels shx_kernels_avx2 = {
     .int8_l1 = shx_avx2_int8_l1,
     .hamming = shx_avx2_hamming,
     .code_l2_squared = shx_avx2_code_l2_squared,
+    .centroid_l2_squared = shx_avx2_centroid_l2_squared,
     .scan_block = avx2_scan_block,
     .bound_block = avx2_bound_block,
     .within = shx_avx2_within,

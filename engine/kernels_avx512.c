@@ -141,6 +141,7 @@ const shx_kernels shx_kernels_avx512 = {
     .int8_l1 = shx_avx2_int8_l1,
     .hamming = shx_avx2_hamming,
     .code_l2_squared = shx_avx2_code_l2_squared,
+    .centroid_l2_squared = shx_avx2_centroid_l2_squared,
     .scan_block = avx512_scan_block,
     .bound_block = avx512_bound_block,
     .within = shx_avx2_within,

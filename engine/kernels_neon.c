@@ -153,6 +153,29 @@ static float neon_code_l2_squared(const float *a, const float *b, size_t dim) {
     return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
 }
 
+/* Adds the squares of the differences of four dimensions to a sum. */
+static inline float32x4_t neon_add_centroid(float32x4_t sum, const float *point, int16x4_t centroid, float step) {
+    float32x4_t part = vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(centroid)), step);
+    float32x4_t difference = vsubq_f32(vld1q_f32(point), part);
+    return vaddq_f32(sum, vmulq_f32(difference, difference));
+}
+
+static float neon_centroid_l2_squared(const float *point, const int8_t *centroid, float step, size_t dim) {
+    assert(dim % 16 == 0);
+    float32x4_t sum0 = vdupq_n_f32(0), sum4 = sum0, sum8 = sum0, sum12 = sum0;
+    for (size_t i = 0; i < dim; i += 16) {
+        int8x16_t bytes = vld1q_s8(centroid + i);
+        int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_s8(vget_high_s8(bytes));
+        sum0 = neon_add_centroid(sum0, point + i, vget_low_s16(low), step);
+        sum4 = neon_add_centroid(sum4, point + i + 4, vget_high_s16(low), step);
+        sum8 = neon_add_centroid(sum8, point + i + 8, vget_low_s16(high), step);
+        sum12 = neon_add_centroid(sum12, point + i + 12, vget_high_s16(high), step);
+    }
+    float32x4_t four = vaddq_f32(vaddq_f32(sum0, sum8), vaddq_f32(sum4, sum12));
+    float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+
 /* Sums of a chunk in u16, in the order of a group's bytes: those of the low nibbles, and of the high ones. */
 typedef struct neon_chunk {
     uint16x8_t low0, low8, high0, high8;
@@ -368,6 +391,7 @@ const shx_kernels shx_kernels_neon = {
     .int8_l1 = shx_neon_int8_l1,
     .hamming = shx_neon_hamming,
     .code_l2_squared = neon_code_l2_squared,
+    .centroid_l2_squared = neon_centroid_l2_squared,
     .scan_block = neon_scan_block,
     .bound_block = neon_bound_block,
     .within = neon_within,

@@ -107,6 +107,18 @@ static float scalar_code_l2_squared(const float *a, const float *b, size_t dim) 
     return scalar_near_fold(lane);
 }
 
+static float scalar_centroid_l2_squared(const float *point, const int8_t *centroid, float step, size_t dim) {
+    assert(dim % 16 == 0);
+    float lane[16] = {0};
+    for (size_t i = 0; i < dim; i += 16) {
+        for (size_t j = 0; j < 16; j++) {
+            float difference = point[i + j] - step * (float)centroid[i + j];
+            lane[j] += difference * difference;
+        }
+    }
+    return scalar_near_fold(lane);
+}
+
 /* Byte j of a group holds the postings j/2 (j even) or 8 + j/2 (j odd), and the same + 16. */
 static void scalar_add_sums(const uint8_t *block, const uint8_t *lut, size_t begin, size_t end, uint32_t sum[32]) {
     assert(begin % 16 == 0 && end % 16 == 0 && end <= 65536);
@@ -205,6 +217,7 @@ const shx_kernels shx_kernels_scalar = {
     .int8_l1 = shx_scalar_int8_l1,
     .hamming = shx_scalar_hamming,
     .code_l2_squared = scalar_code_l2_squared,
+    .centroid_l2_squared = scalar_centroid_l2_squared,
     .scan_block = scalar_scan_block,
     .bound_block = scalar_bound_block,
     .within = scalar_within,

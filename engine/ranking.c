@@ -2,6 +2,7 @@
 
 #include "heap.h"
 #include "memory.h"
+#include "prefetch.h"
 
 #include <assert.h>
 #include <math.h>
@@ -9,6 +10,7 @@
 
 #define RANKING_EPSILON 1.0f /* standard deviations below its estimate at which a centroid is expected */
 #define RANKING_AHEAD 3      /* centroids that are fetched before they are measured */
+#define RANKING_PREFETCH_BYTES 1024
 #define RANKING_SAMPLE 64    /* bounds that a cut is estimated from, at least */
 #define RANKING_RANK 4       /* and as many as put it at this rank among them */
 
@@ -21,7 +23,7 @@ void shx_ranking_free(shx_ranking *ranking) {
 }
 
 /* A block writes 32 bounds, whatever it holds. */
-shx_status shx_ranking_start(shx_ranking *ranking, const shx_query *query, const float *centroids, uint64_t most,
+shx_status shx_ranking_start(shx_ranking *ranking, const shx_query *query, shx_ranked ranked, uint64_t most,
                              uint64_t wanted) {
     uint64_t room = most + SHX_BLOCK_ROWS;
     SHX_TRY(shx_grow((void **)&ranking->bounds, &ranking->bound_capacity, room, sizeof *ranking->bounds));
@@ -30,7 +32,7 @@ shx_status shx_ranking_start(shx_ranking *ranking, const shx_query *query, const
     SHX_TRY(shx_grow((void **)&ranking->picked, &ranking->picked_capacity, room, sizeof *ranking->picked));
     ranking->query = query;
     ranking->kernels = shx_kernels_get();
-    ranking->centroids = centroids;
+    ranking->ranked = ranked;
     ranking->count = ranking->fresh = ranking->heap_count = ranking->left = 0;
     ranking->wanted = wanted;
     ranking->cut = -INFINITY;
@@ -62,15 +64,23 @@ void shx_ranking_drop(shx_ranking *ranking, uint64_t entry) {
 }
 
 float shx_ranking_measure(shx_ranking *ranking, uint32_t name) {
-    uint32_t code_dim = ranking->query->code_dim;
+    const shx_query *query = ranking->query;
+    const shx_ranked *ranked = &ranking->ranked;
+    uint64_t first = (uint64_t)name * query->code_dim;
     ranking->work.measured++;
-    return ranking->kernels->code_l2_squared(ranking->query->point, ranking->centroids + (uint64_t)name * code_dim,
-                                             code_dim);
+    if (ranked->wide) return ranking->kernels->code_l2_squared(query->point, ranked->wide + first, query->code_dim);
+    return ranking->kernels->centroid_l2_squared(query->point, ranked->narrow + first, ranked->steps[name],
+                                                 query->code_dim);
 }
 
 void shx_ranking_prefetch(const shx_ranking *ranking, uint32_t name) {
-    const char *ahead = (const char *)(ranking->centroids + (uint64_t)name * ranking->query->code_dim);
-    for (int line = 0; line < 6; line++) __builtin_prefetch(ahead + 64 * line);
+    const shx_ranked *ranked = &ranking->ranked;
+    size_t dim = ranking->query->code_dim;
+    if (ranked->wide) {
+        shx_prefetch(ranked->wide + name * dim, dim * sizeof(float), RANKING_PREFETCH_BYTES);
+    } else {
+        shx_prefetch(ranked->narrow + name * dim, dim, RANKING_PREFETCH_BYTES);
+    }
 }
 
 /* A bound that about `wanted` of the entries that are left are within: of a sample of them, the one whose rank in it is

@@ -21,11 +21,18 @@ typedef struct shx_ranking_work {
     uint64_t bundles;  /* parents opened, nodes of the graph expanded */
 } shx_ranking_work;
 
+/* What is ranked, query->code_dim dimensions each: rows of floats, or narrow ones with their steps (shards.h). */
+typedef struct shx_ranked {
+    const float *wide;
+    const int8_t *narrow; /* when wide is NULL */
+    const float *steps;
+} shx_ranked;
+
 /* Reused from query to query. Zero-initialise; free with shx_ranking_free. */
 typedef struct shx_ranking {
     const shx_query *query;
     const shx_kernels *kernels;
-    const float *centroids; /* query->code_dim floats each */
+    shx_ranked ranked;
     float *bounds;          /* per entry; NaN: left out */
     uint32_t *names;        /* per entry: its row of centroids, when `named`; else the entry's own position */
     uint64_t *heap;         /* measured and not handed out */
@@ -43,7 +50,7 @@ typedef struct shx_ranking {
 void shx_ranking_free(shx_ranking *ranking);
 
 /* Starts without entries, with room for `most`. The query and the centroids must outlive the ranking. */
-shx_status shx_ranking_start(shx_ranking *ranking, const shx_query *query, const float *centroids, uint64_t most,
+shx_status shx_ranking_start(shx_ranking *ranking, const shx_query *query, shx_ranked ranked, uint64_t most,
                              uint64_t wanted);
 
 /* Appends `count` centroids from their blocks: members[i] names the i-th. With members NULL, i does, and there is one

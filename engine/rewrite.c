@@ -37,7 +37,9 @@ static shx_status rewrite_put_shard(shx_rewrite *rewrite, uint64_t id, uint8_t o
     SHX_TRY(shx_grow((void **)&rewrite->centroids, &rewrite->centroid_capacity, needed, centroid_bytes));
     rewrite->ids[rewrite->shard_count] = id;
     rewrite->open[rewrite->shard_count] = open;
-    memcpy(rewrite->centroids + rewrite->shard_count * rewrite->encoding.code_dim, centroid, centroid_bytes);
+    float *place = rewrite->centroids + rewrite->shard_count * rewrite->encoding.code_dim;
+    memcpy(place, centroid, centroid_bytes);
+    shx_centroid_round(place, rewrite->encoding.code_dim);
     rewrite->shard_count++;
     return SHX_OK;
 }
@@ -52,10 +54,14 @@ shx_status shx_rewrite_add_shard(shx_rewrite *rewrite, const float *centroid, ui
 shx_status shx_rewrite_take_shards(shx_rewrite *rewrite, const shx_base *base) {
     assert(rewrite->shard_count == 0);
     const shx_shards *shards = base->shards;
-    for (uint64_t i = 0; i < shards->count; i++) {
-        SHX_TRY(rewrite_put_shard(rewrite, shards->ids[i], shards->open[i], shards->centroids + i * shards->code_dim));
+    float *centroid = shx_alloc(shards->code_dim * sizeof *centroid);
+    shx_status status = centroid ? SHX_OK : SHX_NOMEM;
+    for (uint64_t i = 0; status == SHX_OK && i < shards->count; i++) {
+        shx_shards_centroid(shards, i, centroid);
+        status = rewrite_put_shard(rewrite, shards->ids[i], shards->open[i], centroid);
     }
-    return SHX_OK;
+    shx_free(centroid);
+    return status;
 }
 
 shx_status shx_rewrite_take_delta(shx_rewrite *rewrite, const shx_view *view) {

@@ -43,7 +43,8 @@ static void router_scan_all(shx_router *router) {
 
 static shx_status router_start_levels(shx_router *router, const shx_query *query) {
     const shx_levels *levels = &router->shards->levels;
-    SHX_TRY(shx_ranking_start(&router->parents, query, levels->parents, levels->parent_count, ROUTER_FIRST_PARENTS));
+    SHX_TRY(shx_ranking_start(&router->parents, query, (shx_ranked){.wide = levels->parents}, levels->parent_count,
+                              ROUTER_FIRST_PARENTS));
     shx_ranking_scan(&router->parents, levels->parent_blocks, &levels->scales[0], router_origin2(query), NULL,
                      levels->parent_count);
     router->opened = 0;
@@ -231,7 +232,8 @@ shx_status shx_router_start(shx_router *router, const shx_shards *shards, const 
     router->shards = shards;
     router->open_only = open_only;
     router->way = shards->count > 0 ? shards->way : SHX_ROUTE_FLAT;
-    SHX_TRY(shx_ranking_start(&router->ranking, query, shards->centroids, shards->count, ROUTER_FIRST));
+    shx_ranked ranked = {.narrow = shards->centroids, .steps = shards->steps};
+    SHX_TRY(shx_ranking_start(&router->ranking, query, ranked, shards->count, ROUTER_FIRST));
     if (router->way == SHX_ROUTE_LEVELS) return router_start_levels(router, query);
     if (router->way == SHX_ROUTE_GRAPH) return router_start_graph(router);
     router_scan_all(router);

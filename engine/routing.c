@@ -35,10 +35,11 @@ static void routing_clear(shx_shards *shards) {
 
 /* ---- making ---- */
 
-static shx_status routing_make_graph(shx_shards *shards, const shx_routing_wish *wish, shx_pool *pool) {
+static shx_status routing_make_graph(shx_shards *shards, const float *centroids, const shx_routing_wish *wish,
+                                     shx_pool *pool) {
     shx_graph_builder *builder = NULL;
     uint32_t m = wish->m ? wish->m : SHX_GRAPH_M, ef = wish->ef ? wish->ef : SHX_GRAPH_EF;
-    SHX_TRY(shx_graph_builder_create(shards->centroids, shards->count, shards->code_dim, m, ef, &builder));
+    SHX_TRY(shx_graph_builder_create(centroids, shards->count, shards->code_dim, m, ef, &builder));
     shx_status status = SHX_OK;
     for (uint64_t i = 0; status == SHX_OK && i < shards->count; i++) {
         status = shx_graph_builder_insert(builder, (uint32_t)i, shards->ids[i]);
@@ -53,11 +54,14 @@ shx_status shx_routing_set(shx_shards *shards, shx_route_way way, const shx_rout
                            shx_pool *pool) {
     routing_clear(shards);
     if (shards->count == 0 || way == SHX_ROUTE_FLAT) return SHX_OK;
-    if (way == SHX_ROUTE_LEVELS) {
-        SHX_TRY(shx_levels_create(shards->centroids, shards->count, shards->code_dim, seed, pool, &shards->levels));
-    } else {
-        SHX_TRY(routing_make_graph(shards, wish, pool));
-    }
+    float *centroids = shx_shards_centroids(shards);
+    SHX_CHECK(centroids, SHX_NOMEM);
+    shx_status status =
+        way == SHX_ROUTE_LEVELS
+            ? shx_levels_create(centroids, shards->count, shards->code_dim, seed, pool, &shards->levels)
+            : routing_make_graph(shards, centroids, wish, pool);
+    shx_free_aligned(centroids);
+    SHX_TRY(status);
     shards->way = way;
     shards->spread = way == SHX_ROUTE_LEVELS ? ROUTING_LEVELS_SPREAD : ROUTING_GRAPH_SPREAD;
     return SHX_OK;
@@ -88,7 +92,8 @@ static shx_status routing_find_truth(void *context, uint64_t begin, uint64_t end
     for (uint64_t q = begin; q < end; q++) {
         const float *point = truth->sample->points + q * shards->code_dim;
         for (uint64_t i = 0; i < shards->count; i++) {
-            distances[i] = kernels->code_l2_squared(point, shards->centroids + i * shards->code_dim, shards->code_dim);
+            const int8_t *centroid = shards->centroids + i * shards->code_dim;
+            distances[i] = kernels->centroid_l2_squared(point, centroid, shards->steps[i], shards->code_dim);
         }
         qsort(distances, shards->count, sizeof *distances, routing_compare_floats);
         truth->farthest[q] = distances[truth->wanted - 1];
@@ -254,13 +259,16 @@ static uint64_t routing_match(const shx_shards *shards, const shx_shards *before
     return changed;
 }
 
-static shx_status routing_follow_graph(shx_shards *shards, const shx_shards *before, const shx_routing_wish *wish,
-                                       const uint32_t *to, shx_pool *pool) {
+static shx_status routing_follow_graph(shx_shards *shards, const float *centroids, const shx_shards *before,
+                                       const shx_routing_wish *wish, const uint32_t *to, shx_pool *pool) {
     shx_graph_builder *builder = NULL;
     uint32_t ef = wish->ef ? wish->ef : SHX_GRAPH_EF;
-    SHX_TRY(shx_graph_builder_follow(&before->graph, before->centroids, to, ef, shards->centroids, shards->count,
-                                     &builder));
-    shx_status status = SHX_OK;
+    float *old = shx_shards_centroids(before);
+    shx_status status = old ? SHX_OK : SHX_NOMEM;
+    if (status == SHX_OK) {
+        status = shx_graph_builder_follow(&before->graph, old, to, ef, centroids, shards->count, &builder);
+    }
+    shx_free_aligned(old);
     for (uint64_t i = 0; status == SHX_OK && i < shards->count; i++) {
         if (shx_graph_builder_has(builder, (uint32_t)i)) continue;
         status = shx_graph_builder_insert(builder, (uint32_t)i, shards->ids[i]);
@@ -276,6 +284,19 @@ static bool routing_wishes_same(const shx_shards *before, const shx_routing_wish
     return before->way != SHX_ROUTE_GRAPH || before->graph.m == (wish->m ? wish->m : SHX_GRAPH_M);
 }
 
+static shx_status routing_follow_way(shx_shards *shards, const shx_shards *before, const shx_routing_wish *wish,
+                                     const uint32_t *from, const uint32_t *to, shx_pool *pool) {
+    if (before->way == SHX_ROUTE_FLAT) return SHX_OK;
+    float *centroids = shx_shards_centroids(shards);
+    SHX_CHECK(centroids, SHX_NOMEM);
+    shx_status status = before->way == SHX_ROUTE_LEVELS
+                            ? shx_levels_follow(&before->levels, from, centroids, shards->count, shards->code_dim, pool,
+                                                &shards->levels)
+                            : routing_follow_graph(shards, centroids, before, wish, to, pool);
+    shx_free_aligned(centroids);
+    return status;
+}
+
 shx_status shx_routing_follow(shx_shards *shards, const shx_shards *before, const shx_routing_wish *wish,
                               shx_pool *pool, bool *ret_followed) {
     uint32_t *from = shx_alloc_zero(shards->count, sizeof *from), *to = shx_alloc_zero(before->count, sizeof *to);
@@ -285,12 +306,7 @@ shx_status shx_routing_follow(shx_shards *shards, const shx_shards *before, cons
                 routing_wishes_same(before, wish);
     if (status == SHX_OK && same) {
         routing_clear(shards);
-        if (before->way == SHX_ROUTE_LEVELS) {
-            status = shx_levels_follow(&before->levels, from, shards->centroids, shards->count, shards->code_dim, pool,
-                                       &shards->levels);
-        } else if (before->way == SHX_ROUTE_GRAPH) {
-            status = routing_follow_graph(shards, before, wish, to, pool);
-        }
+        status = routing_follow_way(shards, before, wish, from, to, pool);
     }
     if (status == SHX_OK && same) {
         shards->way = before->way;

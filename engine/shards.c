@@ -26,10 +26,11 @@ enum shards_section {
     SHARDS_UPPER,
     SHARDS_NODE_SCALES,
     SHARDS_NODE_BLOCKS,
+    SHARDS_STEPS,
 };
 
 #define SHARDS_INFO_BYTES 64
-#define SHARDS_SECTIONS_MAX 11 /* of one table */
+#define SHARDS_SECTIONS_MAX 12 /* of one table */
 
 const char *shx_route_way_name(shx_route_way way) {
     static const char *const names[SHX_ROUTE_WAYS] = {
@@ -47,16 +48,66 @@ static shx_shards *shards_alloc(uint64_t file, uint32_t code_dim) {
     return shards;
 }
 
+/* ---- centroids ---- */
+
+/* The step with which the longest dimension becomes 127, rounded up to 16 significant bits. */
+static float shards_step(const float *centroid, uint32_t code_dim) {
+    float longest = 0;
+    uint32_t bits;
+    for (uint32_t d = 0; d < code_dim; d++) longest = fmaxf(longest, fabsf(centroid[d]));
+    float step = longest / 127;
+    memcpy(&bits, &step, sizeof bits);
+    bits = (bits + 0xFF) & ~UINT32_C(0xFF);
+    memcpy(&step, &bits, sizeof step);
+    return step;
+}
+
+static int8_t shards_steps_of(float value, float step) { return (int8_t)(step > 0 ? lrintf(value / step) : 0); }
+
+static void shards_narrow(const float *centroid, uint32_t code_dim, int8_t *ret_values, float *ret_step) {
+    *ret_step = shards_step(centroid, code_dim);
+    for (uint32_t d = 0; d < code_dim; d++) ret_values[d] = shards_steps_of(centroid[d], *ret_step);
+}
+
+void shx_centroid_round(float *centroid, uint32_t code_dim) {
+    float step = shards_step(centroid, code_dim);
+    for (uint32_t d = 0; d < code_dim; d++) centroid[d] = step * (float)shards_steps_of(centroid[d], step);
+}
+
+void shx_shards_centroid(const shx_shards *shards, uint64_t position, float *ret_centroid) {
+    const int8_t *values = shards->centroids + position * shards->code_dim;
+    for (uint32_t d = 0; d < shards->code_dim; d++) ret_centroid[d] = shards->steps[position] * (float)values[d];
+}
+
+float *shx_shards_centroids(const shx_shards *shards) {
+    float *centroids = shx_alloc_aligned(shards->count, shards->code_dim * sizeof *centroids);
+    for (uint64_t i = 0; centroids && i < shards->count; i++) {
+        shx_shards_centroid(shards, i, centroids + i * shards->code_dim);
+    }
+    return centroids;
+}
+
 /* ---- making ---- */
 
-/* One piece of memory, the widest alignment first: blocks, centroids, ids, open. */
+/* Codes what a table holds: the centroids as they were rounded. */
+static shx_status shards_code(shx_shards *shards, uint8_t *blocks) {
+    float *centroids = shx_shards_centroids(shards);
+    SHX_CHECK(centroids, SHX_NOMEM);
+    shx_status status =
+        shx_centroid_codes(centroids, NULL, shards->count, shards->code_dim, NULL, &shards->scale, blocks);
+    shx_free_aligned(centroids);
+    return status;
+}
+
+/* One piece of memory, the widest alignment first: blocks, centroids, ids, steps, open. */
 shx_status shx_shards_create(uint32_t code_dim, uint64_t count, const uint64_t *ids, const uint8_t *open,
                              const float *centroids, shx_shards **ret_shards) {
     SHX_CHECK(count < UINT32_MAX, SHX_FULL);
     uint64_t block_bytes = (uint64_t)shx_blocks_of(count) * shx_block_bytes(code_dim);
-    uint64_t centroid_bytes = shx_align(count * code_dim * sizeof(float), 64), id_bytes = count * sizeof *ids;
+    uint64_t centroid_bytes = shx_align(count * code_dim, 64), id_bytes = count * sizeof *ids;
+    uint64_t step_bytes = count * sizeof(float);
     shx_shards *shards = shards_alloc(0, code_dim);
-    uint8_t *memory = shx_alloc_aligned(1, block_bytes + centroid_bytes + id_bytes + count);
+    uint8_t *memory = shx_alloc_aligned(1, block_bytes + centroid_bytes + id_bytes + step_bytes + count);
     if (!shards || !memory) {
         shx_free(shards);
         shx_free_aligned(memory);
@@ -65,10 +116,16 @@ shx_status shx_shards_create(uint32_t code_dim, uint64_t count, const uint64_t *
     shards->count = count;
     shards->memory = memory;
     shards->blocks = memory;
-    shards->centroids = memcpy(memory + block_bytes, centroids, count * code_dim * sizeof(float));
+    int8_t *values = (int8_t *)memory + block_bytes;
+    float *steps = (float *)(void *)(memory + block_bytes + centroid_bytes + id_bytes);
+    for (uint64_t i = 0; i < count; i++) {
+        shards_narrow(centroids + i * code_dim, code_dim, values + i * code_dim, &steps[i]);
+    }
+    shards->centroids = values;
+    shards->steps = steps;
     shards->ids = memcpy(memory + block_bytes + centroid_bytes, ids, id_bytes);
-    shards->open = memcpy(memory + block_bytes + centroid_bytes + id_bytes, open, count);
-    shx_status status = shx_centroid_codes(shards->centroids, NULL, count, code_dim, NULL, &shards->scale, memory);
+    shards->open = memcpy(memory + block_bytes + centroid_bytes + id_bytes + step_bytes, open, count);
+    shx_status status = shards_code(shards, memory);
     if (status != SHX_OK) {
         shx_shards_release(shards);
         return status;
@@ -120,8 +177,9 @@ static uint32_t shards_list(const shx_shards *shards, const uint8_t info[SHARDS_
         {SHARDS_INFO, info, SHARDS_INFO_BYTES},
         {SHARDS_IDS, shards->ids, shards->count * sizeof *shards->ids},
         {SHARDS_OPEN, shards->open, shards->count},
-        {SHARDS_CENTROIDS, shards->centroids, shards->count * shards->code_dim * sizeof(float)},
+        {SHARDS_CENTROIDS, shards->centroids, shards->count * shards->code_dim},
         {SHARDS_BLOCKS, shards->blocks, shx_blocks_of(shards->count) * shx_block_bytes(shards->code_dim)},
+        {SHARDS_STEPS, shards->steps, shards->count * sizeof *shards->steps},
     };
     uint32_t count = sizeof all / sizeof *all;
     memcpy(pieces, all, sizeof all);
@@ -220,7 +278,7 @@ static shx_status shards_read_graph(const shx_container *container, const uint8_
 
 static shx_status shards_read(shx_shards *shards, uint32_t code_dim) {
     const shx_container *container = &shards->container;
-    const void *bytes, *ids, *open, *centroids, *blocks;
+    const void *bytes, *ids, *open, *centroids, *steps, *blocks;
     SHX_TRY(shx_container_section(container, SHARDS_INFO, 1, SHARDS_INFO_BYTES, &bytes));
     const uint8_t *info = bytes;
     shards->count = shx_get64(info);
@@ -235,12 +293,14 @@ static shx_status shards_read(shx_shards *shards, uint32_t code_dim) {
     SHX_CHECK(shards->spread <= SHX_ROUTE_SPREAD_MAX, shx_corrupt("spread of the router"));
     SHX_TRY(shx_container_section(container, SHARDS_IDS, shards->count, sizeof(uint64_t), &ids));
     SHX_TRY(shx_container_section(container, SHARDS_OPEN, shards->count, 1, &open));
-    SHX_TRY(shx_container_section(container, SHARDS_CENTROIDS, shards->count, code_dim * sizeof(float), &centroids));
+    SHX_TRY(shx_container_section(container, SHARDS_CENTROIDS, shards->count, code_dim, &centroids));
+    SHX_TRY(shx_container_section(container, SHARDS_STEPS, shards->count, sizeof(float), &steps));
     SHX_TRY(shx_container_section(container, SHARDS_BLOCKS, (uint64_t)shx_blocks_of(shards->count),
                                   shx_block_bytes(code_dim), &blocks));
     shards->ids = ids;
     shards->open = open;
     shards->centroids = centroids;
+    shards->steps = steps;
     shards->blocks = blocks;
     if (shards->way == SHX_ROUTE_LEVELS) return shards_read_levels(container, info, shards);
     return shards->way == SHX_ROUTE_GRAPH ? shards_read_graph(container, info, shards) : SHX_OK;
@@ -252,8 +312,8 @@ static shx_status shards_check(const shx_shards *shards) {
         SHX_CHECK(shards->ids[i] > previous, shx_corrupt("order of shards"));
         previous = shards->ids[i];
     }
-    for (uint64_t i = 0; i < shards->count * shards->code_dim; i++) {
-        SHX_CHECK(isfinite(shards->centroids[i]), shx_corrupt("centroid"));
+    for (uint64_t i = 0; i < shards->count; i++) {
+        SHX_CHECK(shards->steps[i] >= 0 && isfinite(shards->steps[i] * 128), shx_corrupt("centroid"));
     }
     return SHX_OK;
 }

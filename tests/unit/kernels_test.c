@@ -96,6 +96,29 @@ static void check_exact_twins(const shx_kernels *wide, const float *a, const flo
     assert_same_float(scalar->code_l2_squared(a, b, dim), wide->code_l2_squared(a, b, dim));
 }
 
+/* A narrow centroid is measured as the floats that it stands for, by every level. */
+static void check_centroid(const shx_kernels *kernels, const float *point, size_t dim) {
+    enum { MOST = 4096 };
+    int8_t narrow[MOST];
+    float wide[MOST];
+    const float step = 0x1.8fp-5f;
+    if (dim % 16 != 0 || dim > MOST) return;
+    for (size_t d = 0; d < dim; d++) {
+        narrow[d] = (int8_t)((int)(d * 37 % 255) - 127);
+        wide[d] = step * (float)narrow[d];
+    }
+    float expected = shx_kernels_at(SHX_SIMD_SCALAR)->code_l2_squared(point, wide, dim);
+    assert_same_float(expected, kernels->centroid_l2_squared(point, narrow, step, dim));
+}
+
+static void centroids_are_measured_as_floats(void **state) {
+    inputs *in = *state;
+    for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+        const shx_kernels *kernels = table_at(level);
+        for (size_t k = 0; kernels && k < DIM_COUNT; k++) check_centroid(kernels, in->a + k % 4, DIMS[k]);
+    }
+}
+
 static void exact_kernels_agree_bit_for_bit(void **state) {
     inputs *in = *state;
     for (int level = SHX_SIMD_SCALAR + 1; level <= SHX_SIMD_HIGHEST; level++) {
@@ -569,6 +592,7 @@ static void caps_lower_the_level(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact_kernels_agree_bit_for_bit),
+        cmocka_unit_test(centroids_are_measured_as_floats),
         cmocka_unit_test(exact_kernels_match_plain_arithmetic),
         cmocka_unit_test(exact_kernels_survive_the_largest_floats),
         cmocka_unit_test(a_head_only_takes_away),

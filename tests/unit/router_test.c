@@ -75,7 +75,8 @@ static void tables_there_and_back(void **state) {
         assert_true(opened->file == FILE_ID && table->file == 0);
         assert_memory_equal(opened->ids, table->ids, count * sizeof *table->ids);
         assert_memory_equal(opened->open, table->open, count);
-        assert_memory_equal(opened->centroids, table->centroids, count * CODE_DIM * sizeof(float));
+        assert_memory_equal(opened->centroids, table->centroids, count * CODE_DIM);
+        assert_memory_equal(opened->steps, table->steps, count * sizeof(float));
         assert_memory_equal(opened->blocks, table->blocks, (count + 31) / 32 * shx_block_bytes(CODE_DIM));
         assert_memory_equal(&opened->scale, &table->scale, sizeof table->scale);
         for (uint64_t id = 0; id < 3 * count + 5; id++) {
@@ -93,6 +94,31 @@ static void tables_there_and_back(void **state) {
     }
 }
 
+/* Rounding moves no dimension by more than half a step, and a rounded centroid not at all. */
+static void rounded_centroids_stay(void **state) {
+    (void)state;
+    fixture_random random = {7};
+    for (int i = 0; i < 2000; i++) {
+        float *centroid = fixture_gaussian(&random, 1, CODE_DIM), before[CODE_DIM], after[CODE_DIM], longest = 0;
+        float size = ldexpf(1, (int)fixture_below(&random, 200) - 100);
+        for (int d = 0; d < CODE_DIM; d++) {
+            before[d] = centroid[d] = i % 50 == 0 ? 0 : centroid[d] * size;
+            longest = fmaxf(longest, fabsf(centroid[d]));
+        }
+        shx_centroid_round(centroid, CODE_DIM);
+        for (int d = 0; d < CODE_DIM; d++) assert_true(fabsf(centroid[d] - before[d]) <= longest / 127 * 0.50002f);
+        memcpy(before, centroid, sizeof before);
+        shx_centroid_round(centroid, CODE_DIM);
+        assert_memory_equal(centroid, before, sizeof before);
+        shx_shards *table;
+        assert_ok(shx_shards_create(CODE_DIM, 1, (const uint64_t[]){2}, (const uint8_t[]){1}, centroid, &table));
+        shx_shards_centroid(table, 0, after);
+        assert_memory_equal(after, before, sizeof before);
+        shx_shards_release(table);
+        free(centroid);
+    }
+}
+
 static void every_field_is_judged(void **state) {
     (void)state;
     fixture_random random = {1};
@@ -102,7 +128,7 @@ static void every_field_is_judged(void **state) {
     assert_ok(shx_shards_write(store, &uuid, FILE_ID, table));
     uint8_t *bytes = fixture_read_file(store, NAME, &size);
     const uint64_t info = fixture_section(bytes, 1), ids = fixture_section(bytes, 2),
-                   centroids = fixture_section(bytes, 4);
+                   steps = fixture_section(bytes, 17);
     const float infinity = INFINITY;
     uint32_t infinite;
     memcpy(&infinite, &infinity, sizeof infinite);
@@ -119,8 +145,10 @@ static void every_field_is_judged(void **state) {
         {"id", ids + 8, 2, 8, true, "order of shards"},
         {"id", ids + 8, 8, 8, true, "order of shards"},
         {"id", ids + 8, 3, 1, false, "section checksum"},
-        {"centroid", centroids, infinite, 4, true, "centroid"},
-        {"centroid", centroids + 3 * 4 * CODE_DIM - 4, UINT32_MAX, 4, true, "centroid"},
+        {"step", steps, infinite, 4, true, "centroid"},
+        {"step", steps + 8, UINT32_MAX, 4, true, "centroid"},
+        {"step", steps + 4, UINT32_C(0xBF800000), 4, true, "centroid"}, /* -1 */
+        {"step", steps, UINT32_C(0x7F7FFFFF), 4, true, "centroid"},     /* the largest float */
     };
     fixture_assert_damages(store, NAME, damages, sizeof damages / sizeof *damages, just_open, store);
     shx_shards *other;
@@ -158,7 +186,8 @@ static void the_golden_file_and_its_bits(void **state) {
         if (status == SHX_OK) {
             assert_memory_equal(found->ids, ids, sizeof ids);
             assert_memory_equal(found->open, open, sizeof open);
-            assert_memory_equal(found->centroids, centroids, sizeof centroids);
+            assert_memory_equal(found->centroids, table->centroids, 3 * CODE_DIM);
+            assert_memory_equal(found->steps, table->steps, 3 * sizeof(float));
             assert_memory_equal(found->blocks, table->blocks, shx_block_bytes(CODE_DIM));
             assert_memory_equal(&found->scale, &table->scale, sizeof table->scale);
             shx_shards_release(found);
@@ -179,6 +208,12 @@ static int compare_floats(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+static float distance_to(const shx_query *query, const shx_shards *table, uint64_t shard) {
+    float centroid[CODE_DIM];
+    shx_shards_centroid(table, shard, centroid);
+    return shx_kernels_get()->code_l2_squared(query->point, centroid, CODE_DIM);
+}
+
 /* Routes to all shards: each is given once, with its exact distance, none that is closed when only open ones are
 ** wanted. Returns the share of the `first` nearest (by brute force) among the first ones given. */
 static double judge_routing(shx_router *router, const shx_shards *table, const shx_query *query, bool open_only,
@@ -191,14 +226,13 @@ static double judge_routing(shx_router *router, const shx_shards *table, const s
         assert_true(route.shard < table->count && !given[route.shard]);
         assert_true(!open_only || table->open[route.shard]);
         given[route.shard] = 1;
-        float exact =
-            shx_kernels_get()->code_l2_squared(query->point, table->centroids + route.shard * CODE_DIM, CODE_DIM);
+        float exact = distance_to(query, table, route.shard);
         assert_true(route.distance2 == exact);
         order[given_count++] = exact;
     }
     for (uint64_t i = 0; i < table->count; i++) {
         if (open_only && !table->open[i]) continue;
-        nearest[wanted++] = shx_kernels_get()->code_l2_squared(query->point, table->centroids + i * CODE_DIM, CODE_DIM);
+        nearest[wanted++] = distance_to(query, table, i);
     }
     assert_int_equal(given_count, wanted);
     qsort(nearest, wanted, sizeof *nearest, compare_floats);
@@ -222,7 +256,8 @@ static double judge_table(const shx_shards *table, fixture_random *random, int q
         float *vector = fixture_gaussian(random, 1, 20);
         assert_true(shx_query_set(query, &encoding, vector));
         if (q % 3 == 0 && table->count > 0) {
-            const float *centroid = table->centroids + fixture_below(random, table->count) * CODE_DIM;
+            float centroid[CODE_DIM];
+            shx_shards_centroid(table, fixture_below(random, table->count), centroid);
             for (int d = 0; d < CODE_DIM; d++) query->point[d] = centroid[d] + query->point[d] / 8;
             query->norm = 0;
             shx_query_tabulate(query);
@@ -285,7 +320,8 @@ static shx_routing_sample make_sample(fixture_random *random, const shx_shards *
     enum { COUNT = 40 };
     *ret_points = fixture_gaussian(random, COUNT, CODE_DIM);
     for (uint64_t i = 0; i < COUNT; i++) {
-        const float *centroid = table->centroids + fixture_below(random, table->count) * CODE_DIM;
+        float centroid[CODE_DIM];
+        shx_shards_centroid(table, fixture_below(random, table->count), centroid);
         float *point = *ret_points + i * CODE_DIM;
         for (int d = 0; d < CODE_DIM; d++) point[d] = centroid[d] + point[d] / 4;
     }
@@ -362,7 +398,7 @@ static void every_way_follows_changes(void **state) {
             }
             table->spread = ways[w] == SHX_ROUTE_LEVELS ? 32 : 64;
             double share = judge_table(table, &random, 6, 10);
-            if (share < 0.95) fail_msg("%s, round %d: a share of %f", shx_route_way_name(ways[w]), round, share);
+            if (share < 0.9) fail_msg("%s, round %d: a share of %f", shx_route_way_name(ways[w]), round, share);
             shx_shards_release(before);
             before = table;
             free(rows);
@@ -511,6 +547,7 @@ static void every_field_of_the_ways_is_judged(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_there_and_back),
+        cmocka_unit_test(rounded_centroids_stay),
         cmocka_unit_test(every_field_is_judged),
         cmocka_unit_test(the_golden_file_and_its_bits),
         cmocka_unit_test(every_way_gives_every_shard),

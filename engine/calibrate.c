@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALIBRATE_QUERIES 1000
 #define CALIBRATE_QUERIES_MIN 200
 #define CALIBRATE_COMPARED 25000000 /* vectors that are compared at most for more queries than that */
 #define CALIBRATE_K 100
@@ -363,7 +362,9 @@ static shx_status calibrate_measure_loss(const calibrate_work *work, shx_pool *p
 
 /* Without codes the truth of one query is a comparison with all vectors: large tables are measured on fewer queries. */
 static uint64_t calibrate_query_count(const shx_base *base, uint64_t rows) {
-    if (shx_encoding_coded(&base->encoding) || rows * CALIBRATE_QUERIES <= CALIBRATE_COMPARED) return CALIBRATE_QUERIES;
+    if (shx_encoding_coded(&base->encoding) || rows * SHX_CALIBRATE_QUERIES <= CALIBRATE_COMPARED) {
+        return SHX_CALIBRATE_QUERIES;
+    }
     uint64_t count = CALIBRATE_COMPARED / rows;
     return count > CALIBRATE_QUERIES_MIN ? count : CALIBRATE_QUERIES_MIN;
 }

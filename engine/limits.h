@@ -7,9 +7,18 @@
 #define SHX_CODE_DIM_UNIT 16  /* code dimensions are a multiple of it: 4 table look-ups, 64 bytes of block */
 #define SHX_CODE_DIM_MIN 64   /* fewer would leave too few bits for the error of an estimate to average out */
 #define SHX_SHARD_TARGET 128  /* postings in a shard (algorithms: cells of 64-128 scan the fewest rows) */
-#define SHX_EXACT_ROWS 5000   /* up to here every answer is exact: a scan of the vectors takes less than a routing */
-#define SHX_ROUTED_ROWS 20000 /* up to here all codes are scanned; from here on shards are built and chosen */
 #define SHX_FLUSH_ROWS 8192   /* operations in the delta that call for a flush */
+
+/* A test may lower these, so that small tables have all that large ones have. */
+#ifndef SHX_EXACT_ROWS
+#define SHX_EXACT_ROWS 5000 /* up to here every answer is exact: a scan of the vectors takes less than a routing */
+#endif
+#ifndef SHX_ROUTED_ROWS
+#define SHX_ROUTED_ROWS 20000 /* up to here all codes are scanned; from here on shards are built and chosen */
+#endif
+#ifndef SHX_CALIBRATE_QUERIES
+#define SHX_CALIBRATE_QUERIES 1000 /* searches that a calibration measures: a share of 0.99 is 0.003 wide then */
+#endif
 
 #define SHX_SHARD_OVERFLOW 1      /* the shard of vectors without a point in code space: always scanned, exactly */
 #define SHX_SHARD_FIRST 2         /* the first id of an ordinary shard */

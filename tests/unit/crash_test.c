@@ -6,7 +6,10 @@
 ** processes that write at the same time. Acknowledged commits must be there, others may be: the child counts in shared
 ** memory and, within its transactions, in the table `progress`.
 **
-** SHARDEX_CRASH_KILLS sets the number of kills (suite soak).
+** Then a crowd: four processes at once, one of which is killed and replaced by another again and again, while the rest
+** go on. Some write, some hold snapshots and look at them twice, some run commands, some copy the database.
+**
+** SHARDEX_CRASH_KILLS and SHARDEX_CROWD_KILLS set the numbers of kills (suite soak).
 */
 #include "twin.h"
 
@@ -20,6 +23,9 @@
 #define CRASH_KILLS 200
 #define CRASH_LIFE 20 /* kills that one database lives through */
 #define CRASH_ROWS_MAX 200
+#define CRASH_CROWD 4 /* processes at once */
+#define CRASH_CROWD_KILLS 100
+#define CRASH_CROWD_LIFE 25
 #define CRASH_WAITS 10000 /* of 50 µs: how long the parent waits for a phase before it kills anyway */
 
 typedef enum crash_phase { CRASH_STREAM, CRASH_COMMAND, CRASH_CLOSE, CRASH_PAIR, CRASH_PHASES } crash_phase;
@@ -29,7 +35,8 @@ static const char *const crash_phases[] = {"a commit", "a command", "a close", "
 /* What children tell their parent. */
 typedef struct crash_board {
     _Atomic int phase;
-    _Atomic int64_t started[2], acknowledged[2];
+    _Atomic int64_t started[CRASH_CROWD], acknowledged[CRASH_CROWD];
+    _Atomic int64_t done[CRASH_CROWD]; /* works that processes of a place have finished */
 } crash_board;
 
 /* What a database is like. */
@@ -55,7 +62,8 @@ typedef struct crash_child {
     const crash_life *life;
     crash_board *board;
     uint64_t seed;
-    int number; /* 0 or 1 */
+    int number; /* its place among the processes */
+    int work;   /* in the crowd: what it does, crash_works[work] */
     bool wal;
 } crash_child;
 
@@ -150,7 +158,7 @@ static void crash_make(const char *path, const crash_life *life, fixture_random 
     twin_pair twin = twin_open(path, life->metric, life->dim);
     twin_create(&twin, life->options);
     twin_run(&twin, "CREATE TABLE progress(child INTEGER PRIMARY KEY, commits INTEGER);"
-                    "INSERT INTO progress VALUES(0, 0), (1, 0)");
+                    "INSERT INTO progress VALUES(0, 0), (1, 0), (2, 0), (3, 0)");
     if (life->preload > 0) {
         twin_fill(&twin, random, 1, life->preload);
         twin_run(&twin, "INSERT INTO t(t) VALUES('flush')");
@@ -163,7 +171,7 @@ static void crash_check(const crash_child *child, fixture_random *random, int st
     static const char *const names[] = {"current", "reconciled", "behind"};
     const crash_life *life = child->life;
     twin_pair twin = twin_open(child->path, life->metric, life->dim);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < CRASH_CROWD; i++) {
         int64_t commits = twin_number(&twin, "SELECT commits FROM progress WHERE child = %d", i);
         twin_require(commits >= child->board->acknowledged[i] && commits <= child->board->started[i]);
     }
@@ -250,9 +258,162 @@ static void test_kill_at_random_moments(void **state) {
     fixture_directory_remove(&directory);
 }
 
+/* --- the crowd --- */
+
+static const crash_life crash_crowd_lives[] = {
+    {SHX_L2, 8, ", flush_rows=64, shard_size=32", 500, 900},
+    {SHX_COSINE, 24, ", flush_rows=100, shard_size=32, router=levels", 1500, 2000},
+    {SHX_IP, 16, ", flush_rows=64, threads=2", 0, 700},
+    {SHX_L2, 18, ", flush_rows=200, shard_size=40, router=graph", 5600, 6000},
+};
+
+static void crash_crowd_write(twin_pair *twin, fixture_random *random, const crash_child *child) {
+    crash_transaction(twin, random, child);
+    if (fixture_below(random, 4) == 0) usleep(2000); /* lets the others in */
+}
+
+/* What a snapshot holds, it holds while others write, flush and remove. */
+static void crash_crowd_read(twin_pair *twin, fixture_random *random, const crash_child *child) {
+    (void)child;
+    twin_run(twin, "BEGIN");
+    int64_t rows = twin_number(twin, "SELECT count(*) FROM twin");
+    if (fixture_below(random, 2)) twin_require_right(twin, random);
+    usleep((useconds_t)fixture_below(random, 60000));
+    twin_require(twin_number(twin, "SELECT count(*) FROM t") == rows);
+    twin_require_right(twin, random);
+    twin_run(twin, "COMMIT");
+}
+
+static void crash_crowd_command(twin_pair *twin, fixture_random *random, const crash_child *child) {
+    static const char *const commands[] = {"flush", "flush", "gc", "optimize", "reconcile", "rebuild"};
+    (void)child;
+    uint64_t which = fixture_below(random, 9);
+    if (which < 6) {
+        twin_run(twin, "INSERT INTO t(t) VALUES(%Q)", commands[which]);
+    } else if (which == 6) {
+        twin_require_sound(twin);
+    } else {
+        twin_run(twin, "SELECT shardex_catch_up('t')");
+    }
+}
+
+static void crash_crowd_copy(twin_pair *twin, fixture_random *random, const crash_child *child) {
+    char *path = sqlite3_mprintf("%s.copy-%d", child->path, child->number);
+    twin_remove_database(path); /* what a process that was killed has left */
+    if (fixture_below(random, 4)) {
+        twin_run(twin, "SELECT shardex_backup(%Q)", path);
+    } else {
+        twin_run(twin, "VACUUM INTO %Q", path);
+    }
+    twin_pair copy = twin_open(path, twin->metric, twin->dim);
+    twin_require_right(&copy, random);
+    twin_require_sound(&copy);
+    twin_close(&copy);
+    twin_remove_database(path);
+    sqlite3_free(path);
+}
+
+typedef void (*crash_work)(twin_pair *twin, fixture_random *random, const crash_child *child);
+static const crash_work crash_works[] = {crash_crowd_write, crash_crowd_write, crash_crowd_read, crash_crowd_command,
+                                         crash_crowd_copy};
+#define CRASH_WORKS (sizeof crash_works / sizeof *crash_works)
+
+/* Works until it is killed; now and then with a new connection, whose close finishes maintenance. */
+static void crash_crowd_child(const crash_child *child) {
+    fixture_random random = {child->seed};
+    for (;;) {
+        twin_pair twin = twin_open(child->path, child->life->metric, child->life->dim);
+        twin_run(&twin, "PRAGMA synchronous=%s", fixture_below(&random, 4) ? "off" : "normal");
+        for (uint64_t i = fixture_below(&random, 8) + 1; i > 0; i--) {
+            crash_works[child->work](&twin, &random, child);
+            child->board->done[child->number]++;
+        }
+        twin_close(&twin);
+    }
+}
+
+/* While others work: one snapshot, in which everything is right and every acknowledged commit is there. */
+static void crash_crowd_check(const crash_child *child, fixture_random *random) {
+    int64_t acknowledged[CRASH_CROWD];
+    for (int i = 0; i < CRASH_CROWD; i++) acknowledged[i] = child->board->acknowledged[i];
+    twin_pair twin = twin_open(child->path, child->life->metric, child->life->dim);
+    twin_run(&twin, "BEGIN");
+    for (int i = 0; i < CRASH_CROWD; i++) {
+        int64_t commits = twin_number(&twin, "SELECT commits FROM progress WHERE child = %d", i);
+        twin_require(commits >= acknowledged[i] && commits <= child->board->started[i]);
+    }
+    twin_require_right(&twin, random);
+    twin_run(&twin, "COMMIT");
+    if (fixture_below(random, 3) == 0) twin_require_sound(&twin);
+    if (fixture_below(random, 3) == 0) twin_transaction(&twin, random, 20, child->life->ids);
+    twin_close(&twin);
+}
+
+/* A process in this place, with some work; in the first two places it writes. */
+static pid_t crash_crowd_start(crash_child *child, int place, fixture_random *random) {
+    child->number = place;
+    child->seed = fixture_next(random);
+    child->work = place < 2 ? 0 : (int)fixture_below(random, CRASH_WORKS);
+    pid_t process = twin_fork();
+    if (process == 0) crash_crowd_child(child);
+    return process;
+}
+
+/* One database, and so many kills. */
+static void crash_crowd_live(crash_child *child, int kills, fixture_random *random, int64_t *works) {
+    pid_t crowd[CRASH_CROWD];
+    memset(child->board, 0, sizeof *child->board);
+    crash_make(child->path, child->life, random);
+    twin_pair twin = twin_open(child->path, child->life->metric, child->life->dim);
+    twin_run(&twin, "PRAGMA journal_mode=%s", child->wal ? "wal" : "delete");
+    twin_close(&twin);
+    for (int i = 0; i < CRASH_CROWD; i++) crowd[i] = crash_crowd_start(child, i, random);
+    for (int i = 0; i < kills; i++) {
+        usleep((useconds_t)fixture_below(random, 80000));
+        int place = (int)fixture_below(random, CRASH_CROWD);
+        crash_kill(crowd[place]);
+        if (fixture_below(random, 2) == 0) crash_crowd_check(child, random);
+        crowd[place] = crash_crowd_start(child, place, random);
+    }
+    for (int i = 0; i < CRASH_CROWD; i++) crash_kill(crowd[i]);
+    for (int i = 0; i < CRASH_CROWD; i++) *works += child->board->done[i];
+    crash_crowd_check(child, random);
+    crash_end_life(child->path, child->life, random);
+    for (int i = 0; i < CRASH_CROWD; i++) {
+        char *copy = sqlite3_mprintf("%s.copy-%d", child->path, i);
+        twin_remove_database(copy);
+        sqlite3_free(copy);
+    }
+}
+
+static void test_kill_in_a_crowd(void **state) {
+    (void)state;
+    fixture_random random = fixture_seed("crowd", 20260102);
+    const char *given = getenv("SHARDEX_CROWD_KILLS");
+    int kills = given ? atoi(given) : CRASH_CROWD_KILLS;
+    int64_t works = 0;
+    fixture_directory directory = fixture_directory_make();
+    char path[512];
+    snprintf(path, sizeof path, "%s/crowd.db", directory.root);
+    crash_child child = {.path = path};
+    child.board = mmap(NULL, sizeof *child.board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(child.board != MAP_FAILED);
+    for (int life = 0; life * CRASH_CROWD_LIFE < kills; life++) {
+        int left = kills - life * CRASH_CROWD_LIFE;
+        child.life = &crash_crowd_lives[(size_t)life % (sizeof crash_crowd_lives / sizeof *crash_crowd_lives)];
+        child.wal = (life / 4 + life) % 2;
+        crash_crowd_live(&child, left < CRASH_CROWD_LIFE ? left : CRASH_CROWD_LIFE, &random, &works);
+    }
+    print_message("             %d kills beside three others; %lld works were finished\n", kills, (long long)works);
+    assert_true(works > kills);
+    munmap(child.board, sizeof *child.board);
+    fixture_directory_remove(&directory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kill_at_random_moments),
+        cmocka_unit_test(test_kill_in_a_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "../engine/memory.h"
 #include "../engine/os.h"
 #include "config.h"
+#include "cursor.h"
 #include "location.h"
 #include "state_row.h"
 #include "statements.h"
@@ -33,24 +34,6 @@ static void connection_free_state(shx_state *state) {
     sqlite3_free(state);
 }
 
-static void connection_free_spare(shx_spare *spare) {
-    shx_search_scratch_destroy(spare->scratch);
-    shx_topk_free(&spare->hits);
-}
-
-shx_spare shx_connection_take_spare(shx_connection *connection) {
-    if (connection->spare_count == 0) return (shx_spare){0};
-    return connection->spares[--connection->spare_count];
-}
-
-void shx_connection_give_spare(shx_connection *connection, shx_spare spare) {
-    if (!spare.scratch || connection->spare_count == SHX_SPARES || spare.hits.capacity > SHX_SPARE_HITS) {
-        connection_free_spare(&spare);
-    } else {
-        connection->spares[connection->spare_count++] = spare;
-    }
-}
-
 void shx_connection_destroy(void *context) {
     shx_connection *connection = context;
     if (!connection) return;
@@ -60,7 +43,7 @@ void shx_connection_destroy(void *context) {
         connection->states = state->next;
         connection_free_state(state);
     }
-    while (connection->spare_count > 0) connection_free_spare(&connection->spares[--connection->spare_count]);
+    while (connection->spare_count > 0) shx_cursor_free(connection->spares[--connection->spare_count]);
     sqlite3_finalize(connection->probe);
     sqlite3_free(connection);
 }

@@ -23,6 +23,7 @@
 
 struct shx_table;
 struct shx_meter;
+struct shx_cursor;
 
 /* How many operations there were when savepoint `number` was announced. */
 typedef struct shx_savepoint {
@@ -73,18 +74,11 @@ typedef struct shx_state {
     shx_status logged;                     /* the failure of the directory that was logged last */
 } shx_state;
 
-/* Memory of a search that is over, for one to come: SQLite closes a cursor whenever its statement has run. */
-typedef struct shx_spare {
-    shx_search_scratch *scratch;
-    shx_topk hits;
-} shx_spare;
-
-#define SHX_SPARES 4         /* cursors of one statement that find memory waiting for them */
-#define SHX_SPARE_HITS 16384 /* searches for more than that do not leave their memory behind */
+#define SHX_SPARES 4 /* cursors of one statement that find another one's memory waiting for them */
 
 typedef struct shx_connection {
     sqlite3 *db;
-    shx_spare spares[SHX_SPARES];
+    struct shx_cursor *spares[SHX_SPARES]; /* closed: SQLite closes a cursor whenever its statement has run */
     int spare_count;
     int64_t process; /* that opened it */
     shx_state *states;
@@ -101,10 +95,6 @@ int shx_connection_state(shx_connection *connection, const char *schema, const s
 
 /* Where the directory of an index beside a database file is: `<database file>-shardex/<uuid in hex>`; sqlite3_free. */
 char *shx_connection_directory(const char *file, const shx_id *uuid);
-
-/* Takes memory for a search, zero when there is none to spare, and gives it back. */
-shx_spare shx_connection_take_spare(shx_connection *connection);
-void shx_connection_give_spare(shx_connection *connection, shx_spare spare);
 
 /* Drops states that nobody can need any more. */
 void shx_connection_reap(shx_connection *connection);

@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#define CURSOR_SPARE_HITS 16384 /* searches for more than that do not leave their memory behind */
+
 /* The shadow tables from which a cursor reads the columns of its row. */
 typedef enum cursor_source {
     CURSOR_NARROW,
@@ -28,17 +30,30 @@ typedef struct shx_cursor {
     bool has_k, has_recall;
     int64_t k;
     double recall;
+    shx_plan_read plan;
 } shx_cursor;
 
 static shx_table *cursor_table(const shx_cursor *cursor) { return (shx_table *)cursor->base.pVtab; }
 
+/* A closed cursor, or a new one. */
 int shx_cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **ret_cursor) {
-    (void)vtab;
-    shx_cursor *cursor = sqlite3_malloc64(sizeof *cursor);
-    if (!cursor) return SQLITE_NOMEM;
-    memset(cursor, 0, sizeof *cursor);
+    shx_connection *connection = ((shx_table *)vtab)->connection;
+    shx_cursor *cursor;
+    if (connection->spare_count > 0) {
+        cursor = connection->spares[--connection->spare_count];
+    } else {
+        cursor = sqlite3_malloc64(sizeof *cursor);
+        if (!cursor) return SQLITE_NOMEM;
+        memset(cursor, 0, sizeof *cursor);
+    }
     *ret_cursor = &cursor->base;
     return SQLITE_OK;
+}
+
+void shx_cursor_free(shx_cursor *cursor) {
+    shx_knn_free(&cursor->knn);
+    shx_plan_read_free(&cursor->plan);
+    sqlite3_free(cursor);
 }
 
 /* Leaves the present row. */
@@ -62,10 +77,17 @@ static void cursor_rewind(shx_cursor *cursor) {
 
 int shx_cursor_close(sqlite3_vtab_cursor *vtab_cursor) {
     shx_cursor *cursor = (shx_cursor *)vtab_cursor;
+    shx_connection *connection = cursor_table(cursor)->connection;
     cursor_rewind(cursor);
-    for (int i = 0; i < CURSOR_SOURCES; i++) shx_statement_give_back(cursor_table(cursor), cursor->readers[i]);
-    shx_knn_free(&cursor->knn);
-    sqlite3_free(cursor);
+    for (int i = 0; i < CURSOR_SOURCES; i++) {
+        shx_statement_give_back(cursor_table(cursor), cursor->readers[i]);
+        cursor->readers[i] = NULL;
+    }
+    if (connection->spare_count == SHX_SPARES || cursor->knn.hits.capacity > CURSOR_SPARE_HITS) {
+        shx_cursor_free(cursor);
+    } else {
+        connection->spares[connection->spare_count++] = cursor;
+    }
     return SQLITE_OK;
 }
 
@@ -76,7 +98,15 @@ static int cursor_match(shx_cursor *cursor, sqlite3_value *argument) {
     const shx_declaration *declaration = table->declaration;
     const char *name = declaration->columns[declaration->vector_column].name;
     char *message = NULL;
-    int rc = shx_vector_read_as(argument, declaration->element, &cursor->knn.query, &message);
+    bool taken = false;
+    int rc = SQLITE_OK;
+    if (shx_vector_stands(argument, declaration->element, declaration->dim)) {
+        const void *bytes = sqlite3_value_blob(argument);
+        if (!bytes) return SQLITE_NOMEM;
+        rc = shx_knn_take_query(&cursor->knn, bytes, declaration->element, declaration->dim, &taken);
+    }
+    if (taken || rc != SQLITE_OK) return rc;
+    rc = shx_vector_read_as(argument, declaration->element, &cursor->knn.query, &message);
     if (rc != SQLITE_OK) {
         if (message) shx_table_error(table, rc, "Query vector on the \"%s\" column is invalid: %s", name, message);
         sqlite3_free(message);
@@ -132,21 +162,20 @@ static void cursor_limit(shx_cursor *cursor, int64_t limit, int64_t offset) {
 }
 
 /* Reads the plan's terms with their arguments into filter and wish. */
-static int cursor_read_terms(shx_cursor *cursor, const char *text, sqlite3_value **arguments, int count,
-                             shx_order *ret_order) {
+static int cursor_read_terms(shx_cursor *cursor, sqlite3_value **arguments, int count) {
     int64_t limit = -1, offset = 0;
-    shx_term term;
     int rc = SQLITE_OK;
-    for (int i = 0; rc == SQLITE_OK && shx_plan_read_term(&text, &term, ret_order); i++) {
-        if (i >= count) return SQLITE_INTERNAL;
-        switch (term.subject) {
+    if (cursor->plan.count > (uint64_t)count) return SQLITE_INTERNAL;
+    for (uint64_t i = 0; rc == SQLITE_OK && i < cursor->plan.count; i++) {
+        const shx_term *term = &cursor->plan.terms[i];
+        switch (term->subject) {
         case SHX_SUBJECT_MATCH: rc = cursor_match(cursor, arguments[i]); break;
         case SHX_SUBJECT_K: rc = cursor_k(cursor, arguments[i]); break;
         case SHX_SUBJECT_LIMIT: limit = sqlite3_value_int64(arguments[i]); break;
         case SHX_SUBJECT_OFFSET: offset = sqlite3_value_int64(arguments[i]); break;
         case SHX_SUBJECT_RECALL: rc = cursor_recall(cursor, arguments[i]); break;
         case SHX_SUBJECT_EXACT: cursor->knn.wish.exact = sqlite3_value_int(arguments[i]) != 0; break;
-        default: rc = shx_filter_add(&cursor->knn.filter, &term, arguments[i]); break;
+        default: rc = shx_filter_add(&cursor->knn.filter, term, arguments[i]); break;
         }
     }
     cursor_limit(cursor, limit, offset);
@@ -159,7 +188,8 @@ static int cursor_start_scan(shx_cursor *cursor, shx_order order) {
     shx_table *table = cursor_table(cursor);
     char *names = shx_statement_list(SHX_SQL_PLAIN_NAME, 0, table->declaration->plain_count);
     if (!names) return SQLITE_NOMEM;
-    char *text = sqlite3_mprintf(SHX_SQL_SCAN_ROWS, names, table->schema, table->name, cursor->knn.filter.where,
+    char *text = sqlite3_mprintf(SHX_SQL_SCAN_ROWS, names, table->schema, table->name,
+                                 shx_filter_where(&cursor->knn.filter),
                                  order == SHX_ORDER_ROWID_DESC ? SHX_SQL_ORDER_DOWN : SHX_SQL_ORDER_UP);
     sqlite3_free(names);
     int rc = shx_statement_lend_text(table, text, &cursor->rows);
@@ -196,13 +226,14 @@ int shx_cursor_filter(sqlite3_vtab_cursor *vtab_cursor, int number, const char *
     shx_table *table = cursor_table(cursor);
     if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
     cursor_rewind(cursor);
-    shx_way way;
-    if (!text || !shx_plan_read_way(&text, &way)) return SQLITE_INTERNAL;
+    shx_status status = text ? shx_plan_read_all(&cursor->plan, text) : SHX_MISUSE;
+    if (status != SHX_OK) return status == SHX_NOMEM ? SQLITE_NOMEM : SQLITE_INTERNAL;
+    shx_way way = cursor->plan.way;
+    shx_order order = cursor->plan.order;
     cursor->nearest = way == SHX_WAY_KNN || way == SHX_WAY_STREAM;
     cursor->knn.table = table;
     shx_filter_init(&cursor->knn.filter, table, cursor->nearest);
-    shx_order order = SHX_ORDER_NONE;
-    int rc = cursor_read_terms(cursor, text, arguments, argument_count, &order);
+    int rc = cursor_read_terms(cursor, arguments, argument_count);
     cursor->knn.wish.sorted = order == SHX_ORDER_DISTANCE;
     if (rc == SQLITE_OK && !cursor->nearest) rc = cursor_start_scan(cursor, order);
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);

@@ -50,10 +50,10 @@ int shx_database_search(shx_filter *filter, const void *query, uint64_t k, shx_t
     shx_topk_reset(ret_hits, k);
     void *copy = shx_alloc_aligned(shx_declaration_vector_bytes(table->declaration), 1);
     if (!copy) return SQLITE_NOMEM;
-    bool all = filter->where[0] == '\0';
+    bool all = !filter->where;
     char *text = all ? sqlite3_mprintf(SHX_SQL_WALK_VECTORS, table->schema, table->name)
                      : sqlite3_mprintf(SHX_SQL_SCAN_VECTORS, table->schema, table->name, table->schema, table->name,
-                                       filter->where);
+                                       shx_filter_where(filter));
     sqlite3_stmt *rows = NULL;
     int rc = shx_statement_lend_text(table, text, &rows);
     if (rc == SQLITE_OK) rc = shx_filter_bind(filter, rows);

@@ -19,7 +19,11 @@ void shx_filter_init(shx_filter *filter, shx_table *table, bool nearest) {
     filter->above = -(double)INFINITY;
     filter->below = (double)INFINITY;
     filter->above_equal = filter->below_equal = true;
-    filter->text = sqlite3_str_new(NULL);
+}
+
+static sqlite3_str *filter_text(shx_filter *filter) {
+    if (!filter->text) filter->text = sqlite3_str_new(NULL);
+    return filter->text;
 }
 
 /* Forgets the values from `from` on. */
@@ -169,12 +173,12 @@ static int filter_add_comparison(shx_filter *filter, const shx_term *term, const
                                  sqlite3_value *argument) {
     const char *symbol = shx_compare_sql(term->compare);
     if (term->compare == SHX_COMPARE_IS_NULL || term->compare == SHX_COMPARE_NOT_NULL) {
-        sqlite3_str_appendf(filter->text, SHX_SQL_CONDITION_NULL, subject, symbol);
+        sqlite3_str_appendf(filter_text(filter), SHX_SQL_CONDITION_NULL, subject, symbol);
         return SQLITE_OK;
     }
     int slot = FILTER_FIRST_VALUE + (int)filter->value_count;
     const char *form = filter_form(filter, term, argument);
-    sqlite3_str_appendf(filter->text, form, subject, symbol, slot, subject, symbol, slot);
+    sqlite3_str_appendf(filter_text(filter), form, subject, symbol, slot, subject, symbol, slot);
     return filter_keep_value(filter, argument);
 }
 
@@ -204,7 +208,8 @@ static int filter_end_text(shx_filter *filter) {
 /* Appends to `list` the rows that satisfy the filter's conditions on columns. */
 static int filter_collect(const shx_filter *filter, filter_rowids *list) {
     shx_table *table = filter->table;
-    char *text = sqlite3_mprintf(SHX_SQL_SCAN_ROWS, "", table->schema, table->name, filter->where, SHX_SQL_ORDER_UP);
+    char *text = sqlite3_mprintf(SHX_SQL_SCAN_ROWS, "", table->schema, table->name, shx_filter_where(filter),
+                                 SHX_SQL_ORDER_UP);
     sqlite3_stmt *statement = NULL;
     int rc = shx_statement_lend_text(table, text, &statement);
     if (rc == SQLITE_OK) rc = shx_filter_bind(filter, statement);
@@ -233,7 +238,7 @@ static int filter_add_long_list(shx_filter *filter, const char *subject, uint64_
         shx_filter part;
         shx_filter_init(&part, filter->table, true);
         uint64_t count = filter->value_count - at < portion ? filter->value_count - at : portion;
-        rc = filter_write_in(part.text, subject, FILTER_FIRST_VALUE, count);
+        rc = filter_write_in(filter_text(&part), subject, FILTER_FIRST_VALUE, count);
         for (uint64_t i = 0; i < count && rc == SQLITE_OK; i++) rc = filter_keep_value(&part, filter->values[at + i]);
         if (rc == SQLITE_OK) rc = filter_end_text(&part);
         if (rc == SQLITE_OK) rc = filter_collect(&part, &list);
@@ -264,7 +269,7 @@ static int filter_add_list(shx_filter *filter, const shx_term *term, const char 
     if (filter->value_count > room) return filter_add_long_list(filter, subject, from, room);
     rc = filter_scan(filter, term, filter->values + from, count);
     if (rc != SQLITE_OK) return rc;
-    return filter_write_in(filter->text, subject, FILTER_FIRST_VALUE + (int)from, count);
+    return filter_write_in(filter_text(filter), subject, FILTER_FIRST_VALUE + (int)from, count);
 }
 
 /* ------------------------------------------------------------------------------------------------ distances */
@@ -289,7 +294,6 @@ static void filter_add_distance(shx_filter *filter, const shx_term *term, sqlite
 /* ------------------------------------------------------------------------------------------------ use */
 
 int shx_filter_add(shx_filter *filter, const shx_term *term, sqlite3_value *argument) {
-    if (!filter->text) return SQLITE_NOMEM;
     if (term->subject == SHX_SUBJECT_DISTANCE) {
         filter_add_distance(filter, term, argument);
         return SQLITE_OK;
@@ -308,7 +312,7 @@ int shx_filter_add(shx_filter *filter, const shx_term *term, sqlite3_value *argu
     return rc;
 }
 
-int shx_filter_finish(shx_filter *filter) { return filter->text ? filter_end_text(filter) : SQLITE_NOMEM; }
+int shx_filter_finish(shx_filter *filter) { return filter->text ? filter_end_text(filter) : SQLITE_OK; }
 
 int shx_filter_bind(const shx_filter *filter, sqlite3_stmt *statement) {
     int rc = SQLITE_OK;
@@ -320,10 +324,10 @@ int shx_filter_bind(const shx_filter *filter, sqlite3_stmt *statement) {
 
 int shx_filter_test(shx_filter *filter, int64_t rowid, bool *ret_accepted) {
     *ret_accepted = !filter->restricted || filter_has_rowid(filter, rowid);
-    if (!*ret_accepted || filter->where[0] == '\0') return SQLITE_OK;
+    if (!*ret_accepted || !filter->where) return SQLITE_OK;
     if (!filter->check) {
         shx_table *table = filter->table;
-        char *text = sqlite3_mprintf(SHX_SQL_CHECK_ROW, table->schema, table->name, filter->where);
+        char *text = sqlite3_mprintf(SHX_SQL_CHECK_ROW, table->schema, table->name, shx_filter_where(filter));
         int rc = shx_statement_lend_text(table, text, &filter->check);
         if (rc == SQLITE_OK) rc = shx_filter_bind(filter, filter->check);
         if (rc != SQLITE_OK) return rc;
@@ -341,7 +345,8 @@ int shx_filter_select(shx_filter *filter) {
         return rc;
     }
     filter_restrict(filter, list.rowids, list.count);
-    filter->where[0] = '\0';
+    sqlite3_free(filter->where);
+    filter->where = NULL;
     filter->beyond = false;
     filter_drop_values(filter, 0);
     return SQLITE_OK;

@@ -12,8 +12,8 @@
 typedef struct shx_filter {
     shx_table *table;
     bool nearest;           /* for a search; otherwise for a scan of the rows, all of it in SQL */
-    sqlite3_str *text;      /* conditions being assembled */
-    char *where;            /* " AND …", "" for none; parameters from ?2 on */
+    sqlite3_str *text;      /* conditions being assembled; NULL: none yet */
+    char *where;            /* " AND …", NULL for none; parameters from ?2 on */
     sqlite3_value **values; /* what they are bound to */
     uint64_t value_count, value_capacity;
     bool listed;     /* an IN list of more than a few values: testing row by row is dear */
@@ -34,6 +34,9 @@ void shx_filter_clear(shx_filter *filter);
 /* Adds a condition with its argument, then ends. Codes of SQLite. */
 int shx_filter_add(shx_filter *filter, const shx_term *term, sqlite3_value *argument);
 int shx_filter_finish(shx_filter *filter);
+
+/* The conditions, to be put behind others: "" for none. */
+static inline const char *shx_filter_where(const shx_filter *filter) { return filter->where ? filter->where : ""; }
 
 /* Binds the values to a statement that holds `where`. */
 int shx_filter_bind(const shx_filter *filter, sqlite3_stmt *statement);

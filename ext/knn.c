@@ -113,14 +113,13 @@ static int knn_search_view(shx_knn *knn, shx_snapshot *snapshot, uint64_t k, shx
     return gate.rc;
 }
 
-/* Memory to search with: of an earlier query, if there is any. */
-static int knn_equip(shx_knn *knn) {
-    if (knn->scratch) return SQLITE_OK;
-    shx_topk_free(&knn->hits);
-    shx_spare spare = shx_connection_take_spare(knn->table->connection);
-    if (!spare.scratch && shx_search_scratch_create(&spare.scratch) != SHX_OK) return SQLITE_NOMEM;
-    knn->scratch = spare.scratch;
-    knn->hits = spare.hits;
+int shx_knn_take_query(shx_knn *knn, const void *bytes, shx_element element, uint32_t dim, bool *ret_taken) {
+    uint64_t size = shx_element_bytes(element, dim);
+    uint32_t position;
+    if (shx_grow(&knn->room, &knn->room_bytes, size, 1) != SHX_OK) return SQLITE_NOMEM;
+    memcpy(knn->room, bytes, size);
+    *ret_taken = !shx_element_find_infinite(element, knn->room, dim, &position);
+    if (*ret_taken) knn->query = (shx_vector){knn->room, element, dim};
     return SQLITE_OK;
 }
 
@@ -128,10 +127,9 @@ int shx_knn_search(shx_knn *knn, uint64_t k, shx_knn_manner manner) {
     uint64_t keep = manner == SHX_KNN_COUNTED ? k : SHX_KNN_ALL;
     knn->complete = false;
     if (knn->filter.beyond && knn_set_is_small(knn, k)) return knn_search_set(knn, keep);
-    int rc = knn_equip(knn);
-    if (rc != SQLITE_OK) return rc;
+    if (!knn->scratch && shx_search_scratch_create(&knn->scratch) != SHX_OK) return SQLITE_NOMEM;
     shx_snapshot snapshot;
-    rc = shx_snapshot_open(knn->table, &snapshot);
+    int rc = shx_snapshot_open(knn->table, &snapshot);
     if (rc != SQLITE_OK) return rc;
     shx_status status = SHX_NOTFOUND;
     if (snapshot.view) rc = knn_search_view(knn, &snapshot, k, manner, &status);
@@ -244,6 +242,7 @@ int shx_knn_next(shx_knn *knn, shx_hit *ret_hit, bool *ret_found) {
 }
 
 void shx_knn_end(shx_knn *knn) {
+    if (knn->query.data == knn->room) knn->query.data = NULL;
     shx_vector_clear(&knn->query);
     shx_filter_clear(&knn->filter);
     knn->hits.count = 0;
@@ -253,11 +252,9 @@ void shx_knn_end(shx_knn *knn) {
 
 void shx_knn_free(shx_knn *knn) {
     shx_knn_end(knn);
-    if (knn->scratch) {
-        shx_connection_give_spare(knn->table->connection, (shx_spare){knn->scratch, knn->hits});
-    } else {
-        shx_topk_free(&knn->hits);
-    }
+    shx_search_scratch_destroy(knn->scratch);
+    shx_topk_free(&knn->hits);
+    shx_free(knn->room);
     shx_free(knn->returned);
     memset(knn, 0, sizeof *knn);
 }

@@ -28,9 +28,11 @@ typedef enum shx_knn_manner {
 typedef struct shx_knn {
     shx_table *table;
     shx_vector query;
+    void *room; /* for a query, kept from one to the next; query.data may point to it */
+    uint64_t room_bytes;
     shx_filter filter;
     shx_knn_wish wish;
-    shx_search_scratch *scratch; /* with the hits' memory borrowed from the connection */
+    shx_search_scratch *scratch;
     shx_topk hits;
     uint64_t position; /* of the next hit */
     uint64_t round;    /* how many rows the last round asked for; 0 before the first */
@@ -45,6 +47,9 @@ typedef struct shx_knn {
 
 /* The next row; *ret_found false at the end. The filter must be finished, query and wish set, the rest zero. */
 int shx_knn_next(shx_knn *knn, shx_hit *ret_hit, bool *ret_found);
+
+/* Sets the query to a vector whose bytes are copied, if all its elements are finite: *ret_taken. */
+int shx_knn_take_query(shx_knn *knn, const void *bytes, shx_element element, uint32_t dim, bool *ret_taken);
 
 /* Ends the query; scratch and memory of the hits are kept for the next one. */
 void shx_knn_end(shx_knn *knn);

@@ -1,5 +1,7 @@
 #include "plan.h"
 
+#include "../engine/memory.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -308,4 +310,26 @@ bool shx_plan_read_term(const char **text, shx_term *ret_term, shx_order *ret_or
         return true;
     }
     return plan_read_column(text, ret_term);
+}
+
+shx_status shx_plan_read_all(shx_plan_read *plan, const char *text) {
+    if (plan->text && strcmp(plan->text, text) == 0) return SHX_OK;
+    size_t size = strlen(text) + 1;
+    SHX_TRY(shx_grow((void **)&plan->text, &plan->text_bytes, size, 1));
+    plan->text[0] = '\0'; /* until all is read: no plan */
+    const char *rest = text;
+    plan->count = 0;
+    plan->order = SHX_ORDER_NONE;
+    SHX_CHECK(shx_plan_read_way(&rest, &plan->way), SHX_MISUSE);
+    for (shx_term term; shx_plan_read_term(&rest, &term, &plan->order);) {
+        SHX_TRY(shx_grow((void **)&plan->terms, &plan->capacity, plan->count + 1, sizeof term));
+        plan->terms[plan->count++] = term;
+    }
+    memcpy(plan->text, text, size);
+    return SHX_OK;
+}
+
+void shx_plan_read_free(shx_plan_read *plan) {
+    shx_free(plan->text);
+    shx_free(plan->terms);
 }

@@ -17,6 +17,8 @@
 #ifndef SHX_PLAN_H
 #define SHX_PLAN_H
 
+#include "../engine/status.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -121,6 +123,19 @@ typedef struct shx_term {
     uint32_t slot;
     shx_compare compare;
 } shx_term;
+
+/* A plan as a cursor takes it up. Starts as zeros. */
+typedef struct shx_plan_read {
+    char *text; /* that it was read from; NULL: none */
+    shx_way way;
+    shx_order order;
+    shx_term *terms;
+    uint64_t text_bytes, count, capacity; /* with room for so much text, and so many terms */
+} shx_plan_read;
+
+/* Reads a whole plan, unless it is the one that was read last. SHX_MISUSE when the text is none. */
+shx_status shx_plan_read_all(shx_plan_read *plan, const char *text);
+void shx_plan_read_free(shx_plan_read *plan);
 
 /* Reads the head of a plan's text; *text is advanced to the terms. False when it is none. */
 bool shx_plan_read_way(const char **text, shx_way *ret_way);

@@ -280,6 +280,13 @@ int shx_vector_read_as(sqlite3_value *value, shx_element element, shx_vector *re
         sqlite3_mprintf("Input must have type BLOB (compact format) or TEXT (JSON), found %s", value_type_name(type)));
 }
 
+bool shx_vector_stands(sqlite3_value *value, shx_element element, uint32_t dim) {
+    shx_element marked = element;
+    if (sqlite3_value_type(value) != SQLITE_BLOB) return false;
+    value_marked(sqlite3_value_subtype(value), &marked);
+    return marked == element && (size_t)sqlite3_value_bytes(value) == shx_element_bytes(element, dim);
+}
+
 char *shx_vector_json(const shx_vector *vector) {
     sqlite3_str *json = sqlite3_str_new(NULL);
     const uint8_t *bits = vector->data;

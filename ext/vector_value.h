@@ -45,6 +45,9 @@ shx_element shx_vector_element(sqlite3_value *value);
 ** JSON form. Locale does not matter. */
 int shx_vector_read_as(sqlite3_value *value, shx_element element, shx_vector *ret_vector, char **ret_message);
 
+/* Whether the value is, as it stands, the bytes of a vector of this type and dimension. */
+bool shx_vector_stands(sqlite3_value *value, shx_element element, uint32_t dim);
+
 /* JSON text of a vector as sqlite-vec prints it, "[1.000000,2.000000]", whole numbers for int8 and bits; sqlite3_free.
 ** NULL when out of memory. */
 char *shx_vector_json(const shx_vector *vector);

@@ -1,32 +1,54 @@
 #!/bin/sh
 # Measures shardex and its peers side by side and prints one table per data set. Works from any folder.
 #
-#   sh tests/bench/run.sh [--only ENGINE,…] [--keep] [SET …]
+#   sh tests/bench/run.sh [--only ENGINE|MODE,…] [--keep] [--data FOLDER] [SET …]
 #
 #   SET       words (341k word vectors, the default), words-20k (the 20,000 most frequent of them; libSQL needs hours
 #             for more), generated-128 (1M rows, l2), generated-768 (300k rows, cosine), generated-768-1m (1M rows;
 #             shardex alone unless --only says otherwise), or all (the first four)
-#   --only    measures these engines; the others keep what an earlier run found, marked in the table; `--only commits`
-#             measures transactions beside an ordinary table instead (commits.c; a minute, nothing is fetched)
+#   --data    a set of your own, named after its folder: base.f32 and queries.f32 (flat float32, row after row) and
+#             shape (one line: dimensions, then l2 or cosine); truth.i32 and title are made if they are missing
+#   --only    measures these engines; the others keep what an earlier run found, marked in the table. Or a mode:
+#             filters   conditions: recall and queries/s, beside sqlite-vec with the same WHERE
+#             long      large k, exact search, small tables, radius, partitions, beside a plain pass in C (plain.h)
+#             threads   two threads with a connection each, and one exact search on two threads
+#             overhead  what SQL costs above the engine, in microseconds and instructions
+#             commits   transactions beside an ordinary table (a minute; needs no set)
 #   --keep    peers that were built by an earlier run with --keep are not built again, only queried
 #
 # Everything it fetches and makes stays in build/bench/: data sets with their exact neighbours (cached), peers, results
-# (SET.csv, SET.table, SET-recall.svg, SET-build.svg). Each engine builds in one process and answers in another. What is
-# measured and how: measure.h. The words alone take about 10 minutes on two cores, all sets about 90.
+# (SET.csv, SET.table, SET-recall.svg, SET-build.svg, SET-MODE.table). Each engine builds in one process and answers in
+# another. What is measured and how: measure.h. The words alone take about 10 minutes on two cores, all sets about 90.
 set -eu
 cd "$(dirname "$0")/../.."
 . sql/build.sh
 
 engines='shardex hnswlib faiss-IVF sqlite-vec vectorlite sqlite-vector-8bit sqlite-vector-full libsql'
+modes='filters long threads overhead'
 bench=build/bench
 keep=
 only=
 sets=
 
+# add_data FOLDER: a set that links to a folder of the user's.
+add_data() {
+    for file in base.f32 queries.f32 shape; do
+        [ -f "$1/$file" ] || { echo "$1 must hold base.f32, queries.f32 and shape" >&2 && exit 2; }
+    done
+    source=$(cd "$1" && pwd)
+    folder=$bench/data/$(basename "$source")
+    [ "$(readlink "$folder/source")" = "$source" ] || rm -rf "$folder"
+    mkdir -p "$folder"
+    ln -sfn "$source" "$folder/source"
+    ln -sf source/base.f32 source/queries.f32 source/shape "$folder"
+    sets="$sets $(basename "$source")"
+}
+
 while [ $# -gt 0 ]; do
     case $1 in
     --keep) keep=1 ;;
     --only) only=$(echo "$2" | tr , ' ') && shift ;;
+    --data) add_data "$2" && shift ;;
     all) sets='words words-20k generated-128 generated-768' ;;
     words | words-20k | generated-128 | generated-768 | generated-768-1m) sets="$sets $1" ;;
     *) sed -n '2,/^set/s/^# \{0,1\}//p' tests/bench/run.sh >&2 && exit 2 ;;
@@ -38,10 +60,12 @@ sets=${sets:-words}
 # --- what is needed ---
 
 install_missing
+mkdir -p "$bench/bin"
+warnings='-Wall -Wextra -Wshadow -Werror -D_GNU_SOURCE'
+compile_c() { cc -std=c11 $warnings "$@" -lsqlite3 -lpthread -lm; } # shellcheck disable=SC2086
 if [ "$only" = commits ]; then
-    mkdir -p "$bench/bin"
     build build -- shardex.so
-    cc -std=c11 -O2 -D_GNU_SOURCE tests/bench/commits.c -o "$bench/bin/commits" -lsqlite3
+    compile_c -O2 tests/bench/commits.c -o "$bench/bin/commits"
     rm -rf "$bench/work/commits" && mkdir -p "$bench/work/commits"
     "$bench/bin/commits" build/shardex.so "$bench/work/commits"
     rm -rf "$bench/work/commits"
@@ -66,12 +90,13 @@ fetch_peers() {
 }
 
 compile() {
-    mkdir -p "$bench/bin"
-    warnings='-Wall -Wextra -Wshadow -Werror -D_GNU_SOURCE'
-    compile_c() { cc -std=c11 $warnings "$@" -lsqlite3 -lpthread -lm; } # shellcheck disable=SC2086
     compile_c -O2 tests/bench/driver.c -o "$bench/bin/driver"
     compile_c -O3 -march=native -ffast-math tests/bench/truth.c -o "$bench/bin/truth"
     compile_c -O3 -ffp-contract=off tests/bench/generate.c -o "$bench/bin/generate"
+    compile_c -O3 -march=native -ffast-math -c tests/bench/plain.c -o "$bench/bin/plain.o"
+    for mode in $modes; do
+        compile_c -O2 "tests/bench/$mode.c" tests/bench/session.c "$bench/bin/plain.o" -o "$bench/bin/$mode"
+    done
     g++ -std=c++17 -D_GNU_SOURCE -O3 -march=native -w tests/bench/hnsw.cc -o "$bench/bin/hnsw" -lpthread
     g++ -std=c++17 -D_GNU_SOURCE -O3 -march=native -w -fopenmp tests/bench/ivf.cc -o "$bench/bin/ivf" -lfaiss -lopenblas
 }
@@ -104,12 +129,18 @@ make_set() {
     generated-128) metric=l2 dimensions=128 && "$bench/bin/generate" 128 32 1000000 1000 128 "$folder" ;;
     generated-768) metric=cosine dimensions=768 && "$bench/bin/generate" 768 96 300000 1000 768 "$folder" ;;
     generated-768-1m) metric=cosine dimensions=768 && "$bench/bin/generate" 768 96 1000000 1000 768 "$folder" ;;
+    *) read -r dimensions metric <"$folder/shape" ;;
     esac
-    echo "$dimensions $metric" >"$folder/shape"
+    [ -f "$folder/shape" ] || echo "$dimensions $metric" >"$folder/shape"
     rows=$(($(wc -c <"$folder/base.f32") / dimensions / 4))
     queries=$(($(wc -c <"$folder/queries.f32") / dimensions / 4))
     echo "$1: $rows rows of $dimensions dimensions, $metric; $queries held-out queries" >"$folder/title"
-    "$bench/bin/truth" "$folder"
+    [ ! -f "$folder/source/title" ] || cp "$folder/source/title" "$folder/title"
+    if [ -f "$folder/source/truth.i32" ]; then
+        ln -s source/truth.i32 "$folder/truth.i32"
+    else
+        "$bench/bin/truth" "$folder"
+    fi
 }
 
 # --- measuring ---
@@ -160,6 +191,34 @@ measure() {
     [ -n "$keep" ] || rm -rf "$work"
 }
 
+# measure_mode MODE SET: prints a table and leaves it in SET-MODE.table. The table of modes that is asked is built by the
+# first mode of a run.
+measure_mode() {
+    work=$bench/work/$2/modes
+    mkdir -p "$work"
+    case $1 in
+    filters) set -- "$@" "$bench/bin/filters" build/shardex.so "$(extension sqlite-vec vec0)" ;;
+    overhead) set -- "$@" python3 tests/bench/overhead.py "$bench/bin/overhead" build/shardex.so ;;
+    *) set -- "$@" "$bench/bin/$1" build/shardex.so ;;
+    esac
+    mode=$1
+    name=$2
+    shift 2
+    echo "$name: $mode …" >&2
+    "$@" "$bench/data/$name" "$work" >"$bench/$name-$mode.table" || return 1
+    printf '\n%s: %s\n\n' "$(cat "$bench/data/$name/title")" "$mode"
+    cat "$bench/$name-$mode.table"
+}
+
+# those LIST WORD …: which of the words are in the list.
+those() {
+    list=$1
+    shift
+    for word in "$@"; do
+        case " $list " in *" $word "*) printf '%s ' "$word" ;; esac
+    done
+}
+
 engines_of() {
     case $1 in
     generated-768-1m) echo "${only:-shardex}" ;;
@@ -185,13 +244,27 @@ build build -- shardex.so
 compile
 fetch_peers
 failed=
+# shellcheck disable=SC2086
+only_modes=$(those "$modes" $only)
+# shellcheck disable=SC2086
+only=$(those "$engines" $only)
 for set in $sets; do
     make_set "$set"
+    rm -rf "$bench/work/$set/modes"/modes.db*
+    for mode in $only_modes; do
+        measure_mode "$mode" "$set" || failed="$failed $mode($set)"
+    done
+    [ -n "$keep" ] || rm -rf "$bench/work/$set/modes"
+    [ -z "$only_modes" ] || [ -n "$only" ] || continue
     for engine in $(engines_of "$set"); do
         measure "$engine" "$set" || failed="$failed $engine($set)"
     done
     gather "$set"
 done
+if [ -n "$only_modes" ] && [ -z "$only" ]; then
+    [ -z "$failed" ] || { echo "Without result:$failed" && exit 1; }
+    exit 0
+fi
 # shellcheck disable=SC2086
 python3 tests/bench/table.py "$bench" $sets
 for set in $sets; do

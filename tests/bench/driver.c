@@ -64,6 +64,7 @@ typedef struct {
     const char *finish; /* after the commit */
     const char *serve;  /* on the connection that queries, before it does */
     const char *query;  /* ?1 vector, ?2 the setting; rowid first */
+    const char *parts;  /* name and MB of what the mapped files consist of */
     const char *cosine; /* the engine's words for the metrics */
     const char *l2;
     const char *setting; /* what ?2 is */
@@ -76,6 +77,8 @@ static const engine ENGINES[] = {
      .insert = "INSERT INTO t(rowid, v) VALUES (?1, ?2)",
      .finish = "INSERT INTO t(t) VALUES ('optimize')",
      .query = "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10 AND recall = ?2",
+     .parts = "SELECT replace(name, '_bytes', ' MB'), value / 1048576.0 FROM shardex_stats('t') WHERE name IN "
+              "('code_bytes', 'refine_bytes', 'id_bytes', 'directory_bytes', 'vector_bytes', 'anonymous_bytes')",
      .cosine = "cosine",
      .l2 = "l2",
      .setting = "recall",
@@ -129,7 +132,7 @@ typedef struct {
     double setting;
 } session;
 
-static void need_ok(session *run, int rc) {
+static void need_ok(const session *run, int rc) {
     if (rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW) return;
     fprintf(stderr, "bench: %s: %s\n", run->engine->name, run->db ? sqlite3_errmsg(run->db) : sqlite3_errstr(rc));
     exit(1);
@@ -214,6 +217,15 @@ static size_t answer(void *context, const float *query, int64_t *ret_rows) {
     return count;
 }
 
+static void print_parts(const session *run) {
+    sqlite3_stmt *parts = NULL;
+    if (run->engine->parts == NULL) return;
+    need_ok(run, sqlite3_prepare_v2(run->db, run->engine->parts, -1, &parts, NULL));
+    while (sqlite3_step(parts) == SQLITE_ROW)
+        print_fact(run->engine->name, (const char *)sqlite3_column_text(parts, 0), sqlite3_column_double(parts, 1));
+    need_ok(run, sqlite3_finalize(parts));
+}
+
 static void query(session *run) {
     int64_t rows[ANSWERS];
     double start = wall_seconds();
@@ -234,6 +246,7 @@ static void query(session *run) {
         measure_setting(run->engine->name, label, &run->set, answer, run);
     }
     print_serving(run->engine->name);
+    print_parts(run);
     close_database(run);
 }
 

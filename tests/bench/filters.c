@@ -16,8 +16,8 @@ typedef struct {
 } filter;
 
 static const filter ALL_FILTERS[FILTERS] = {
-    {"random 50 %", "r < ?2", 500, 0},    {"random 10 %", "r < ?2", 100, 0},   {"random 1 %", "r < ?2", 10, 0},
-    {"random 0.1 %", "r < ?2", 1, 0},     {"own group", "g = ?2", 0, 0},       {"another's group", "g = ?2", 0, 1},
+    {"random 50 %", "r < ?2", 500, 0}, {"random 10 %", "r < ?2", 100, 0}, {"random 1 %", "r < ?2", 10, 0},
+    {"random 0.1 %", "r < ?2", 1, 0},  {"own group", "g = ?2", 0, 0},     {"another's group", "g = ?2", 0, 1},
 };
 
 typedef struct {
@@ -77,8 +77,8 @@ static double filter_pass(const filter_bench *bench, sqlite3_stmt *statement, co
 
 static double filter_measure(const filter_bench *bench, sqlite3 *db, const filter *asked, size_t queries, int rounds,
                              double *ret_recall) {
-    sqlite3_stmt *statement = session_prepare(db, "SELECT rowid, distance FROM " MODES_TABLE
-                                              " WHERE v MATCH ?1 AND k = 10 AND %s", asked->where);
+    sqlite3_stmt *statement = session_prepare(
+        db, "SELECT rowid, distance FROM " MODES_TABLE " WHERE v MATCH ?1 AND k = 10 AND %s", asked->where);
     double seconds[ROUNDS];
     size_t found = 0, wanted = 0;
     if (rounds > 1) filter_pass(bench, statement, asked, queries, &found, &wanted); /* warms up */
@@ -94,9 +94,11 @@ static sqlite3 *open_peer(const filter_bench *bench, const char *extension) {
     const dataset *set = &bench->run.set;
     if (*extension == 0) return NULL;
     sqlite3 *db = session_open(&bench->run, "filters-peer.db", extension);
-    if (sqlite3_table_column_metadata(db, NULL, MODES_TABLE, NULL, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK) return db;
-    session_run(db, "CREATE VIRTUAL TABLE " MODES_TABLE " USING vec0(v float[%zu] distance_metric=%s, r integer, "
-                "g integer)", set->dimensions, set->cosine ? "cosine" : "L2");
+    if (session_has(db, MODES_TABLE)) return db;
+    session_run(db,
+                "CREATE VIRTUAL TABLE " MODES_TABLE " USING vec0(v float[%zu] distance_metric=%s, r integer, "
+                "g integer)",
+                set->dimensions, set->cosine ? "cosine" : "L2");
     session_fill(&bench->run, db, "INSERT INTO " MODES_TABLE "(rowid, v, r, g) VALUES (?1, ?2, ?3, ?4)",
                  set->row_count);
     return db;
@@ -127,8 +129,8 @@ int main(int argument_count, char **arguments) {
     bench.rows = plain_take(set, set->row_count);
     session_open_modes(&bench.run);
     sqlite3 *peer = open_peer(&bench, arguments[2]);
-    printf("%-16s %9s %12s %10s %12s %10s %8s\n", "filter", "rows, %", "recall", "queries/s", "sqlite-vec:", "queries/s",
-           "ratio");
+    printf("%-16s %9s %12s %10s %12s %10s %8s\n", "filter", "rows, %", "recall", "queries/s",
+           "sqlite-vec:", "queries/s", "ratio");
     for (size_t i = 0; i < FILTERS; i++) print_filter(&bench, ALL_FILTERS + i, peer);
     sqlite3_close(peer);
     return sqlite3_close(bench.run.db) != SQLITE_OK;

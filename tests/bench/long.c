@@ -27,8 +27,9 @@ typedef struct {
 static double distance_of(long_bench *bench, const float *query, size_t n) {
     int64_t row;
     double distance = 0;
-    sqlite3_stmt *statement = session_prepare(bench->run.db, "SELECT rowid, distance FROM " MODES_TABLE
-                                              " WHERE v MATCH ?1 AND k = 1 AND rowid = ?2 AND exact = 1");
+    sqlite3_stmt *statement =
+        session_prepare(bench->run.db, "SELECT rowid, distance FROM " MODES_TABLE
+                                       " WHERE v MATCH ?1 AND k = 1 AND rowid = ?2 AND exact = 1");
     plain_search(&bench->rows, query, NULL, n, bench->hits);
     row = bench->hits[n - 1].row + 1;
     session_bind_vector(&bench->run, statement, query);
@@ -81,8 +82,8 @@ static void print_large(long_bench *bench, const char *how, size_t most) {
     char name[64];
     for (size_t k = 10; k <= most && k <= bench->rows.row_count; k *= 10) {
         long_line line = {.rows = &bench->rows, .k = k};
-        line.statement = session_prepare(bench->run.db, "SELECT rowid, distance FROM " MODES_TABLE
-                                         " WHERE v MATCH ?1 AND k = ?2 AND %s", how);
+        line.statement = session_prepare(
+            bench->run.db, "SELECT rowid, distance FROM " MODES_TABLE " WHERE v MATCH ?1 AND k = ?2 AND %s", how);
         snprintf(name, sizeof name, "%s, k = %zu", how, k);
         print_line(bench, name, &line);
         sqlite3_finalize(line.statement);
@@ -94,7 +95,7 @@ static void print_radius(long_bench *bench) {
     for (size_t within = 100; within <= 10000 && within <= bench->rows.row_count; within *= 100) {
         long_line line = {.rows = &bench->rows, .within = within};
         line.statement = session_prepare(bench->run.db, "SELECT rowid, distance FROM " MODES_TABLE
-                                         " WHERE v MATCH ?1 AND distance <= ?2");
+                                                        " WHERE v MATCH ?1 AND distance <= ?2");
         snprintf(name, sizeof name, "radius of %zu rows", within);
         print_line(bench, name, &line);
         sqlite3_finalize(line.statement);
@@ -106,8 +107,10 @@ static void print_small(long_bench *bench) {
     sqlite3 *db = session_open(&bench->run, "long.db", bench->run.extension);
     for (size_t i = 0; i < LONG_SIZES && SIZES[i] <= bench->rows.row_count; i++) {
         char name[128];
-        session_run(db, "DROP TABLE IF EXISTS small; CREATE VIRTUAL TABLE small USING shardex(v float[%zu] "
-                    "distance_metric=%s)", bench->rows.dimensions, bench->rows.cosine ? "cosine" : "l2");
+        session_run(db,
+                    "DROP TABLE IF EXISTS small; CREATE VIRTUAL TABLE small USING shardex(v float[%zu] "
+                    "distance_metric=%s)",
+                    bench->rows.dimensions, bench->rows.cosine ? "cosine" : "l2");
         session_fill(&bench->run, db, "INSERT INTO small(rowid, v) VALUES (?1, ?2)", SIZES[i]);
         session_run(db, "INSERT INTO small(small) VALUES ('optimize')");
         plain_rows rows = plain_take(&bench->run.set, SIZES[i]);
@@ -134,7 +137,7 @@ static void print_partitions(long_bench *bench) {
     plain_rows rows = plain_take(&set, count);
     long_line line = {.rows = &rows, .k = 10};
     line.statement = session_prepare(bench->run.db, "SELECT rowid, distance FROM " MODES_TABLE
-                                     " WHERE v MATCH ?1 AND k = ?2 AND r = 7");
+                                                    " WHERE v MATCH ?1 AND k = ?2 AND r = 7");
     char name[64];
     snprintf(name, sizeof name, "one of %d partitions, %zu rows", MODES_RANDOM, count);
     if (count > 0) print_line(bench, name, &line);

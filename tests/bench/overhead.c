@@ -17,7 +17,7 @@ static const struct {
 };
 
 static void build_small(const session *run) {
-    if (sqlite3_table_column_metadata(run->db, NULL, "small", NULL, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK) return;
+    if (session_has(run->db, "small")) return;
     session_run(run->db, "CREATE TABLE plain(id INTEGER PRIMARY KEY, v BLOB)");
     session_run(run->db, "CREATE VIRTUAL TABLE small USING shardex(v float[%zu] distance_metric=%s)",
                 run->set.dimensions, run->set.cosine ? "cosine" : "l2");

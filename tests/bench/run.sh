@@ -9,10 +9,10 @@
 #   --data    a set of your own, named after its folder: base.f32 and queries.f32 (flat float32, row after row) and
 #             shape (one line: dimensions, then l2 or cosine); truth.i32 and title are made if they are missing
 #   --only    measures these engines; the others keep what an earlier run found, marked in the table. Or a mode:
-#             filters   conditions: recall and queries/s, beside sqlite-vec with the same WHERE
-#             long      large k, exact search, small tables, radius, partitions, beside a plain pass in C (plain.h)
-#             threads   two threads with a connection each, and one exact search on two threads
-#             overhead  what SQL costs above the engine, in microseconds and instructions
+#             filters   conditions: recall and queries/s, beside sqlite-vec with the same WHERE (filters.c)
+#             long      large k, exact search, small tables, radius, partitions, beside a plain pass in C (long.c)
+#             threads   two threads with a connection each, and one exact search on two threads (threads.c)
+#             overhead  what SQL costs above the engine, in microseconds and instructions (overhead.c)
 #             commits   transactions beside an ordinary table (a minute; needs no set)
 #   --keep    peers that were built by an earlier run with --keep are not built again, only queried
 #
@@ -168,7 +168,7 @@ busy_seconds() { awk -v hz="$(getconf CLK_TCK)" '/^cpu / { print ($2 + $3 + $4 +
 busy_with_others() {
     awk -F, -v busy="$(busy_seconds)" -v wall="$(date +%s)" -v before="$1" -v start="$2" -v processors="$(nproc)" \
         '$3 == "build CPU s" { own = $4 }
-         END { print wall > start ? (busy - before - own) / (wall - start) / processors : 0 }' "$3"
+         END { print (wall > start ? (busy - before - own) / (wall - start) / processors : 0) }' "$3"
 }
 
 # measure ENGINE SET: results/SET/ENGINE-build.csv and -query.csv.
@@ -176,7 +176,9 @@ measure() {
     results=$bench/results/$2
     work=$bench/work/$2/$1
     mkdir -p "$results"
+    kept=1
     if [ -z "$keep" ] || [ "$1" = shardex ] || [ ! -d "$work" ]; then
+        kept=
         rm -rf "$work" "$results/$1"-*.csv
         mkdir -p "$work"
         echo "$2: $1 builds …" >&2
@@ -188,11 +190,11 @@ measure() {
     fi
     echo "$2: $1 answers …" >&2
     program query "$1" "$bench/data/$2" "$work" >"$results/$1-query.csv" || return 1
+    [ -z "$kept" ] || echo "fact,$1,kept,1" >>"$results/$1-query.csv"
     [ -n "$keep" ] || rm -rf "$work"
 }
 
-# measure_mode MODE SET: prints a table and leaves it in SET-MODE.table. The table of modes that is asked is built by the
-# first mode of a run.
+# measure_mode MODE SET: prints a table and leaves it in SET-MODE.table. What is asked is built by a run's first mode.
 measure_mode() {
     work=$bench/work/$2/modes
     mkdir -p "$work"

@@ -126,6 +126,10 @@ void session_fill(const session *run, sqlite3 *db, const char *insert, size_t ro
     session_run(db, "COMMIT");
 }
 
+int session_has(sqlite3 *db, const char *table) {
+    return sqlite3_table_column_metadata(db, NULL, table, NULL, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
+}
+
 /* Whether the table is there, of this set and complete. */
 static int modes_complete(const session *run) {
     sqlite3_stmt *statement = NULL;
@@ -141,8 +145,10 @@ void session_open_modes(session *run) {
     if (modes_complete(run)) return;
     session_draw_columns(run);
     session_run(run->db, "DROP TABLE IF EXISTS " MODES_TABLE);
-    session_run(run->db, "CREATE VIRTUAL TABLE " MODES_TABLE " USING shardex(v float[%zu] distance_metric=%s, "
-                "r integer, g integer)", run->set.dimensions, run->set.cosine ? "cosine" : "l2");
+    session_run(run->db,
+                "CREATE VIRTUAL TABLE " MODES_TABLE " USING shardex(v float[%zu] distance_metric=%s, "
+                "r integer, g integer)",
+                run->set.dimensions, run->set.cosine ? "cosine" : "l2");
     session_fill(run, run->db, "INSERT INTO " MODES_TABLE "(rowid, v, r, g) VALUES (?1, ?2, ?3, ?4)",
                  run->set.row_count);
     session_run(run->db, "INSERT INTO " MODES_TABLE "(" MODES_TABLE ") VALUES ('optimize')");

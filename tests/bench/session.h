@@ -41,6 +41,9 @@ void session_fill(const session *run, sqlite3 *db, const char *insert, size_t ro
 /* The group that a vector belongs to, by one of the set's own rows. */
 uint16_t session_group_of(const session *run, const float *vector);
 
+/* Whether a database has a table of that name. */
+int session_has(sqlite3 *db, const char *table);
+
 /* Stops with the database's message unless all is well. */
 void session_need(sqlite3 *db, int rc);
 void session_run(sqlite3 *db, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -22,10 +22,16 @@ FACTS = [("build s", "build s", "{:.1f}"), ("build CPU s", "CPU s", "{:.1f}"),
          ("first answer ms", "open ms", "{:.1f}"), ("serve own MB", "own MB", "{:.0f}"),
          ("serve mapped MB", "mapped MB", "{:.0f}")]
 
+BUSY = 0.1
+# What shardex maps, by its own count: what every query walks through, and what it picks from.
+HOT = ("code MB", "id MB", "directory MB", "anonymous MB")
+COLD = ("refine MB", "vector MB")
+
 NOTES = f"""
 Queries/s: CPU time, one thread, k = 10, at that recall@10; ratio: to {REFERENCE}. p50/99: microseconds at the first
 setting that reaches the recall. recall: the best measured. open: new process, files in the page cache, until the first
-answer. rows/s: inserting only. own and mapped: memory of the process that answers. *: from an earlier run."""
+answer. rows/s: inserting only. own and mapped: memory of the process that answers. *: from an earlier run. ~: built
+while others took more than {BUSY:.0%} of the machine; compare CPU s."""
 
 
 class Engine:
@@ -52,6 +58,15 @@ class Engine:
         (low, low_qps), (high, high_qps) = below[-1][:2], above[0][:2]
         share = (target - low) / (high - low)
         return math.exp(math.log(low_qps) * (1 - share) + math.log(high_qps) * share), False
+
+    def fact(self, name, form):
+        """A fact as a cell: "*" from an earlier build, "~" built on a busy machine."""
+        if name not in self.facts:
+            return "-"
+        built = name in ("build s", "build CPU s", "insert rows/s", "build peak MB")
+        star = "*" if built and "kept" in self.facts else ""
+        busy = "~" if name in ("build s", "insert rows/s") and self.facts.get("others", 0) > BUSY else ""
+        return form.format(self.facts[name]) + busy + star
 
     def latency(self, target):
         above = [one for one in self.best_settings() if one[0] >= target]
@@ -90,7 +105,7 @@ def row_of(engine, reference):
         latency = engine.latency(target)
         cells.append("{:.0f}/{:.0f}".format(*latency) if latency else "-")
     cells.append(f"{max(one[0] for one in engine.settings):.4f}" if engine.settings else "-")
-    return cells + [form.format(engine.facts[name]) if name in engine.facts else "-" for name, _, form in FACTS]
+    return cells + [engine.fact(name, form) for name, _, form in FACTS]
 
 
 def table_of(engines):
@@ -111,6 +126,18 @@ def promises_of(engines):
     return "".join(f"\n{engine.name}, recall asked for and found: "
                    + ", ".join(f"{asked} {found:.4f}" for asked, found in engine.promises) + "\n"
                    for engine in engines if engine.promises)
+
+
+def parts_of(engines):
+    """For engines that say what their mapped files consist of."""
+    text = ""
+    for engine in engines:
+        if all(name in engine.facts for name in HOT + COLD):
+            parts = [", ".join(f"{name.removesuffix(' MB')} {engine.facts[name]:.1f}" for name in names)
+                     for names in (HOT, COLD)]
+            hot = sum(engine.facts[name] for name in HOT)
+            text += f"\n{engine.name}, MB of the index: {hot:.1f} hot ({parts[0]}); mapped ({parts[1]})\n"
+    return text
 
 
 def write_points(path, engines):
@@ -134,7 +161,7 @@ def main():
     for name in sys.argv[2:]:
         engines = read_engines(folder / f"{name}.csv")
         title = (folder / "data" / name / "title").read_text(encoding="utf-8").strip()
-        text = f"\n{title}\n\n{table_of(engines)}{promises_of(engines)}"
+        text = f"\n{title}\n\n{table_of(engines)}{promises_of(engines)}{parts_of(engines)}"
         (folder / f"{name}.table").write_text(text.lstrip(), encoding="utf-8")
         write_points(folder / f"{name}.points", engines)
         write_bars(folder / f"{name}.bars", engines)

@@ -85,9 +85,10 @@ static void build_exact(const session *run, size_t rows) {
     sqlite3 *db = session_open(run, "threads.db", run->extension);
     for (int threads = 1; threads <= THREADS_MAX; threads++) {
         char insert[128];
-        session_run(db, "DROP TABLE IF EXISTS t%d; CREATE VIRTUAL TABLE t%d USING shardex(v float[%zu] "
-                    "distance_metric=%s, threads=%d)", threads, threads, run->set.dimensions,
-                    run->set.cosine ? "cosine" : "l2", threads);
+        session_run(db,
+                    "DROP TABLE IF EXISTS t%d; CREATE VIRTUAL TABLE t%d USING shardex(v float[%zu] "
+                    "distance_metric=%s, threads=%d)",
+                    threads, threads, run->set.dimensions, run->set.cosine ? "cosine" : "l2", threads);
         snprintf(insert, sizeof insert, "INSERT INTO t%d(rowid, v) VALUES (?1, ?2)", threads);
         session_fill(run, db, insert, rows);
         session_run(db, "INSERT INTO t%d(t%d) VALUES ('optimize')", threads, threads);

@@ -103,3 +103,16 @@ bool shx_stop_rule_holds(const shx_stop_rule *rule, double distance2, double ref
     if (!(reference2 > 0)) return distance2 > 0 && rank > 16;
     return log(distance2 / reference2) + rule->beta * log1p(rank) > rule->theta;
 }
+
+/* At a rank r the distance is reference2 × e^theta × (1 + r)^-beta, and (1 + x)^-beta ≥ 1 - beta x. */
+bool shx_stop_limit_holds(shx_stop_limit *limit, const shx_stop_rule *rule, double distance2, double reference2,
+                          double rank) {
+    if (!(reference2 > 0)) return shx_stop_rule_holds(rule, distance2, reference2, rank);
+    double growth = (rank - limit->rank) / (1 + limit->rank);
+    if (limit->distance2 > 0 && growth >= 0) {
+        if (distance2 > limit->distance2) return true;
+        if (distance2 < limit->distance2 * (1 - rule->beta * growth)) return false;
+    }
+    *limit = (shx_stop_limit){rank, reference2 * exp(rule->theta - rule->beta * log1p(rank))};
+    return distance2 > limit->distance2;
+}

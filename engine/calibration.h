@@ -59,4 +59,14 @@ void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double r
 /* True when the search may stop before the shard at distance2. `reference2` is the d²_ref of the rule's form. */
 bool shx_stop_rule_holds(const shx_stop_rule *rule, double distance2, double reference2, double rank);
 
+/* The squared distance at which a rule holds, for a reference that stays and a rank that grows. Starts as zeros. */
+typedef struct shx_stop_limit {
+    double rank, distance2; /* the distance at this rank; 0: none was computed yet */
+} shx_stop_limit;
+
+/* shx_stop_rule_holds, up to rounding, without a logarithm in most cases: the distance falls with the rank, and never
+** below its tangent. */
+bool shx_stop_limit_holds(shx_stop_limit *limit, const shx_stop_rule *rule, double distance2, double reference2,
+                          double rank);
+
 #endif

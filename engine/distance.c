@@ -22,6 +22,7 @@ typedef enum distance_sum { DISTANCE_L2, DISTANCE_DOT, DISTANCE_L1, DISTANCE_SCA
 
 typedef struct distance_pair {
     const void *a, *b;
+    double norm2_a;
     double scale_a, scale_b; /* of DISTANCE_SCALED */
 } distance_pair;
 
@@ -55,9 +56,9 @@ static double distance_total(distance_sum sum, shx_element element, const distan
 }
 
 static double distance_cosine(shx_element element, distance_pair pair, uint32_t dim) {
-    double norm2_a = shx_norm2(element, pair.a, dim), norm2_b = shx_norm2(element, pair.b, dim);
-    if (norm2_a == 0 || norm2_b == 0) return 1;
-    pair.scale_a = 1 / sqrt(norm2_a);
+    double norm2_b = shx_norm2(element, pair.b, dim);
+    if (pair.norm2_a == 0 || norm2_b == 0) return 1;
+    pair.scale_a = 1 / sqrt(pair.norm2_a);
     pair.scale_b = 1 / sqrt(norm2_b);
     return distance_total(DISTANCE_SCALED, element, &pair, dim) / 2;
 }
@@ -102,10 +103,16 @@ static double distance_of_int8(shx_metric metric, const int8_t *a, const int8_t 
 }
 
 double shx_distance(shx_metric metric, shx_element element, const void *a, const void *b, uint32_t dim) {
+    bool normed = metric == SHX_COSINE && element != SHX_INT8;
+    return shx_distance_from(metric, element, a, normed ? shx_norm2(element, a, dim) : 0, b, dim);
+}
+
+double shx_distance_from(shx_metric metric, shx_element element, const void *a, double norm2, const void *b,
+                         uint32_t dim) {
     assert(shx_metric_fits(metric, element));
     if (element == SHX_INT8) return distance_of_int8(metric, a, b, dim);
     if (element == SHX_BIT) return (double)shx_kernels_get()->hamming(a, b, dim / 8);
-    return distance_of_floats(metric, element, (distance_pair){.a = a, .b = b}, dim);
+    return distance_of_floats(metric, element, (distance_pair){.a = a, .b = b, .norm2_a = norm2}, dim);
 }
 
 double shx_norm2(shx_element element, const void *vector, uint32_t dim) {

@@ -318,6 +318,9 @@ void shx_query_tabulate(shx_query *query) {
     quant_query_int8(query, &extent);
     double lut_step = query->lut_step, int8_step = query->int8_step, dim = query->code_dim;
     double variance = 256 * lut_step * lut_step / 12 * dim / 4 + QUANT_CODE_VARIANCE * int8_step * int8_step / 12 * dim;
+    query->refine_bytes = shx_refine_bytes(query->code_dim);
+    query->refine_shift = query->int8_bias - 15.5 * (double)query->sum;
+    query->refine_spread = 4 / (dim - 1);
     query->refine_deviation = (float)sqrt(variance);
     query->refine_limit = (float)(16 * (double)query->lut_error + 7.5 * dim * (0.501 * int8_step + 127 * FLT_MIN));
 }
@@ -357,14 +360,19 @@ void shx_query_head(const shx_query *query, float sigmas, shx_bound *bound) {
 
 shx_estimate shx_query_refine(const shx_query *query, const shx_kernels *kernels, const uint8_t *refine,
                               const float factors[3], float distance2, float ip) {
-    double add = factors[0], mul = factors[1], error = factors[2], distance = sqrt(distance2);
-    int32_t dot = kernels->refine_dot(refine, query->low, query->high, shx_refine_bytes(query->code_dim));
-    double code_ip = 16 * (double)ip + (double)query->int8_step * dot + query->int8_bias;
-    double span = 2 * error * distance, noise = mul * query->refine_deviation;
-    double rounding = fabs(add) + distance2 + fabs(mul) * 16 * query->magnitude;
+    double add = factors[0], mul = factors[1], error = factors[2];
+    int32_t dot = kernels->refine_dot(refine, query->low, query->high, query->refine_bytes);
+    double code_ip = 16 * (double)ip + (double)query->int8_step * dot + query->refine_shift;
+    double noise = mul * query->refine_deviation;
     return (shx_estimate){
-        .distance2 = (float)(add + distance2 + mul * (code_ip - 15.5 * (double)query->sum)),
-        .deviation = (float)sqrt(span * span / (query->code_dim - 1) + noise * noise),
-        .limit = (float)(span + fabs(mul) * query->refine_limit + QUANT_ROUNDING * rounding + (double)FLT_MIN),
+        .distance2 = (float)(add + distance2 + mul * code_ip),
+        .deviation = (float)sqrt(error * error * distance2 * query->refine_spread + noise * noise),
     };
+}
+
+float shx_query_refine_limit(const shx_query *query, const float factors[3], float distance2) {
+    double add = fabs((double)factors[0]), mul = fabs((double)factors[1]);
+    double span = 2 * (double)factors[2] * sqrt(distance2);
+    double rounding = add + distance2 + mul * 16 * query->magnitude;
+    return (float)(span + mul * query->refine_limit + QUANT_ROUNDING * rounding + (double)FLT_MIN);
 }

@@ -144,6 +144,9 @@ typedef struct shx_query {
     int8_t *low, *high; /* int8 query for refine codes, shx_refine_bytes each, zero padded */
     float int8_step;    /* <e, query> = int8_step × <e, int8> + int8_bias */
     float int8_bias;
+    size_t refine_bytes;    /* of one refine code */
+    double refine_shift;    /* int8_bias - 15.5 sum: what is added to every product with a refine code */
+    double refine_spread;   /* 4 / (D-1) */
     float refine_deviation; /* standard deviation of a decoded 16 <bits, query> + <e, query>, from both roundings */
     float refine_limit;     /* and the largest |error| of it */
 } shx_query;
@@ -179,10 +182,12 @@ void shx_query_head(const shx_query *query, float sigmas, shx_bound *bound);
 typedef struct shx_estimate {
     float distance2;
     float deviation; /* standard deviation of the error */
-    float limit;     /* the largest possible |error|, as far as distance2 of the centroid is right */
 } shx_estimate;
 
 shx_estimate shx_query_refine(const shx_query *query, const shx_kernels *kernels, const uint8_t *refine,
                               const float factors[3], float distance2, float ip);
+
+/* The largest possible |error| of that estimate, as far as distance2 of the centroid is right. */
+float shx_query_refine_limit(const shx_query *query, const float factors[3], float distance2);
 
 #endif

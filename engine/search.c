@@ -47,13 +47,13 @@ static double search_fair_share(const shx_search_run *run) {
     return local < run->share ? local / run->share : 1;
 }
 
-static bool search_may_stop(const shx_search_run *run, float distance2, float nearest2, uint64_t rows) {
+static bool search_may_stop(shx_search_run *run, float distance2, float nearest2, uint64_t rows) {
     if (run->plan.exhaustive || run->threshold == INFINITY) return false;
     if (run->params->within && rows < run->params->k) return false;
     double passed = (double)rows * search_fair_share(run), rank = passed * run->live_share / SHX_SHARD_TARGET;
     if (passed > run->plan.row_cap) return true;
     bool filtered = run->params->accept || run->predicate;
-    if (!filtered) return shx_stop_rule_holds(&run->plan.first, distance2, nearest2, rank);
+    if (!filtered) return shx_stop_limit_holds(&run->limit, &run->plan.first, distance2, nearest2, rank);
     double selectivity = (double)(run->accepted + 1) / (double)(run->asked + 1) * run->share;
     return shx_stop_rule_holds(&run->plan.kth, distance2, run->threshold, rank * pow(selectivity, SEARCH_FILTER_GAMMA));
 }
@@ -329,6 +329,9 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
                           .hits = ret_hits,
                           .threshold = INFINITY,
                           .share = 1};
+    if (run.base->encoding.metric == SHX_COSINE) {
+        run.norm2 = shx_norm2(run.base->encoding.element, params->query, run.base->encoding.dim);
+    }
     shx_topk_reset(ret_hits, params->k);
     scratch->found.count = 0;
     shx_smallest_reset(&scratch->uppers, params->k);

@@ -48,7 +48,8 @@ static shx_status gather_add_upper(shx_search_run *run, float upper) {
 
 shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const void *vector, bool committed) {
     const shx_encoding *encoding = &run->base->encoding;
-    double distance = shx_distance(encoding->metric, encoding->element, run->params->query, vector, encoding->dim);
+    double distance = shx_distance_from(encoding->metric, encoding->element, run->params->query, run->norm2, vector,
+                                        encoding->dim);
     bool accepted = false;
     run->work.verified++;
     if (distance > shx_topk_worst(run->hits) || shx_search_is_beyond(run, distance)) return SHX_OK;
@@ -114,16 +115,17 @@ float shx_search_slack(const shx_search_run *run, float distance2) {
 
 /* How far the true squared distance may be from an estimate: certainly, or as many standard deviations as were
 ** asked for. */
-static float gather_margin(const shx_search_run *run, const shx_estimate *estimate, float distance2) {
+static float gather_margin(const shx_search_run *run, const shx_estimate *estimate, const float factors[3],
+                           float distance2) {
     if (!run->exact) return run->sigmas * estimate->deviation;
-    return estimate->limit + shx_search_slack(run, distance2) +
-           shx_search_slack(run, estimate->distance2 + estimate->limit);
+    float limit = shx_query_refine_limit(run->scratch->query, factors, distance2);
+    return limit + shx_search_slack(run, distance2) + shx_search_slack(run, estimate->distance2 + limit);
 }
 
 shx_status shx_search_refine(shx_search_run *run, shx_candidate candidate, const uint8_t *refine,
                              const float factors[3], float distance2, float ip) {
     shx_estimate estimate = shx_query_refine(run->scratch->query, run->kernels, refine, factors, distance2, ip);
-    float margin = gather_margin(run, &estimate, distance2);
+    float margin = gather_margin(run, &estimate, factors, distance2);
     run->work.refined++;
     return gather_offer(run, candidate, estimate.distance2, margin);
 }

@@ -74,11 +74,13 @@ typedef struct shx_search_run {
     const shx_kernels *kernels;
     shx_topk *hits;
     shx_stop_plan plan;
+    shx_stop_limit limit; /* of plan.first */
     bool coded;        /* postings have codes */
     bool exact;        /* bounds are certain ones, and everything is refined */
     float sigmas;      /* of the refined bounds, unless exact */
     float norm;        /* |query| in code space */
     double query_norm; /* |query| of the user's vector */
+    double norm2;      /* Σ of its squares, where its distances need it */
     shx_near near;     /* for scans of vectors */
     bool looks;        /* `near` is prepared */
     bool trusted;      /* all vectors were tested against their fingerprints */

@@ -139,6 +139,29 @@ static void a_rule_holds_from_some_distance_on(void **state) {
     }
 }
 
+/* The limit says what the rule says, wherever rounding does not decide. */
+static void a_limit_stands_for_its_rule(void **state) {
+    (void)state;
+    for (int beta = 0; beta <= 8; beta++) {
+        const shx_stop_rule rule = {.beta = beta * 0.25, .theta = 3 - 0.5 * beta};
+        for (double reference2 = 0; reference2 < 4; reference2++) {
+            shx_stop_limit limit = {0};
+            double rank = 0, far = 0;
+            for (int step = 0; step < 400; step++) {
+                rank += step % 7 * 0.3;
+                double wanted = exp(rule.theta - rule.beta * log1p(rank)) * reference2, near = wanted * 0.999;
+                assert_true(shx_stop_limit_holds(&limit, &rule, near, reference2, rank) ==
+                            shx_stop_rule_holds(&rule, near, reference2, rank));
+                far = wanted * (1.001 + step % 5);
+                assert_true(shx_stop_limit_holds(&limit, &rule, far, reference2, rank) ==
+                            shx_stop_rule_holds(&rule, far, reference2, rank));
+            }
+            assert_true(shx_stop_limit_holds(&limit, &rule, far, reference2, 0) ==
+                        shx_stop_rule_holds(&rule, far, reference2, 0)); /* a rank that falls */
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_valid_and_widen),
@@ -146,6 +169,7 @@ int main(void) {
         cmocka_unit_test(rules_are_interpolated),
         cmocka_unit_test(odd_requests),
         cmocka_unit_test(a_rule_holds_from_some_distance_on),
+        cmocka_unit_test(a_limit_stands_for_its_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

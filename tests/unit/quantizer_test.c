@@ -340,7 +340,7 @@ static void check_refine(const run *r, const shx_query *query, uint32_t i, float
     double truth = distance2(query->point, r->points + (size_t)i * r->code_dim, r->code_dim);
     shx_estimate estimate = shx_query_refine(query, shx_kernels_get(), refine, factors, centroid2, ip);
     double error = fabs((double)estimate.distance2 - truth);
-    assert_true(error <= (double)estimate.limit);
+    assert_true(error <= (double)shx_query_refine_limit(query, factors, centroid2));
     t->refine_far += error > 3 * (double)estimate.deviation;
     t->refine_square += error * error / ((double)estimate.deviation * (double)estimate.deviation);
 }

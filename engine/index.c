@@ -3,7 +3,9 @@
 #include "index_state.h"
 #include "limits.h"
 #include "memory.h"
+#include "spill.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define INDEX_SUPPLIED_MAX 20000 /* operations in memory only: they are scanned by every query, and lost with it */
@@ -390,20 +392,26 @@ static shx_status index_begin(shx_index *index, shx_wal_writer **ret_writer) {
     return shx_wal_begin(*ret_writer);
 }
 
-static shx_status index_append(shx_index *index, const shx_id *parent, const shx_id *commit,
-                               const shx_pending *pending) {
+static shx_status index_write(shx_index *index, const shx_id *parent, const shx_id *commit, shx_pending *pending,
+                              shx_wal_entry *ret_entry) {
     shx_wal_writer *writer;
+    SHX_CHECK(shx_pending_is_whole(pending), SHX_FULL);
+    if (shx_spill_is_open(pending)) return shx_spill_finish(pending, commit, parent, ret_entry);
+    SHX_TRY(index_begin(index, &writer));
+    for (size_t i = 0; i < shx_pending_count(pending); i++) SHX_TRY(shx_wal_put(writer, shx_pending_op(pending, i)));
+    return shx_wal_finish(writer, commit, parent, ret_entry);
+}
+
+static shx_status index_append(shx_index *index, const shx_id *parent, const shx_id *commit, shx_pending *pending) {
     shx_wal_entry entry;
     if (shx_id_equal(commit, parent)) return SHX_OK;
     const shx_wal_entry *known = shx_catalog_find(&index->catalog, commit);
     if (known && shx_id_equal(&known->parent, parent)) return SHX_OK;
-    SHX_TRY(index_begin(index, &writer));
-    for (size_t i = 0; i < shx_pending_count(pending); i++) SHX_TRY(shx_wal_put(writer, shx_pending_op(pending, i)));
-    SHX_TRY(shx_wal_finish(writer, commit, parent, &entry));
+    SHX_TRY(index_write(index, parent, commit, pending, &entry));
     return shx_catalog_add(&index->catalog, &entry);
 }
 
-shx_status shx_index_append(shx_index *index, const shx_id *parent, const shx_id *commit, const shx_pending *pending) {
+shx_status shx_index_append(shx_index *index, const shx_id *parent, const shx_id *commit, shx_pending *pending) {
     pthread_mutex_lock(&index->mutex);
     shx_status status = index_append(index, parent, commit, pending);
     if (status != SHX_OK) {
@@ -411,6 +419,35 @@ shx_status shx_index_append(shx_index *index, const shx_id *parent, const shx_id
         index->rotate = true;
     }
     pthread_mutex_unlock(&index->mutex);
+    return status;
+}
+
+/* ---- transactions too large for memory ---- */
+
+static atomic_uint_fast64_t index_spill_bytes = SHX_SPILL_BYTES;
+
+void shx_index_spill_at(uint64_t bytes) { atomic_store(&index_spill_bytes, bytes ? bytes : SHX_SPILL_BYTES); }
+
+static shx_status index_spill_file(shx_index *index, shx_wal_writer **ret_writer) {
+    pthread_mutex_lock(&index->mutex);
+    shx_status status = shx_store_prepare(index->store);
+    if (status == SHX_OK) status = shx_index_refresh(index);
+    if (status == SHX_OK) status = shx_index_new_wal(index, ret_writer);
+    pthread_mutex_unlock(&index->mutex);
+    return status;
+}
+
+static shx_status index_spill(shx_index *index, shx_pending *pending) {
+    shx_wal_writer *writer;
+    if (shx_spill_is_open(pending)) return shx_spill_move(pending);
+    SHX_TRY(index_spill_file(index, &writer));
+    return shx_spill_start(pending, index->store, writer);
+}
+
+shx_status shx_index_spill(shx_index *index, shx_pending *pending) {
+    if (!index->directory || shx_pending_held(pending) < atomic_load(&index_spill_bytes)) return SHX_OK;
+    shx_status status = index_spill(index, pending);
+    if (status != SHX_OK) shx_pending_drop_bodies(pending);
     return status;
 }
 

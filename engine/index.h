@@ -64,9 +64,17 @@ shx_id shx_view_commit(const shx_view *view);
 ** (reconcile.h). */
 bool shx_index_is_durable(shx_index *index, const shx_id *commit);
 
+/* Call it between the operations of a transaction: moves what is too large for memory to the directory (spill.h). Where
+** that fails the bodies are dropped, which needs no other care than queries that look into the database; the status is
+** for the log. */
+shx_status shx_index_spill(shx_index *index, shx_pending *pending);
+
+/* How many bytes of bodies a transaction may have in memory, of this process; 0: SHX_SPILL_BYTES. For tests. */
+void shx_index_spill_at(uint64_t bytes);
+
 /* xSync: appends one record "from parent, these operations lead to commit" to the WAL. Idempotent for the same commit.
 ** A failure leaves the index behind and must not fail the transaction; it is for the log. */
-shx_status shx_index_append(shx_index *index, const shx_id *parent, const shx_id *commit, const shx_pending *pending);
+shx_status shx_index_append(shx_index *index, const shx_id *parent, const shx_id *commit, shx_pending *pending);
 
 /* xCommit: the record of this id is (very likely) the table's state now. Takes it into memory and starts background
 ** maintenance when it is due. Never fails. */

@@ -8,6 +8,7 @@
 #define SHX_CODE_DIM_MIN 64   /* fewer would leave too few bits for the error of an estimate to average out */
 #define SHX_SHARD_TARGET 128  /* postings in a shard (algorithms: cells of 64-128 scan the fewest rows) */
 #define SHX_FLUSH_ROWS 8192   /* operations in the delta that call for a flush */
+#define SHX_SPILL_BYTES (UINT64_C(32) << 20) /* of vectors and columns that a transaction may have in memory */
 
 /* A test may lower these, so that small tables have all that large ones have. */
 #ifndef SHX_EXACT_ROWS

@@ -203,6 +203,7 @@ shx_status shx_reconcile_content(shx_reconcile *reconcile, const void *vector, c
     reconcile->op.vector = vector;
     reconcile->op.columns = *columns;
     reconcile->op.vector_hash = shx_hash64(vector, shx_index_vector_bytes(reconcile->index), 0);
+    if (columns->size) reconcile->op.column_hash = shx_hash64(columns->bytes, columns->size, 0);
     return reconcile_put(reconcile, &reconcile->op);
 }
 
@@ -212,31 +213,20 @@ uint64_t shx_reconcile_changes(const shx_reconcile *reconcile) { return reconcil
 
 /* The differences in the form of a loaded record. */
 static shx_status reconcile_record(const shx_reconcile *reconcile, shx_wal_record *ret_record) {
-    uint64_t count = shx_pending_count(reconcile->pending), vectors = 0, columns = 0;
+    const shx_pending *pending = reconcile->pending;
+    uint64_t count = shx_pending_count(pending), operations_at = shx_align(shx_pending_held(pending), 64);
     size_t size = shx_index_vector_bytes(reconcile->index);
-    for (uint64_t i = 0; i < count; i++) {
-        vectors += shx_pending_op(reconcile->pending, i)->vector != NULL;
-        columns += shx_pending_op(reconcile->pending, i)->columns.size;
-    }
-    uint64_t vector_bytes = shx_align(vectors * size, 64);
-    uint64_t columns_at = vector_bytes + count * SHX_OPERATION_BYTES;
-    uint8_t *bytes = shx_alloc_aligned(columns_at + columns + 1, 1);
+    uint8_t *bytes = shx_alloc_aligned(operations_at + count * SHX_OPERATION_BYTES + 1, 1);
     SHX_CHECK(bytes, SHX_NOMEM);
-    uint8_t *column = bytes + columns_at;
-    uint8_t *vector = bytes;
+    uint8_t *body = bytes;
     for (uint64_t i = 0; i < count; i++) {
-        const shx_op *op = shx_pending_op(reconcile->pending, i);
-        shx_wal_put_operation(op, bytes + vector_bytes + i * SHX_OPERATION_BYTES);
-        if (!op->vector) continue;
-        memcpy(vector, op->vector, size);
-        vector += size;
-        if (op->columns.size) memcpy(column, op->columns.bytes, op->columns.size);
-        column += op->columns.size;
+        const shx_op *op = shx_pending_op(pending, i);
+        shx_wal_put_operation(op, bytes + operations_at + i * SHX_OPERATION_BYTES);
+        if (op->vector) body += shx_body_put(op, size, body);
     }
     *ret_record = (shx_wal_record){.operation_count = count,
-                                   .operations = bytes + vector_bytes,
-                                   .columns = bytes + columns_at,
-                                   .vectors = bytes,
+                                   .operations = bytes + operations_at,
+                                   .bodies = bytes,
                                    .vector_bytes = size,
                                    .copy = bytes};
     return SHX_OK;

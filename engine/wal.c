@@ -7,18 +7,15 @@
 /* Up to this size a record is copied when it is loaded: a mapping costs more, and there is a limit to their number. */
 #define WAL_COPY_BYTES (1u << 20)
 
-static const uint8_t wal_magic[8] = {'r', 'e', 'c', 'o', 'r', 'd', 0, 1};
+static const uint8_t wal_magic[8] = {'r', 'e', 'c', 'o', 'r', 'd', 0, 2};
 
 /* The length of a record, or false when it overflows. */
-static bool wal_layout(const shx_wal_entry *entry, size_t vector_bytes, uint64_t *ret_operations_at,
-                       uint64_t *ret_length) {
-    uint64_t all_vector_bytes, operation_bytes, at, length;
-    if (!shx_mul(entry->vector_count, vector_bytes, &all_vector_bytes)) return false;
+static bool wal_layout(const shx_wal_entry *entry, uint64_t *ret_operations_at, uint64_t *ret_length) {
+    uint64_t operation_bytes, at, length;
     if (!shx_mul(entry->operation_count, SHX_OPERATION_BYTES, &operation_bytes)) return false;
-    if (!shx_add(all_vector_bytes, SHX_RECORD_BYTES + 63, &at)) return false;
+    if (!shx_add(entry->body_bytes, SHX_RECORD_BYTES + 63, &at)) return false;
     at &= ~UINT64_C(63);
-    if (!shx_add(at, operation_bytes, &length) || !shx_add(length, entry->column_bytes, &length)) return false;
-    if (!shx_add(length, 63, &length)) return false;
+    if (!shx_add(at, operation_bytes, &length) || !shx_add(length, 63, &length)) return false;
     *ret_operations_at = at;
     *ret_length = length & ~UINT64_C(63);
     return true;
@@ -35,12 +32,13 @@ shx_status shx_wal_header_check(const uint8_t bytes[SHX_RECORD_BYTES], uint64_t 
                            .length = shx_get64(bytes + 8),
                            .operation_count = shx_get64(bytes + 48),
                            .vector_count = shx_get64(bytes + 56),
-                           .column_bytes = shx_get64(bytes + 112)};
+                           .body_bytes = shx_get64(bytes + 112)};
     memcpy(entry.commit.bytes, bytes + 16, 16);
     memcpy(entry.parent.bytes, bytes + 32, 16);
     uint64_t operations_at, length;
     SHX_CHECK(entry.vector_count <= entry.operation_count && entry.operation_count < UINT32_MAX, shx_corrupt("counts"));
-    SHX_CHECK(wal_layout(&entry, vector_bytes, &operations_at, &length), shx_corrupt("record length"));
+    SHX_CHECK(shx_span_fits(0, entry.vector_count, vector_bytes, entry.body_bytes), shx_corrupt("record length"));
+    SHX_CHECK(wal_layout(&entry, &operations_at, &length), shx_corrupt("record length"));
     SHX_CHECK(entry.length == length && shx_get64(bytes + 64) == operations_at, shx_corrupt("record length"));
     SHX_CHECK(shx_span_fits(offset, length, 1, size), shx_corrupt("record beyond the file"));
     *ret_entry = entry;
@@ -102,35 +100,43 @@ static shx_status wal_fetch(shx_store *store, const shx_wal_entry *entry, shx_wa
     return status;
 }
 
-static uint64_t wal_checksum(const uint8_t *operations, const uint8_t *columns, const shx_wal_entry *entry) {
-    uint64_t hash = shx_hash64(operations, entry->operation_count * SHX_OPERATION_BYTES, entry->file);
-    return shx_hash64(columns, entry->column_bytes, hash);
-}
-
 /* `bytes`: those of the record, from its header on. */
 static void wal_place_parts(shx_wal_record *record, const uint8_t *bytes) {
-    record->vectors = bytes + SHX_RECORD_BYTES;
+    record->bodies = bytes + SHX_RECORD_BYTES;
     record->operations = bytes + shx_get64(bytes + 64);
-    record->columns = record->operations + record->operation_count * SHX_OPERATION_BYTES;
+}
+
+static bool wal_has_body(const uint8_t *operation) {
+    return operation[0] == SHX_OP_INSERT || operation[0] == SHX_OP_REPLACE;
+}
+
+/* The body at `body`, of which `room` bytes are there, is that of the operation. */
+static shx_status wal_check_posting(const uint8_t *operation, const uint8_t *body, uint64_t room, size_t vector_bytes) {
+    shx_packed columns = {body + vector_bytes, shx_get32(operation + 4)};
+    uint32_t count;
+    SHX_CHECK(shx_body_bytes(vector_bytes, columns.size) <= room, shx_corrupt("columns"));
+    SHX_CHECK(shx_hash64(body, vector_bytes, 0) == shx_get64(operation + 16), shx_corrupt("vector"));
+    SHX_CHECK(shx_packed_check(&columns, &count), shx_corrupt("columns"));
+    if (columns.size == 0) return SHX_OK;
+    bool same = shx_hash64(columns.bytes, columns.size, 0) == shx_get64(operation + 24);
+    return same ? SHX_OK : shx_corrupt("columns");
 }
 
 static shx_status wal_check_body(const shx_wal_record *record, const shx_wal_entry *entry) {
-    uint64_t vectors = 0, columns = 0;
+    uint64_t vectors = 0, at = 0;
     for (uint64_t i = 0; i < record->operation_count; i++) {
-        const uint8_t *bytes = record->operations + i * SHX_OPERATION_BYTES;
-        SHX_CHECK(bytes[0] >= SHX_OP_INSERT && bytes[0] <= SHX_OP_TOUCH, shx_corrupt("operation kind"));
-        shx_packed packed = {record->columns + columns, shx_get32(bytes + 4)};
-        uint32_t count;
-        SHX_CHECK(packed.size <= entry->column_bytes - columns, shx_corrupt("columns"));
-        SHX_CHECK(shx_packed_check(&packed, &count), shx_corrupt("columns"));
-        columns += packed.size;
-        if (bytes[0] != SHX_OP_INSERT && bytes[0] != SHX_OP_REPLACE) continue;
-        SHX_CHECK(vectors < entry->vector_count, shx_corrupt("vector count"));
-        const void *vector = record->vectors + vectors++ * record->vector_bytes;
-        SHX_CHECK(shx_hash64(vector, record->vector_bytes, 0) == shx_get64(bytes + 16), shx_corrupt("vector"));
+        const uint8_t *operation = record->operations + i * SHX_OPERATION_BYTES;
+        SHX_CHECK(operation[0] >= SHX_OP_INSERT && operation[0] <= SHX_OP_TOUCH, shx_corrupt("operation kind"));
+        if (!wal_has_body(operation)) {
+            SHX_CHECK(shx_get32(operation + 4) == 0, shx_corrupt("columns"));
+            continue;
+        }
+        SHX_CHECK(vectors++ < entry->vector_count, shx_corrupt("vector count"));
+        SHX_TRY(wal_check_posting(operation, record->bodies + at, entry->body_bytes - at, record->vector_bytes));
+        at += shx_body_bytes(record->vector_bytes, shx_get32(operation + 4));
     }
-    SHX_CHECK(columns == entry->column_bytes, shx_corrupt("columns"));
-    return vectors == entry->vector_count ? SHX_OK : shx_corrupt("vector count");
+    SHX_CHECK(vectors == entry->vector_count, shx_corrupt("vector count"));
+    return at == entry->body_bytes ? SHX_OK : shx_corrupt("bodies");
 }
 
 shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, size_t vector_bytes, shx_wal_record *ret_record) {
@@ -145,7 +151,8 @@ shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, size_t vec
     if (status == SHX_OK && !shx_id_equal(&found.commit, &entry->commit)) status = shx_corrupt("record changed");
     if (status == SHX_OK) {
         wal_place_parts(&record, bytes);
-        if (wal_checksum(record.operations, record.columns, &found) != shx_get64(bytes + 88)) {
+        uint64_t size = found.operation_count * SHX_OPERATION_BYTES;
+        if (shx_hash64(record.operations, size, found.file) != shx_get64(bytes + 88)) {
             status = shx_corrupt("operations");
         }
     }
@@ -169,12 +176,11 @@ shx_op shx_wal_next(const shx_wal_record *record, shx_wal_cursor *cursor) {
     shx_op op = {.kind = (shx_op_kind)bytes[0],
                  .rowid = (int64_t)shx_get64(bytes + 8),
                  .vector_hash = shx_get64(bytes + 16),
-                 .column_hash = shx_get64(bytes + 24),
-                 .columns = {record->columns + cursor->column, shx_get32(bytes + 4)}};
-    cursor->column += op.columns.size;
-    if (op.kind == SHX_OP_INSERT || op.kind == SHX_OP_REPLACE) {
-        op.vector = record->vectors + cursor->vector++ * record->vector_bytes;
-    }
+                 .column_hash = shx_get64(bytes + 24)};
+    if (!wal_has_body(bytes)) return op;
+    op.vector = record->bodies + cursor->body;
+    op.columns = (shx_packed){record->bodies + cursor->body + record->vector_bytes, shx_get32(bytes + 4)};
+    cursor->body += shx_body_bytes(record->vector_bytes, op.columns.size);
     return op;
 }
 
@@ -186,11 +192,12 @@ struct shx_wal_writer {
     shx_file *file;
     uint64_t id, end; /* where the next record goes */
     size_t vector_bytes;
-    uint64_t operation_count, vector_count, column_bytes;
-    uint8_t *operations, *columns; /* of the record being written */
-    uint64_t operation_capacity, column_capacity;
-    uint8_t *buffer; /* vector bytes that are not written yet */
+    uint64_t operation_count, vector_count;
+    uint8_t *operations; /* of the record being written */
+    uint64_t operation_capacity;
+    uint8_t *buffer; /* bytes of bodies that are not written yet */
     uint64_t buffered, written;
+    uint64_t file_size; /* when the record was begun */
     uint8_t *image; /* the record written last, if it was small: whoever needs it next has it without reading */
     shx_wal_entry image_entry;
 };
@@ -244,7 +251,6 @@ void shx_wal_writer_close(shx_wal_writer *writer) {
     shx_file_close(writer->file);
     shx_free_aligned(writer->image);
     shx_free(writer->operations);
-    shx_free(writer->columns);
     shx_free(writer->buffer);
     shx_free(writer);
 }
@@ -253,59 +259,79 @@ uint64_t shx_wal_writer_file(const shx_wal_writer *writer) { return writer->id; 
 uint64_t shx_wal_writer_end(const shx_wal_writer *writer) { return writer->end; }
 
 shx_status shx_wal_begin(shx_wal_writer *writer) {
-    uint64_t size;
-    SHX_TRY(shx_file_size(writer->file, &size));
-    SHX_CHECK(size >= writer->end, SHX_NOTFOUND);
-    writer->operation_count = writer->vector_count = writer->column_bytes = writer->buffered = writer->written = 0;
+    SHX_TRY(shx_file_size(writer->file, &writer->file_size));
+    SHX_CHECK(writer->file_size >= writer->end, SHX_NOTFOUND);
+    writer->operation_count = writer->vector_count = writer->buffered = writer->written = 0;
     return SHX_OK;
 }
 
-static shx_status wal_flush_vectors(shx_wal_writer *writer) {
-    uint64_t at = writer->end + SHX_RECORD_BYTES + writer->written;
-    SHX_TRY(shx_file_write(writer->file, at, writer->buffer, writer->buffered));
+shx_status shx_wal_write_bodies(shx_wal_writer *writer, uint64_t at, const uint8_t *bytes, uint64_t size) {
+    return shx_file_write(writer->file, writer->end + SHX_RECORD_BYTES + at, bytes, size);
+}
+
+shx_status shx_wal_map_bodies(shx_wal_writer *writer, uint64_t at, uint64_t size, shx_map *ret_map) {
+    return shx_file_map(writer->file, writer->end + SHX_RECORD_BYTES + at, size, ret_map);
+}
+
+static shx_status wal_flush_bodies(shx_wal_writer *writer) {
+    SHX_TRY(shx_wal_write_bodies(writer, writer->written, writer->buffer, writer->buffered));
     writer->written += writer->buffered;
     writer->buffered = 0;
     return SHX_OK;
 }
 
-static shx_status wal_put_vector(shx_wal_writer *writer, const void *vector) {
-    uint64_t size = writer->vector_bytes;
-    if (writer->buffered + size > WAL_BUFFER_BYTES) SHX_TRY(wal_flush_vectors(writer));
+shx_status shx_wal_flush(shx_wal_writer *writer, uint64_t *ret_size) {
+    SHX_TRY(wal_flush_bodies(writer));
+    *ret_size = writer->written;
+    return SHX_OK;
+}
+
+static shx_status wal_put_bytes(shx_wal_writer *writer, const void *bytes, uint64_t size) {
+    if (writer->buffered + size > WAL_BUFFER_BYTES) SHX_TRY(wal_flush_bodies(writer));
     if (size > WAL_BUFFER_BYTES) {
-        uint64_t at = writer->end + SHX_RECORD_BYTES + writer->written;
-        SHX_TRY(shx_file_write(writer->file, at, vector, size));
+        SHX_TRY(shx_wal_write_bodies(writer, writer->written, bytes, size));
         writer->written += size;
-    } else {
-        memcpy(writer->buffer + writer->buffered, vector, size);
+    } else if (size > 0) {
+        memcpy(writer->buffer + writer->buffered, bytes, size);
         writer->buffered += size;
     }
-    writer->vector_count++;
     return SHX_OK;
+}
+
+static shx_status wal_put_body(shx_wal_writer *writer, const shx_op *op) {
+    static const uint8_t zeros[SHX_BODY_ALIGN];
+    uint64_t used = writer->vector_bytes + op->columns.size;
+    SHX_TRY(wal_put_bytes(writer, op->vector, writer->vector_bytes));
+    SHX_TRY(wal_put_bytes(writer, op->columns.bytes, op->columns.size));
+    return wal_put_bytes(writer, zeros, shx_body_bytes(writer->vector_bytes, op->columns.size) - used);
 }
 
 void shx_wal_put_operation(const shx_op *op, uint8_t bytes[SHX_OPERATION_BYTES]) {
     memset(bytes, 0, SHX_OPERATION_BYTES);
     bytes[0] = (uint8_t)op->kind;
-    shx_put32(bytes + 4, op->columns.size);
     shx_put64(bytes + 8, (uint64_t)op->rowid);
     shx_put64(bytes + 16, op->vector_hash);
     shx_put64(bytes + 24, op->column_hash);
+    if (wal_has_body(bytes)) shx_put32(bytes + 4, op->columns.size);
 }
 
-static shx_status wal_put_columns(shx_wal_writer *writer, const shx_packed *columns) {
-    if (columns->size == 0) return SHX_OK;
-    SHX_TRY(shx_grow((void **)&writer->columns, &writer->column_capacity, writer->column_bytes + columns->size, 1));
-    memcpy(writer->columns + writer->column_bytes, columns->bytes, columns->size);
-    writer->column_bytes += columns->size;
+static shx_status wal_add_operation(shx_wal_writer *writer, const shx_op *op) {
+    SHX_TRY(shx_grow((void **)&writer->operations, &writer->operation_capacity, writer->operation_count + 1,
+                     SHX_OPERATION_BYTES));
+    uint8_t *bytes = writer->operations + writer->operation_count++ * SHX_OPERATION_BYTES;
+    shx_wal_put_operation(op, bytes);
+    writer->vector_count += wal_has_body(bytes);
     return SHX_OK;
 }
 
 shx_status shx_wal_put(shx_wal_writer *writer, const shx_op *op) {
-    SHX_TRY(shx_grow((void **)&writer->operations, &writer->operation_capacity, writer->operation_count + 1,
-                     SHX_OPERATION_BYTES));
-    if (op->vector) SHX_TRY(wal_put_vector(writer, op->vector));
-    SHX_TRY(wal_put_columns(writer, &op->columns));
-    shx_wal_put_operation(op, writer->operations + writer->operation_count++ * SHX_OPERATION_BYTES);
+    SHX_TRY(wal_add_operation(writer, op));
+    return op->vector ? wal_put_body(writer, op) : SHX_OK;
+}
+
+shx_status shx_wal_note(shx_wal_writer *writer, const shx_op *op) {
+    SHX_TRY(wal_add_operation(writer, op));
+    if (op->vector) writer->written += shx_body_bytes(writer->vector_bytes, op->columns.size);
     return SHX_OK;
 }
 
@@ -319,8 +345,8 @@ static void wal_put_header(const shx_wal_writer *writer, const shx_wal_entry *en
     shx_put64(bytes + 48, entry->operation_count);
     shx_put64(bytes + 56, entry->vector_count);
     shx_put64(bytes + 64, operations_at);
-    shx_put64(bytes + 88, wal_checksum(writer->operations, writer->columns, entry));
-    shx_put64(bytes + 112, entry->column_bytes);
+    shx_put64(bytes + 88, shx_hash64(writer->operations, entry->operation_count * SHX_OPERATION_BYTES, entry->file));
+    shx_put64(bytes + 112, entry->body_bytes);
     shx_put64(bytes + 120, shx_hash64(bytes, 120, entry->offset));
 }
 
@@ -345,31 +371,42 @@ bool shx_wal_take_image(shx_wal_writer *writer, const shx_wal_entry *entry, shx_
     return true;
 }
 
-/* A small record goes out with one write; of a larger one the header is the last write. */
-static shx_status wal_write_record(shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at) {
-    uint8_t header[SHX_RECORD_BYTES];
-    wal_put_header(writer, entry, operations_at, header);
+/* A small record goes out with one write. */
+static shx_status wal_write_small(shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at,
+                                  const uint8_t header[SHX_RECORD_BYTES]) {
+    uint8_t *record = shx_alloc_aligned(entry->length, 1);
+    SHX_CHECK(record, SHX_NOMEM);
+    memset(record, 0, entry->length);
+    memcpy(record, header, SHX_RECORD_BYTES);
+    memcpy(record + SHX_RECORD_BYTES, writer->buffer, writer->buffered);
     uint64_t size = entry->operation_count * SHX_OPERATION_BYTES;
-    if (writer->written == 0 && entry->length <= WAL_BUFFER_BYTES) {
-        uint8_t *record = shx_alloc_aligned(entry->length, 1);
-        SHX_CHECK(record, SHX_NOMEM);
-        memset(record, 0, entry->length);
-        memcpy(record, header, sizeof header);
-        memcpy(record + SHX_RECORD_BYTES, writer->buffer, writer->buffered);
-        if (size) memcpy(record + operations_at, writer->operations, size);
-        if (entry->column_bytes) memcpy(record + operations_at + size, writer->columns, entry->column_bytes);
-        shx_status status = shx_file_write(writer->file, entry->offset, record, entry->length);
-        wal_keep_image(writer, status == SHX_OK ? entry : NULL, record);
-        return status;
-    }
-    wal_keep_image(writer, NULL, NULL);
+    if (size) memcpy(record + operations_at, writer->operations, size);
+    shx_status status = shx_file_write(writer->file, entry->offset, record, entry->length);
+    wal_keep_image(writer, status == SHX_OK ? entry : NULL, record);
+    return status;
+}
+
+/* Of a larger record the header is the last write. */
+static shx_status wal_write_large(shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at,
+                                  const uint8_t header[SHX_RECORD_BYTES]) {
     static const uint8_t zeros[64];
-    uint64_t used = operations_at + size + entry->column_bytes;
-    SHX_TRY(wal_flush_vectors(writer));
+    uint64_t size = entry->operation_count * SHX_OPERATION_BYTES, used = operations_at + size;
+    wal_keep_image(writer, NULL, NULL);
+    SHX_TRY(wal_flush_bodies(writer));
     SHX_TRY(shx_file_write(writer->file, entry->offset + operations_at, writer->operations, size));
-    SHX_TRY(shx_file_write(writer->file, entry->offset + operations_at + size, writer->columns, entry->column_bytes));
     SHX_TRY(shx_file_write(writer->file, entry->offset + used, zeros, entry->length - used));
-    return shx_file_write(writer->file, entry->offset, header, sizeof header);
+    return shx_file_write(writer->file, entry->offset, header, SHX_RECORD_BYTES);
+}
+
+/* Where the file goes on behind the record there are dead bodies: zeros keep them from being taken for one. */
+static shx_status wal_write_record(shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at) {
+    static const uint8_t zeros[SHX_RECORD_BYTES];
+    uint8_t header[SHX_RECORD_BYTES];
+    uint64_t end = entry->offset + entry->length;
+    if (writer->file_size > end) SHX_TRY(shx_file_write(writer->file, end, zeros, sizeof zeros));
+    wal_put_header(writer, entry, operations_at, header);
+    bool small = writer->written == 0 && entry->length <= WAL_BUFFER_BYTES;
+    return (small ? wal_write_small : wal_write_large)(writer, entry, operations_at, header);
 }
 
 shx_status shx_wal_finish(shx_wal_writer *writer, const shx_id *commit, const shx_id *parent,
@@ -380,9 +417,9 @@ shx_status shx_wal_finish(shx_wal_writer *writer, const shx_id *commit, const sh
                            .offset = writer->end,
                            .operation_count = writer->operation_count,
                            .vector_count = writer->vector_count,
-                           .column_bytes = writer->column_bytes};
+                           .body_bytes = writer->written + writer->buffered};
     uint64_t operations_at;
-    SHX_CHECK(wal_layout(&entry, writer->vector_bytes, &operations_at, &entry.length), SHX_FULL);
+    SHX_CHECK(wal_layout(&entry, &operations_at, &entry.length), SHX_FULL);
     SHX_TRY(wal_write_record(writer, &entry, operations_at));
     writer->end += entry.length;
     *ret_entry = entry;

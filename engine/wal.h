@@ -5,29 +5,33 @@
 ** before. FORMAT of a record, offsets within it:
 **
 **     offset  size    meaning
-**     0       8       magic "record\0\1"
+**     0       8       magic "record\0\2"
 **     8       8       length of the record, a multiple of 64
 **     16      16      C, its own commit id
 **     32      16      P, its parent's commit id
 **     48      8       number of operations n
 **     56      8       number of vectors m ≤ n (one for each INSERT and REPLACE, in their order)
-**     64      8       offset of the operations, 128 + m × bytes of a vector, rounded up to a multiple of 64
+**     64      8       offset of the operations, 128 + size of the bodies, rounded up to a multiple of 64
 **     72      8       encoding id of the codes, 0: none (unrouted)
 **     80      8       offset of the codes, 0: none
-**     88      8       XXH3-64 of the columns' bytes, seeded with that of the operations' bytes, seeded with the file id
+**     88      8       XXH3-64 of the operations' bytes, seeded with the file id
 **     96      8       file and offset of the parent record when it is known: file id,
 **     104     8       offset (0, 0: unknown); a hint only
-**     112     8       size of the columns
+**     112     8       size of the bodies
 **     120     8       XXH3-64 of the bytes 0 … 119, seeded with the record's offset in the file
-**     128     …       m vectors in their element type (element.h)
+**     128     …       m bodies, one for each INSERT and REPLACE: the vector in its element type (element.h), columns,
+**                     packed (value.h), and zeros up to a multiple of 4
 **     …       32 × n  operations: u8 kind, 3 zero bytes, u32 size of its columns, i64 rowid, u64 hash of the vector,
 **                     u64 hash of the columns
-**     …       …       the columns of the operations, packed (value.h), in their order
 **
-** A record is valid if and only if: (1) magic and header checksum match; (2) its length is what n, m, the size of a
-** vector and the size of the columns make it, and ends inside the file; (3) the checksum of operations and columns
-** matches, kinds are known, m of them have vectors, and columns consist of whole values; (4) every vector matches its
-** operation's hash. (1) and (2) are tested when the file is scanned, (3) and (4) when it is loaded.
+** Bodies stand first and by themselves, so that those of a transaction which is too large for memory are written as
+** they come (spill.h); what has to be known of all of them follows.
+**
+** A record is valid if and only if: (1) magic and header checksum match; (2) its length is what n and the size of the
+** bodies make it, and ends inside the file; (3) the checksum of the operations matches, kinds are known, m of them
+** have bodies, which fill their space, and columns consist of whole values; (4) every vector, and the columns where
+** there are any, match their operation's hashes. (1) and (2) are tested when the file is scanned, (3) and (4) when it
+** is loaded.
 **
 ** Writer: the record's body first, its header last, never over what is there; a process appends only to a file that it
 ** holds the exclusive lock of and whose records are valid to the end, else it starts a new file. Reader: scans to the
@@ -49,7 +53,7 @@
 typedef struct shx_wal_entry {
     shx_id commit, parent;
     uint64_t file, offset, length;
-    uint64_t operation_count, vector_count, column_bytes;
+    uint64_t operation_count, vector_count, body_bytes;
 } shx_wal_entry;
 
 typedef shx_status (*shx_wal_visit)(void *context, const shx_wal_entry *entry);
@@ -67,8 +71,7 @@ shx_status shx_wal_header_check(const uint8_t bytes[SHX_RECORD_BYTES], uint64_t 
 typedef struct shx_wal_record {
     uint64_t operation_count;
     const uint8_t *operations;
-    const uint8_t *columns; /* right behind the operations */
-    const uint8_t *vectors;
+    const uint8_t *bodies;
     size_t vector_bytes;
     shx_map map;   /* owner of the bytes, or */
     uint8_t *copy; /* owner of the bytes (shx_free_aligned) */
@@ -80,7 +83,7 @@ void shx_wal_record_close(shx_wal_record *record);
 
 /* Where a walk over the operations of a record stands; starts as zeros. */
 typedef struct shx_wal_cursor {
-    uint64_t operation, vector, column; /* numbers, and an offset */
+    uint64_t operation, body; /* a number, and an offset among the bodies */
 } shx_wal_cursor;
 
 /* The next operation of a loaded record, which must have one more. */
@@ -114,5 +117,13 @@ bool shx_wal_take_image(shx_wal_writer *writer, const shx_wal_entry *entry, shx_
 shx_status shx_wal_begin(shx_wal_writer *writer); /* SHX_NOTFOUND: the file was removed meanwhile */
 shx_status shx_wal_put(shx_wal_writer *writer, const shx_op *op);
 shx_status shx_wal_finish(shx_wal_writer *writer, const shx_id *commit, const shx_id *parent, shx_wal_entry *ret_entry);
+
+/* The same with bodies that are written before their operations are known to stay: `bytes` become those from `at` on,
+** and stand in the map when that is made. At the end, after shx_wal_begin, shx_wal_note adds the operations in their
+** order, without writing bodies, and shx_wal_finish the rest. What was written behind the last noted body is dead. */
+shx_status shx_wal_flush(shx_wal_writer *writer, uint64_t *ret_size); /* of what shx_wal_put was given so far */
+shx_status shx_wal_write_bodies(shx_wal_writer *writer, uint64_t at, const uint8_t *bytes, uint64_t size);
+shx_status shx_wal_map_bodies(shx_wal_writer *writer, uint64_t at, uint64_t size, shx_map *ret_map);
+shx_status shx_wal_note(shx_wal_writer *writer, const shx_op *op);
 
 #endif

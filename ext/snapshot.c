@@ -81,7 +81,9 @@ int shx_snapshot_name(shx_table *table, shx_snapshot *ret_snapshot) {
 int shx_snapshot_open(shx_table *table, shx_snapshot *ret_snapshot) {
     shx_snapshot snapshot;
     int rc = shx_snapshot_name(table, &snapshot);
-    if (rc == SQLITE_OK && !snapshot.nameless) rc = snapshot_resolve(table, &snapshot);
+    if (rc != SQLITE_OK) return rc;
+    bool whole = !snapshot.pending || shx_pending_is_whole(snapshot.pending); /* else the database has to be asked */
+    if (!snapshot.nameless && whole) rc = snapshot_resolve(table, &snapshot);
     if (rc == SQLITE_OK) *ret_snapshot = snapshot;
     return rc;
 }

@@ -315,6 +315,12 @@ static bool write_is_command(const shx_table *table, int argument_count, sqlite3
            sqlite3_value_type(arguments[2 + table->columns.command]) != SQLITE_NULL;
 }
 
+/* A large transaction is not kept in memory; where the directory has no room for it either the index falls behind. */
+static void write_spill(shx_state *state) {
+    shx_status status = shx_index_spill(state->index, state->pending);
+    if (status != SHX_OK) shx_state_log(state, status, "has no room for a large transaction");
+}
+
 int shx_write_update(sqlite3_vtab *vtab, int argument_count, sqlite3_value **arguments, sqlite3_int64 *ret_rowid) {
     shx_table *table = (shx_table *)vtab;
     if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
@@ -332,7 +338,10 @@ int shx_write_update(sqlite3_vtab *vtab, int argument_count, sqlite3_value **arg
     table->state->busy = true;
     rc = write_dispatch(table, argument_count, arguments, ret_rowid);
     table->state->busy = false;
-    if (rc == SQLITE_OK) shx_meter_load(table);
+    if (rc == SQLITE_OK) {
+        write_spill(table->state);
+        shx_meter_load(table);
+    }
     sqlite3_set_last_insert_rowid(db, last); /* of an INSERT SQLite sets it itself */
     return rc;
 }

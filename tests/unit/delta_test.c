@@ -45,7 +45,7 @@ static shx_wal_record make_record(const step *steps, uint64_t count) {
     }
     return (shx_wal_record){.operation_count = count,
                             .operations = bytes + vector_bytes,
-                            .vectors = bytes,
+                            .bodies = bytes,
                             .vector_bytes = DIM * sizeof(float),
                             .copy = bytes};
 }

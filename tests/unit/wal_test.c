@@ -53,7 +53,8 @@ static shx_op put_op(int64_t rowid, const float *vector, uint32_t dim) {
 static const uint8_t number_column[9] = {SHX_VALUE_INTEGER, 2, 1};
 static const uint8_t text_column[8] = {SHX_VALUE_TEXT, 2, 0, 0, 0, 'a', 'b', SHX_VALUE_NULL};
 
-#define COLUMN_BYTES (sizeof number_column + sizeof text_column)
+/* With vectors of 12 bytes: 12 + 9 and 12 + 8, rounded up to 4, and one without columns. */
+#define BODY_BYTES (24 + 20 + 12)
 
 /* Two inserts, a replacement, a deletion and a touch; columns in the inserts. */
 static shx_wal_entry write_record(shx_wal_writer *writer, uint8_t number) {
@@ -69,6 +70,7 @@ static shx_wal_entry write_record(shx_wal_writer *writer, uint8_t number) {
     ops[3].kind = SHX_OP_REPLACE;
     ops[0].columns = (shx_packed){number_column, sizeof number_column};
     ops[1].columns = (shx_packed){text_column, sizeof text_column};
+    for (int i = 0; i < 2; i++) ops[i].column_hash = shx_hash64(ops[i].columns.bytes, ops[i].columns.size, 0);
     for (int i = 0; i < 5; i++) assert_ok(shx_wal_put(writer, &ops[i]));
     assert_ok(shx_wal_finish(writer, &commit, &parent, &entry));
     return entry;
@@ -87,13 +89,13 @@ static void check_record(shx_store *store, const shx_wal_entry *entry, uint8_t n
         assert_int_equal(op.kind, kinds[i]);
         assert_true(op.rowid == rowids[i]);
         assert_int_equal(op.vector != NULL, first[i] != 0);
-        assert_int_equal(op.column_hash, first[i] != 0 ? 1234 : 0);
+        if (op.columns.size == 0) assert_int_equal(op.column_hash, first[i] != 0 ? 1234 : 0);
         if (op.vector) assert_true(((const float *)op.vector)[0] == first[i]);
         assert_int_equal(op.columns.size, i == 0 ? sizeof number_column : i == 1 ? sizeof text_column : 0);
         if (i == 0) assert_memory_equal(op.columns.bytes, number_column, sizeof number_column);
         if (i == 1) assert_memory_equal(op.columns.bytes, text_column, sizeof text_column);
     }
-    assert_int_equal(at.vector, 3);
+    assert_int_equal(at.body, BODY_BYTES);
     shx_wal_record_close(&record);
 }
 
@@ -133,9 +135,8 @@ static void the_file_is_as_documented(void **state) {
     shx_store *store = make_sample();
     uint64_t size;
     uint8_t *file = fixture_read_file(store, FILE_NAME, &size), *record = file + 64;
-    assert_memory_equal(record, "record\0\1", 8);
-    uint64_t operations_at = 128 + (4 * DIM * 3 + 63) / 64 * 64, columns_at = operations_at + 5 * 32;
-    uint64_t length = (columns_at + COLUMN_BYTES + 63) / 64 * 64;
+    assert_memory_equal(record, "record\0\2", 8);
+    uint64_t operations_at = 128 + (BODY_BYTES + 63) / 64 * 64, length = (operations_at + 5 * 32 + 63) / 64 * 64;
     assert_int_equal(shx_get64(record + 8), length);
     assert_int_equal(size, 64 + 3 * length);
     shx_id commit = commit_of(1), parent = commit_of(0);
@@ -144,24 +145,24 @@ static void the_file_is_as_documented(void **state) {
     assert_int_equal(shx_get64(record + 48), 5);
     assert_int_equal(shx_get64(record + 56), 3);
     assert_int_equal(shx_get64(record + 64), operations_at);
-    assert_int_equal(shx_get64(record + 112), COLUMN_BYTES);
-    assert_memory_equal(record + columns_at, number_column, sizeof number_column);
-    assert_memory_equal(record + columns_at + sizeof number_column, text_column, sizeof text_column);
+    assert_int_equal(shx_get64(record + 112), BODY_BYTES);
+    assert_memory_equal(record + 128 + 12, number_column, sizeof number_column);
+    assert_memory_equal(record + 128 + 24 + 12, text_column, sizeof text_column);
     for (int at = 72; at < 112; at += 8) {
         if (at != 88) assert_true(shx_get64(record + at) == 0);
     }
-    uint64_t hash = shx_hash64(record + operations_at, 5 * 32, FILE_ID);
-    assert_true(shx_get64(record + 88) == shx_hash64(record + columns_at, COLUMN_BYTES, hash));
+    assert_true(shx_get64(record + 88) == shx_hash64(record + operations_at, 5 * 32, FILE_ID));
     assert_true(shx_get64(record + 120) == shx_hash64(record, 120, 64));
     const float *vectors = (const float *)(const void *)(record + 128);
-    assert_true(vectors[0] == 1 && vectors[3] == 4 && vectors[8] == 9);
+    assert_true(vectors[0] == 1 && vectors[6] == 4 && vectors[13] == 9);
+    for (int at = 128 + 21; at < 128 + 24; at++) assert_int_equal(record[at], 0);
     const uint8_t *op = record + operations_at + 32;
     assert_int_equal(op[0], SHX_OP_INSERT);
     for (int i = 1; i < 4; i++) assert_int_equal(op[i], 0);
     assert_int_equal(shx_get32(op + 4), sizeof text_column);
     assert_true((int64_t)shx_get64(op + 8) == -5);
-    assert_true(shx_get64(op + 16) == shx_hash64(vectors + 3, 12, 0));
-    assert_int_equal(shx_get64(op + 24), 1234);
+    assert_true(shx_get64(op + 16) == shx_hash64(vectors + 6, 12, 0));
+    assert_true(shx_get64(op + 24) == shx_hash64(text_column, sizeof text_column, 0));
     fixture_assert_golden("wal.bin", file, size);
     free(file);
     shx_store_close(store);
@@ -244,9 +245,10 @@ static void every_header_field_ends_the_scan(void **state) {
         {"operations' checksum", 88, 1, false, "record header"},
         {"parent's file", 96, 1, false, "record header"},
         {"parent's offset", 104, 1, false, "record header"},
-        {"size of columns", 112, 1, false, "record header"},
-        {"size of columns", 112, COLUMN_BYTES + 64, true, "record length"},
-        {"size of columns", 112, UINT64_MAX, true, "record length"},
+        {"size of bodies", 112, 1, false, "record header"},
+        {"size of bodies", 112, 35, true, "record length"},
+        {"size of bodies", 112, BODY_BYTES + 64, true, "record length"},
+        {"size of bodies", 112, UINT64_MAX, true, "record length"},
         {"checksum", 120, 1, false, "record header"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -285,16 +287,18 @@ static void every_body_field_fails_the_load(void **state) {
         const char *expected;
     } table[] = {
         {"vector", first + 128, 0x55, false, "vector"},
-        {"last vector", first + 128 + 35, 0x55, false, "vector"},
+        {"last vector", first + 128 + BODY_BYTES - 1, 0x55, false, "vector"},
         {"kind", operations, 9, false, "operations"},
         {"kind", operations, 0, true, "operation kind"},
         {"kind", operations, 5, true, "operation kind"},
-        {"columns", operations + 5 * 32, 9, false, "operations"},
-        {"type of a column", operations + 5 * 32, 6, true, "columns"},
-        {"size of a text", operations + 5 * 32 + 10, 200, true, "columns"},
+        {"columns", first + 128 + 13, 9, false, "columns"},
+        {"type of a column", first + 128 + 12, 6, true, "columns"},
+        {"size of a text", first + 128 + 24 + 13, 200, true, "columns"},
         {"size of an operation's columns", operations + 4, 200, true, "columns"},
         {"size of an operation's columns", operations + 4, 8, true, "columns"},
-        {"kind: a vector less", operations, SHX_OP_DELETE, true, "vector"},
+        {"size of an operation's columns", operations + 3 * 32 + 4, 1, true, "columns"},
+        {"columns of a deletion", operations + 2 * 32 + 4, 1, true, "columns"},
+        {"kind: a vector less", operations + 32, SHX_OP_DELETE, true, "columns"},
         {"kind: a vector less at the end", operations + 3 * 32, SHX_OP_DELETE, true, "vector count"},
         {"kind: a vector more", operations + 4 * 32, SHX_OP_INSERT, true, "vector count"},
         {"rowid", operations + 8, 9, false, "operations"},
@@ -307,8 +311,7 @@ static void every_body_field_fails_the_load(void **state) {
         memcpy(bad, good, size);
         bad[table[i].offset] = table[i].value;
         if (table[i].sealed) {
-            uint64_t hash = shx_hash64(bad + operations, 5 * 32, FILE_ID);
-            shx_put64(bad + first + 88, shx_hash64(bad + operations + 5 * 32, COLUMN_BYTES, hash));
+            shx_put64(bad + first + 88, shx_hash64(bad + operations, 5 * 32, FILE_ID));
             seal_record(bad, first);
         }
         fixture_write_file(store, FILE_NAME, bad, size);

@@ -1,0 +1,40 @@
+/* The spill: where the bodies of a transaction that is too large for memory stand while it is under way.
+**
+** It is a WAL file of the transaction's own, whose only record is in the making: bodies are written behind the place of
+** its header as they come and used there, mapped; operations and header follow at xSync. So committing needs no second
+** copy, and opening the table later treats the record like any other. (The design speaks of segments that only this
+** record names; without shards and codes there would be nothing in them but these bodies, so the record holds them
+** itself, and the first flush routes and encodes them outside the transaction.)
+**
+** - ROLLBACK TO shortens the list of operations, and the next bodies overwrite what it has left in the file. Bodies
+**   that stay are not moved.
+** - ROLLBACK removes the file; what a crash leaves is a WAL file without a record, which collection removes. The file
+**   is locked until the transaction has ended, so nobody else appends to it, or removes it.
+** - A finished record is never overwritten: when COMMIT returns BUSY and more operations come, the record that names
+**   them all goes to another file.
+** - Any failure (no room, a directory that cannot be written) makes the pending list drop all bodies: the transaction
+**   goes on and can commit, its queries are answered from the database, and the index stays behind until it is caught
+**   up. The removed file leaves its room to SQLite.
+**
+** Needs a store whose mappings are not copies in the heap: an index in memory never spills.
+*/
+#ifndef SHX_SPILL_H
+#define SHX_SPILL_H
+
+#include "pending.h"
+#include "wal.h"
+
+/* Makes a new WAL file (taken over, also on failure) the spill of the list and moves all its bodies there. The store
+** must live as long as the list is not empty. */
+shx_status shx_spill_start(shx_pending *pending, shx_store *store, shx_wal_writer *writer);
+
+/* Has the list a spill to go on with? Not if there is none, or one that is finished. */
+bool shx_spill_is_open(const shx_pending *pending);
+
+/* Moves the bodies that are in the heap to the spill. After a failure the list is as it was. */
+shx_status shx_spill_move(shx_pending *pending);
+
+/* Completes the record: all operations of the list, "from parent, these lead to commit". */
+shx_status shx_spill_finish(shx_pending *pending, const shx_id *commit, const shx_id *parent, shx_wal_entry *ret_entry);
+
+#endif

@@ -146,7 +146,7 @@ def write_points(path, engines):
         points = [f"{recall:.5f} {qps:.1f}" for recall, qps, _, _ in engine.best_settings()]
         if points:
             blocks.append("\n".join([f'"{engine.name}"'] + points))
-    path.write_text("\n\n\n".join(blocks + [""]), encoding="utf-8")
+    path.write_text("\n\n\n".join(blocks) + "\n", encoding="utf-8")
 
 
 def write_bars(path, engines):

@@ -92,6 +92,23 @@ static inline uint32_t avx512_pass(__m512 value, const shx_bound *bound) {
     return _mm512_cmp_ps_mask(value, _mm512_set1_ps(bound->threshold), _CMP_NGE_UQ);
 }
 
+/* Sixteen lanes, folded as in kernels_avx2.c. */
+static float avx512_centroid_l2_squared(const float *point, const int8_t *centroid, float step, size_t dim) {
+    assert(dim % 16 == 0);
+    const __m512 steps = _mm512_set1_ps(step);
+    __m512 sum = _mm512_setzero_ps();
+    for (size_t i = 0; i < dim; i += 16) {
+        __m512i values = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(centroid + i)));
+        __m512 part = _mm512_mul_ps(steps, _mm512_cvtepi32_ps(values));
+        __m512 difference = _mm512_sub_ps(_mm512_loadu_ps(point + i), part);
+        sum = _mm512_add_ps(sum, _mm512_mul_ps(difference, difference));
+    }
+    __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(sum), _mm512_extractf32x8_ps(sum, 1));
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
 static inline uint32_t avx512_passing(const uint8_t *factors, avx512_sums sum, const shx_factor_scale *scale,
                                       const shx_bound *bound) {
     uint32_t mask = avx512_pass(avx512_bound(factors, avx512_ip(sum.rows0, bound), scale, bound), bound);
@@ -141,7 +158,7 @@ const shx_kernels shx_kernels_avx512 = {
     .int8_l1 = shx_avx2_int8_l1,
     .hamming = shx_avx2_hamming,
     .code_l2_squared = shx_avx2_code_l2_squared,
-    .centroid_l2_squared = shx_avx2_centroid_l2_squared,
+    .centroid_l2_squared = avx512_centroid_l2_squared,
     .scan_block = avx512_scan_block,
     .bound_block = avx512_bound_block,
     .within = shx_avx2_within,

@@ -10,4 +10,10 @@ static inline void shx_prefetch(const void *memory, size_t bytes, size_t most) {
     for (size_t i = 0; i < bytes && i < most; i += 64) __builtin_prefetch(at + i);
 }
 
+/* The same for what is only read after other work: into the second-level cache, past the first. */
+static inline void shx_prefetch_later(const void *memory, size_t bytes, size_t most) {
+    const char *at = memory;
+    for (size_t i = 0; i < bytes && i < most; i += 64) __builtin_prefetch(at + i, 0, 2);
+}
+
 #endif

@@ -70,7 +70,7 @@ static void search_prefetch_runs(const shx_search_run *run, uint32_t shard) {
 static void search_prefetch_heads(const shx_segment *segment, const shx_run *rows, uint32_t head_dim) {
     const uint8_t *block = segment->blocks + rows->first_block * segment->block_bytes;
     for (uint32_t i = 0; i < shx_blocks_of(rows->rows); i++, block += segment->block_bytes) {
-        shx_prefetch(block, 4 * SHX_BLOCK_ROWS + 4 * (size_t)head_dim, SEARCH_PREFETCH_BYTES);
+        shx_prefetch_later(block, 4 * SHX_BLOCK_ROWS + 4 * (size_t)head_dim, SEARCH_PREFETCH_BYTES);
     }
 }
 
@@ -81,12 +81,12 @@ static void search_prefetch_codes(const shx_search_run *run, uint32_t shard) {
         const shx_segment *segment = base->segments[base->places[p].segment];
         const shx_run *rows = &segment->runs[base->places[p].run];
         if (!run->coded) {
-            shx_prefetch(shx_segment_vector_at(segment, rows->first_row), rows->rows * segment->vector_bytes,
+            shx_prefetch_later(shx_segment_vector_at(segment, rows->first_row), rows->rows * segment->vector_bytes,
                          SEARCH_PREFETCH_BYTES);
         } else if (head_dim > 0) {
             search_prefetch_heads(segment, rows, head_dim);
         } else {
-            shx_prefetch(segment->blocks + rows->first_block * segment->block_bytes,
+            shx_prefetch_later(segment->blocks + rows->first_block * segment->block_bytes,
                          shx_blocks_of(rows->rows) * segment->block_bytes, SEARCH_PREFETCH_BYTES);
         }
     }

@@ -70,8 +70,9 @@ static shx_stop_rule calibration_rule(const shx_stop_rule table[SHX_CALIBRATION_
 
 /* Tight bounds miss some neighbours (6.7, 2.3 and 0.5 % of those at the very threshold, one-sided), which calibration
 ** makes up for by more shards; on real words that costs less than the refining that wide bounds call for. Without a
-** calibration they are wide. */
-static float calibration_epsilon(const shx_calibration *calibration, double recall) {
+** calibration they are wide. Above 0.999 they are those of calibrating itself. */
+float shx_calibration_epsilon(const shx_calibration *calibration, double recall) {
+    if (recall > 0.999) return 3.2f;
     if (recall >= 0.995 || !calibration->fitted) return 2.6f;
     if (recall >= 0.98) return 2.0f;
     return 1.5f;
@@ -86,7 +87,7 @@ void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double r
         return;
     }
     calibration_position k_place = calibration_locate_k(k), recall_place = calibration_locate_recall(recall);
-    ret_plan->epsilon = calibration_epsilon(calibration, recall);
+    ret_plan->epsilon = shx_calibration_epsilon(calibration, recall);
     ret_plan->first = calibration_rule(calibration->first, k_place, recall_place);
     ret_plan->kth = calibration_rule(calibration->kth, k_place, recall_place);
     /* Beyond the largest k that was measured the true neighbours spread over more shards: a safety term. */

@@ -54,6 +54,9 @@ typedef struct shx_stop_plan {
     bool exhaustive;          /* recall 1: never stop */
 } shx_stop_plan;
 
+/* The epsilon of a plan: the same for all recalls of a range. */
+float shx_calibration_epsilon(const shx_calibration *calibration, double recall);
+
 void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double recall, shx_stop_plan *ret_plan);
 
 /* True when the search may stop before the shard at distance2. `reference2` is the d²_ref of the rule's form. */

@@ -197,9 +197,9 @@ static void clustered_rows(void **state) {
         shx_index_stats_get(table.index, view, &stats);
         assert_true(stats.calibrated && stats.shards > 100);
         const double recalls[] = {0, 0.8, 0.99, 1};
-        const double floors[] = {0.94, 0.79, 0.985, 0.999};
+        const double floors[] = {0.94, 0.78, 0.985, 0.999}; /* what a standard error or two leaves */
         for (int r = 0; r < 4; r++) {
-            uint64_t count = r == 0 ? HELD_OUT : 200;
+            uint64_t count = recalls[r] < 1 ? HELD_OUT : 200;
             double recall = fixture_recall(&table, view, queries, count, 10, recalls[r]);
             print_message("             metric %d, asked %.2f: %.4f\n", (int)metrics[m], recalls[r], recall);
             if (recall < floors[r]) fail_msg("a recall of %.4f where %.2f was asked for", recall, recalls[r]);

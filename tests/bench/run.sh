@@ -274,4 +274,4 @@ for set in $sets; do
     gnuplot -e "folder='$bench'; set_name='$set'; title_text='$(cat "$bench/data/$set/title")'" tests/bench/plot.gp
 done
 [ -z "$failed" ] || echo "Without result:$failed"
-echo "Plots: $bench/SET-recall.svg, $bench/SET-build.svg"
+echo "Plots: $bench/SET-recall.svg, $bench/SET-build.svg; for the README: python3 tests/bench/readme.py $bench" $sets

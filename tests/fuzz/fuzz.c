@@ -151,7 +151,7 @@ shx_store *fuzz_store(void) {
     sim_image nothing = {0};
     sim_fs_load(&nothing);
     fuzz_require(sim_fs_make_directory(SIM_STORE, "/sim") == SIM_OK);
-    fuzz_require(shx_store_open("/sim/index", &store) == SHX_OK);
+    fuzz_require(shx_store_open("/sim/test.db-shardex/index", &store) == SHX_OK);
     fuzz_require(shx_store_prepare(store) == SHX_OK);
     return store;
 }

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Lets libFuzzer loose on every fuzz target (or on those that are named), each for SECONDS: sh run.sh [SECONDS [TARGET …]]
+# Lets libFuzzer loose on every fuzz target, or on those that are named, each for SECONDS:
 #
-# Needs clang with its runtime (on Debian: clang and libclang-rt-14-dev). Starts from corpus/ (made by seeds.py) and from
-# what earlier runs found, which is kept in build-fuzz/found/. An input that ends a target is left in build-fuzz/crash/:
-# it belongs into corpus/<target>/ once its cause is mended.
+#   sh run.sh [SECONDS [TARGET …]]
+#
+# Needs clang with its runtime (on Debian: clang and libclang-rt-14-dev). Starts from corpus/ (made by seeds.py) and
+# from what earlier runs found, which is kept in build-fuzz/found/. An input that ends a target is left in
+# build-fuzz/crash/: it belongs into corpus/<target>/ once its cause is mended.
 set -eu
 cd "$(dirname "$0")/../.."
 . sql/build.sh

@@ -60,7 +60,20 @@ SEEDS = {
         "levels": SEALED + b"\1" + edits(add(704, 1)) + QUERY,
         "graph": SEALED + b"\2" + edits(put(4000, b"\1\0\0\0"), number(5000, 131)) + QUERY,
     },
+    "directory": {},
 }
+
+
+def directory(sample, *files, steps=b""):
+    """`files`: (number of the file in the order of names, its edits)."""
+    return bytes([sample, 1, len(files)]) + b"".join(bytes([which]) + what for which, what in files) + steps
+
+
+STEPS = bytes([0, 0, 3, 10, 0, 0, 1, 9, 5, 1, 1, 12, 9, 20, 60, 4, 5, 3, 7, 6, 0, 0, 8, 1, 5, 0, 7, 0, 4])
+for sample in range(5):
+    SEEDS["directory"][f"whole_{sample}"] = directory(sample, steps=STEPS)
+    # Many rows, says the base: then codes and shards are used.
+    SEEDS["directory"][f"codes_{sample}"] = directory(sample, (1, edits(put(256 + 32, b"\0\0\1\0"))), steps=STEPS)
 
 
 def main():

@@ -5,7 +5,8 @@
 #
 # Needs clang with its runtime (on Debian: clang and libclang-rt-14-dev). Starts from corpus/ (made by seeds.py) and
 # from what earlier runs found, which is kept in build-fuzz/found/. An input that ends a target is left in
-# build-fuzz/crash/: it belongs into corpus/<target>/ once its cause is mended.
+# build-fuzz/crash/: it belongs into corpus/<target>/ once its cause is mended. With FUZZ_VERBOSE=1 set, a
+# target that is given one input says what SQL it runs and what comes of it.
 set -eu
 cd "$(dirname "$0")/../.."
 . sql/build.sh
@@ -28,8 +29,8 @@ failed=0
 mkdir -p $folder/crash
 for target in $targets; do
     mkdir -p "$folder/found/$target"
-    if $folder/tests/fuzz/fuzz_"$target" -max_total_time="$seconds" -max_len=4096 -timeout=5 -report_slow_units=2 \
-        -malloc_limit_mb=256 -rss_limit_mb=1024 -use_value_profile=1 -print_final_stats=1 \
+    if $folder/tests/fuzz/fuzz_"$target" -max_total_time="$seconds" -max_len=4096 -timeout=5 -entropic=0 \
+        -report_slow_units=2 -malloc_limit_mb=256 -rss_limit_mb=1024 -print_final_stats=1 \
         -artifact_prefix="$folder/crash/$target-" "$folder/found/$target" "tests/fuzz/corpus/$target" \
         >"$folder/$target.log" 2>&1; then
         found="nothing found"

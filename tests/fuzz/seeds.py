@@ -69,11 +69,110 @@ def directory(sample, *files, steps=b""):
     return bytes([sample, 1, len(files)]) + b"".join(bytes([which]) + what for which, what in files) + steps
 
 
-STEPS = bytes([0, 0, 3, 10, 0, 0, 1, 9, 5, 1, 1, 12, 9, 20, 60, 4, 5, 3, 7, 6, 0, 0, 8, 1, 5, 0, 7, 0, 4])
+LOOK = bytes([0, 0, 3, 10, 0, 0, 1, 9, 5, 1, 0, 12, 9, 20, 60, 0, 44, 4, 5, 8, 20, 0, 2, 7, 9, 0])
+CHANGE = bytes([26, 3, 8, 0, 8, 1, 9, 0, 30, 29, 1, 20, 0, 0, 5, 3])
 for sample in range(5):
-    SEEDS["directory"][f"whole_{sample}"] = directory(sample, steps=STEPS)
+    SEEDS["directory"][f"whole_{sample}"] = directory(sample, steps=LOOK + CHANGE)
     # Many rows, says the base: then codes and shards are used.
-    SEEDS["directory"][f"codes_{sample}"] = directory(sample, (1, edits(put(256 + 32, b"\0\0\1\0"))), steps=STEPS)
+    SEEDS["directory"][f"codes_{sample}"] = directory(sample, (1, edits(put(256 + 32, b"\0\0\1\0"))), steps=LOOK)
+SEEDS["directory"]["flush"] = directory(0, steps=CHANGE + bytes([31, 0, 0, 0, 1, 5, 7]))
+SEEDS["directory"]["optimize"] = directory(2, (2, edits(add(704, 1))), steps=CHANGE + bytes([31, 1, 0, 2, 1, 5, 7]))
+
+
+def integer(value):
+    return b"\1\7" + struct.pack("<q", value)
+
+
+def real(value):
+    return b"\2" + struct.pack("<d", value)
+
+
+def text(value):
+    return bytes([3, len(value)]) + value.encode()
+
+
+def blob(value):
+    return b"\4" + struct.pack("<H", len(value)) + value
+
+
+NULL = b"\0"
+ID = bytes(range(16))
+PACKED = (b"\1" + struct.pack("<q", 5) + b"\2" + struct.pack("<d", 2.5) + b"\3\2\0\0\0ab" + b"\4\1\0\0\0c" + b"\5")
+FLOATS = struct.pack("<4f", 1, -2.5, 3e30, 0)
+SEEDS.update({
+    "ring": {
+        "one": struct.pack("<HB", 2, 1) + b"\x12\0" + ID,
+        "two": struct.pack("<HB", 18, 1) + b"\x27\0" + ID + ID[::-1] + b"\3\2\x90\1\5",
+    },
+    "values": {
+        "each": bytes([1, 0, 4, 9, 0, 5, 8, 12, 1, 2]) + PACKED,
+        "twice": bytes([3, 1, 6, 10, 4, 9, 13, 2, 7, 3]) + PACKED + PACKED,
+    },
+    "vector": {
+        "json": bytes([6]) + text("[1, -2.5e3, 0.1, 4]"),
+        "blob": bytes([0]) + blob(FLOATS),
+        "distance": bytes([12]) + text("[1,2,3,4]") + blob(FLOATS),
+        "bits": bytes([8]) + blob(b"\x0f\xf0"),
+        "int8": bytes([19]) + text("[1,-128,127,0]"),
+        "half": bytes([17]) + text("[65504,1e-8,-0.0,1]"),
+        "search": bytes([21]) + text("[1,2,3,4]") + integer(3),
+        "fault": bytes([4]) + text("[1,,2]"),
+    },
+    "filter": {
+        "numbers": bytes([3]) + integer(1) + text("a") + real(1.5) + text("b") + NULL + NULL
+                   + bytes([0]) + integer(1) + integer(1),
+        "texts": bytes([3]) + text("5") + text("5") + text("5.0x") + blob(b"5") + real(5.0) + NULL
+                 + bytes([7]) + text("5") + bytes([14]) + integer(1) + text("6"),
+        "edges": bytes([2]) + integer(2**63 - 1) + real(9.3e18) + integer(-2**63) + real(-1e308)
+                 + bytes([1]) + real(9.223372036854775e18) + bytes([16]) + integer(2**63 - 1),
+    },
+    "declare": {
+        "plain": b"embedding float[4], n INTEGER, s TEXT NOT NULL, +x",
+        "options": b"v int8[8] distance_metric=l1, id INTEGER PRIMARY KEY, recall=0.99, shard_size=64",
+        "quoted":
+            b'"a ""b" bit[64],\n[c] REAL,\n`d` BLOB,\nrouter=graph, graph_m=8, threads=1',
+        "vec0": b"v float[768] distance_metric=cosine, +d text, document_id TEXT, memory_only=1",
+    },
+    "script": {
+        "queries": b"SELECT rowid, distance FROM t WHERE v MATCH '[1,2]' AND k = 5 AND n = 1 ORDER BY distance;"
+                   b"SELECT * FROM t WHERE rowid > 5;SELECT s, distance FROM t WHERE v MATCH '[0,0]' LIMIT 3",
+        "changes": b"BEGIN;UPDATE t SET n = n + 1 WHERE rowid < 5;SAVEPOINT a;DELETE FROM t WHERE n = 2;ROLLBACK TO a;"
+                   b"INSERT OR REPLACE INTO t(rowid, v) VALUES(3, '[3,3]');COMMIT;INSERT INTO t(t) VALUES('flush')",
+        "tables": b"CREATE VIRTUAL TABLE u USING shardex(w int8[8], +z);INSERT INTO u(w) VALUES('[1,2,3,4,5,6,7,8]');"
+                  b"ALTER TABLE u RENAME TO w;SELECT shardex_info('w'), shardex_recall('t', 2, 3);DROP TABLE w;VACUUM",
+        "joins": b"SELECT a.rowid, b.rowid, b.distance FROM t a, t b WHERE b.v MATCH a.v AND b.k = 2 AND a.n = 0;"
+                 b"SELECT count(*) FROM t WHERE v MATCH '[1,1]' AND distance < 4 AND rowid IN (1, 2, 3);"
+                 b"WITH q(v) AS (VALUES('[1,2]')) SELECT rowid FROM t, q WHERE t.v MATCH q.v AND k = 4 AND exact = 1",
+        "commands": b"INSERT INTO t(t) VALUES('rebuild');INSERT INTO t(t) VALUES('optimize');"
+                    b"SELECT * FROM shardex_stats('t');"
+                    b"INSERT INTO t(t) VALUES('integrity-check');PRAGMA integrity_check",
+    },
+    "state_row": {
+        "ring": bytes([2, 1]) + blob(ID) + bytes([4, 1]) + edits(add(20, 1), put(300, b"\x81")) + bytes([0, 3, 7, 9]),
+        "commit": bytes([1, 1]) + blob(ID) + bytes([0, 1, 6, 15, 17, 0]),
+        "vector": bytes([1, 11]) + blob(FLOATS[:8]) + bytes([18, 0, 3, 15]),
+        "types": bytes([3, 2]) + text("x") + bytes([9]) + real(0.5) + bytes([3]) + integer(3)
+                 + bytes([0, 7, 10, 9, 16]),
+        "rename": bytes([1, 5]) + integer(2) + bytes([21, 20, 3, 22]),
+    },
+})
+
+
+def joint(sealed, *files, steps=b""):
+    return bytes([sealed, len(files)]) + b"".join(bytes([which]) + what for which, what in files) + steps
+
+
+SEEDS["joint"] = {
+    "whole": joint(0, steps=bytes([0, 1, 5, 13, 0, 200, 15, 16, 3])),
+    "base": joint(0, (1, edits(put(300, b"\1"))), steps=bytes([0, 1, 17, 5])),
+    "wal": joint(1, (5, edits(add(64 + 48, 1))), steps=bytes([0, 10, 200, 1, 15])),
+    "segment": joint(1, (2, edits(put(800, b"\xff"), copy(900, 1000, 30))), steps=bytes([1, 2, 11, 18, 19, 200, 5])),
+    "each": joint(1, *((i, edits(add(60 * i + 260, 3))) for i in range(1, 5)), steps=bytes([0, 6, 14, 200, 0, 16])),
+    "database": joint(1, (0, edits(put(5000, b"\0\1"), add(9000, 1))), steps=bytes([0, 3, 12, 200, 17, 15])),
+    "lost": joint(0, (1, edits(size(0))), steps=bytes([0, 20, 200, 1, 15])),
+    "script": joint(1, (3, edits(number(400, 21))), steps=bytes([0, 230]) +
+                    b"SELECT rowid FROM t WHERE v MATCH '[1,2]' AND k = 3;VACUUM;DELETE FROM t\0" + bytes([0, 15])),
+}
 
 
 def main():

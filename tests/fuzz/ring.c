@@ -1,0 +1,54 @@
+/* A ring of recent commits (ring.h), raw: loaded, listed, and grown by a commit. */
+#include "fuzz.h"
+
+#include "../../ext/ring.h"
+
+#include "memory.h"
+
+#include <string.h>
+
+static void check_ring(const shx_ring *ring) {
+    static shx_id commits[SHX_RING_COMMITS];
+    size_t count = shx_ring_commits(ring, commits);
+    fuzz_require(count <= SHX_RING_COMMITS);
+    for (size_t i = 0; i < count; i++) {
+        int64_t *rowids = NULL;
+        size_t changes = 0;
+        shx_status status = shx_ring_changes(ring, i, &rowids, &changes);
+        fuzz_require(status == SHX_OK);
+        for (size_t c = 1; c < changes; c++) fuzz_require(rowids[c - 1] < rowids[c]);
+        shx_free(rowids);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    fuzz_input input = {data, size};
+    static uint8_t bytes[SHX_RING_BYTES];
+    shx_ring ring, again;
+    fuzz_setup();
+    /* The last commit is the tip; where it stands only a ring that ends there is told by. */
+    shx_id tip = {{0}};
+    uint64_t tip_at = fuzz_number(&input, 2);
+    bool whole = fuzz_number(&input, 1) % 8 != 0;
+    memset(bytes, 0, sizeof bytes);
+    size_t used;
+    const uint8_t *content = fuzz_bytes(&input, sizeof bytes, &used);
+    if (used > 0) memcpy(bytes, content, used);
+    memcpy(tip.bytes, bytes + tip_at % (sizeof bytes - sizeof tip), sizeof tip);
+    if (shx_ring_load(bytes, whole ? sizeof bytes : used, &tip, &ring)) {
+        shx_pending *pending;
+        shx_id commit = {{1, 2, 3}};
+        check_ring(&ring);
+        fuzz_require(shx_pending_create(4, &pending) == SHX_OK);
+        for (int64_t i = 0; i < 3; i++) {
+            shx_op op = {.kind = SHX_OP_DELETE, .rowid = (int64_t)((uint64_t)i * tip_at << 40)};
+            fuzz_require(shx_pending_append(pending, &op, &tip) == SHX_OK);
+        }
+        shx_ring_add(&ring, pending, &commit);
+        check_ring(&ring);
+        fuzz_require(shx_ring_load(ring.bytes, sizeof ring.bytes, &commit, &again));
+        shx_pending_destroy(pending);
+    }
+    fuzz_finish();
+    return 0;
+}

@@ -620,6 +620,12 @@ static const char *const declare_hidden[] = {"distance", "k", "recall", "exact",
 static const char *const declare_hidden_later[] = {"per_document", NULL};
 static const char *const declare_rowid[] = {"rowid", "_rowid_", "oid", NULL};
 
+/* The column at hand is not named as the table. */
+static shx_status declare_check_command(declare_parser *parser) {
+    SHX_CHECK(declare_equal(parser->column, strlen(parser->column), parser->table), SHX_OK);
+    return declare_fail(parser, "the name is that of the table, which the column for commands has, expected another");
+}
+
 /* Judges the name of the last column, whose role is known by now. */
 static shx_status declare_check_name(declare_parser *parser) {
     const shx_declaration *declaration = parser->declaration;
@@ -635,10 +641,7 @@ static shx_status declare_check_name(declare_parser *parser) {
     if (column->role != SHX_COLUMN_KEY && declare_listed(column->name, size, declare_rowid)) {
         return declare_fail(parser, "the name means the row's id, expected another or INTEGER PRIMARY KEY");
     }
-    if (declare_equal(column->name, size, parser->table)) {
-        return declare_fail(parser,
-                            "the name is that of the table, which the column for commands has, expected another");
-    }
+    SHX_TRY(declare_check_command(parser));
     for (uint32_t i = 0; i + 1 < declaration->column_count; i++) {
         if (!declare_equal(column->name, size, declaration->columns[i].name)) continue;
         return declare_fail(parser, "a second column of this name (case does not matter), expected another");
@@ -725,6 +728,17 @@ shx_status shx_declare(const char *table, int argument_count, const char *const 
         return SHX_OK;
     }
     shx_declaration_destroy(declaration);
+    if (status == SHX_MISUSE) *ret_message = parser.message;
+    return status;
+}
+
+shx_status shx_declaration_rename(const shx_declaration *declaration, const char *table, char **ret_message) {
+    declare_parser parser = {.table = table};
+    shx_status status = declare_check_table(&parser);
+    for (uint32_t i = 0; i < declaration->column_count && status == SHX_OK; i++) {
+        parser.column = declaration->columns[i].name;
+        status = declare_check_command(&parser);
+    }
     if (status == SHX_MISUSE) *ret_message = parser.message;
     return status;
 }

@@ -48,6 +48,9 @@ typedef struct shx_declaration {
 ** SHX_MISUSE *ret_message is a text (shx_free) that says what was read, what was expected and where. */
 shx_status shx_declare(const char *table, int argument_count, const char *const *arguments,
                        shx_declaration **ret_declaration, char **ret_message);
+
+/* May the table be renamed to `table`? Else SHX_MISUSE and a message as above. */
+shx_status shx_declaration_rename(const shx_declaration *declaration, const char *table, char **ret_message);
 void shx_declaration_destroy(shx_declaration *declaration);
 
 /* Bytes of one vector. */

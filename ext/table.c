@@ -231,9 +231,20 @@ static int table_rename_shadow(shx_table *table, const char *shadow, const char 
                               sqlite3_mprintf(SHX_SQL_RENAME_SHADOW, table->schema, table->name, shadow, name, shadow));
 }
 
+/* A table with a name that its columns do not allow could not even be dropped. */
+static int table_check_name(shx_table *table, const char *name) {
+    char *message = NULL;
+    shx_status status = shx_declaration_rename(table->declaration, name, &message);
+    int rc = status == SHX_MISUSE ? shx_table_error(table, SQLITE_ERROR, "%s", message) : shx_result_code(status);
+    shx_free(message);
+    return rc;
+}
+
 int shx_table_rename(sqlite3_vtab *vtab, const char *name) {
     shx_table *table = (shx_table *)vtab;
     if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
+    int checked = table_check_name(table, name);
+    if (checked != SQLITE_OK) return checked;
     char *copy = sqlite3_mprintf("%s", name);
     if (!copy) return SQLITE_NOMEM;
     bool auxiliary = table->declaration->auxiliary_count > 0;

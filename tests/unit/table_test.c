@@ -164,6 +164,18 @@ static void rename_and_drop_with_rollback(void **context) {
     host_expect(tale->db, "SELECT count(*) FROM sqlite_schema", "0");
 }
 
+/* Names under which the table could not be connected any more. */
+static void rename_to_a_name_of_a_column(void **context) {
+    story *tale = *context;
+    fill(tale->db, "t", 1, 5);
+    host_refuse(tale->db, SQLITE_ERROR, "ALTER TABLE t RENAME TO N", "column \"n\": the name is that of the table");
+    host_refuse(tale->db, SQLITE_ERROR, "ALTER TABLE t RENAME TO distance", "the name is that of a hidden column");
+    host_refuse(tale->db, SQLITE_ERROR, "ALTER TABLE t RENAME TO oid", "the name means the row's id");
+    check_anew(tale, "t");
+    host_run(tale->db, "ALTER TABLE t RENAME TO u; DROP TABLE u");
+    host_expect(tale->db, "SELECT count(*) FROM sqlite_schema", "0");
+}
+
 static void drop_undone_by_a_savepoint(void **context) {
     story *tale = *context;
     fill(tale->db, "t", 1, 6);
@@ -601,7 +613,7 @@ int main(void) {
         STORY(commit_that_a_hook_vetoes),
         STORY(a_transaction_that_changes_nothing_keeps_its_commit),
         STORY(commits_depend_on_the_operations_alone),
-        STORY(rename_and_drop_with_rollback),
+        STORY(rename_and_drop_with_rollback), STORY(rename_to_a_name_of_a_column),
         STORY(drop_undone_by_a_savepoint),
         STORY(created_and_undone_in_one_transaction),
         STORY(vacuum_and_foreign_schema_changes),

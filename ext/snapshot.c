@@ -93,7 +93,7 @@ bool shx_snapshot_is_current(const shx_snapshot *snapshot) {
 }
 
 void shx_snapshot_close(shx_snapshot *snapshot) {
-    if (!snapshot->lent) shx_held_return(&snapshot->state->held, snapshot->view);
+    if (snapshot->view && !snapshot->lent) shx_held_return(&snapshot->state->held, snapshot->view);
     memset(snapshot, 0, sizeof *snapshot);
 }
 

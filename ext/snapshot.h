@@ -19,6 +19,8 @@ typedef struct shx_snapshot {
 int shx_snapshot_name(shx_table *table, shx_snapshot *ret_snapshot);
 
 int shx_snapshot_open(shx_table *table, shx_snapshot *ret_snapshot);
+
+/* Of zeros, too. */
 void shx_snapshot_close(shx_snapshot *snapshot);
 
 /* Does the directory hold what the snapshot shows? */

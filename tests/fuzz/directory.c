@@ -123,7 +123,8 @@ static void reconcile(directory *at, fuzz_input *input) {
         bool wanted;
         sample_vector(config, row, vector);
         uint64_t hash = shx_hash64(vector, shx_index_vector_bytes(at->index), 0);
-        status = shx_reconcile_row(work, (int64_t)row, hash, row + row / 9, &wanted);
+        uint64_t column_hash = row % 9 ? row : shx_hash64(columns.bytes, columns.size, 0);
+        status = shx_reconcile_row(work, (int64_t)row, hash, column_hash, &wanted);
         if (status == SHX_OK && wanted) status = shx_reconcile_content(work, vector, &columns);
     }
     at->tip.bytes[15]++;

@@ -36,8 +36,8 @@ void sample_put(const shx_index_config *config, uint64_t row, shx_op_kind kind, 
         sample_vector(config, row, vector);
         op.vector = vector;
         op.vector_hash = shx_hash64(vector, shx_element_bytes(config->element, config->dim), 0);
-        op.column_hash = row;
         op.columns = (shx_packed){columns, (uint32_t)(at - columns)};
+        op.column_hash = shx_hash64(columns, op.columns.size, 0);
     }
     const uint64_t content[] = {(uint64_t)kind, row};
     shx_id digest = shx_hash128(content, sizeof content);

@@ -17,30 +17,28 @@ typedef struct seal_part {
 
 /* --- WAL files --- */
 
-/* The hashes of a record's vectors in its operations. */
-static void seal_operations(uint8_t *record, uint64_t vectors, seal_part operations, size_t vector_bytes) {
-    uint64_t vector = 0;
+/* The hashes of a record's bodies in its operations. */
+static void seal_operations(const uint8_t *bodies, uint64_t left, seal_part operations, size_t vector_bytes) {
     for (uint64_t at = 0; at < operations.size; at += SHX_OPERATION_BYTES) {
         uint8_t *op = operations.bytes + at;
-        if ((op[0] != SHX_OP_INSERT && op[0] != SHX_OP_REPLACE) || vector >= vectors) continue;
-        const uint8_t *bytes = record + SHX_RECORD_BYTES + vector++ * vector_bytes;
-        shx_put64(op + 16, shx_hash64(bytes, vector_bytes, 0));
+        if (op[0] != SHX_OP_INSERT && op[0] != SHX_OP_REPLACE) continue;
+        uint32_t columns = shx_get32(op + 4);
+        uint64_t size = shx_body_bytes(vector_bytes, columns);
+        if (size > left) break;
+        shx_put64(op + 16, shx_hash64(bodies, vector_bytes, 0));
+        if (columns > 0) shx_put64(op + 24, shx_hash64(bodies + vector_bytes, columns, 0));
+        bodies += size;
+        left -= size;
     }
 }
 
 static void seal_record(uint8_t *record, uint64_t left, uint64_t offset, uint64_t id, size_t vector_bytes) {
-    uint64_t count = shx_get64(record + 48), vectors = shx_get64(record + 56), at = shx_get64(record + 64);
-    uint64_t columns = shx_get64(record + 112);
-    bool fits = shx_span_fits(at, count, SHX_OPERATION_BYTES, left) &&
-                shx_span_fits(SHX_RECORD_BYTES, vectors, vector_bytes, at) &&
-                shx_span_fits(at + count * SHX_OPERATION_BYTES, columns, 1, left);
-    if (fits) {
+    uint64_t count = shx_get64(record + 48), at = shx_get64(record + 64), bodies = shx_get64(record + 112);
+    if (shx_span_fits(at, count, SHX_OPERATION_BYTES, left) && shx_span_fits(SHX_RECORD_BYTES, bodies, 1, at)) {
         seal_part operations = {record + at, count * SHX_OPERATION_BYTES};
-        seal_operations(record, vectors, operations, vector_bytes);
-        uint64_t hash = shx_hash64(operations.bytes, operations.size, id);
-        shx_put64(record + 88, shx_hash64(operations.bytes + operations.size, columns, hash));
+        seal_operations(record + SHX_RECORD_BYTES, bodies, operations, vector_bytes);
+        shx_put64(record + 88, shx_hash64(operations.bytes, operations.size, id));
     }
-    memcpy(record, "record\0\1", 8);
     shx_put64(record + 120, shx_hash64(record, 120, offset));
 }
 

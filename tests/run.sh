@@ -2,7 +2,7 @@
 # Builds everything and runs every test; the last line counts them. Works from any folder.
 #
 #   build/       optimised, assertions off: unit tests, SQL scripts, style, amalgamation, instructions of the hot path
-#   build-asan/  assertions on, address and undefined-behaviour sanitizers: unit tests and SQL scripts again
+#   build-asan/  assertions on, address and undefined-behaviour sanitizers: unit tests, SQL scripts and fuzz corpora again
 set -eu
 cd "$(dirname "$0")/.."
 . sql/build.sh
@@ -25,7 +25,7 @@ count build
 
 echo "Building with the sanitizers …"
 build build-asan -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
-meson test -C build-asan --no-rebuild --print-errorlogs --suite unit --suite sql || true
+meson test -C build-asan --no-rebuild --print-errorlogs --suite unit --suite sql --suite fuzz || true
 count build-asan
 
 echo "$passed passed, $failed failed"

@@ -12,6 +12,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#define KEEPER_TAIL_MAX 4   /* times flush_rows: a writer flushes before it adds to such a tail */
+#define KEEPER_TAIL_CLOSE 2 /* and so does the last release of a process that wrote */
+
 static pthread_mutex_t keeper_registry_mutex = PTHREAD_MUTEX_INITIALIZER;
 static shx_index *keeper_registry;
 static atomic_bool keeper_threads = true;
@@ -112,6 +115,13 @@ void shx_index_committed(shx_index *index, const shx_id *commit) {
     pthread_mutex_unlock(&index->mutex);
 }
 
+void shx_index_relieve(shx_index *index, const shx_view *view) {
+    const uint64_t most = KEEPER_TAIL_MAX * (uint64_t)index->config.flush_rows;
+    if (view->mark.operations < most || !view->delta->base->shards) return;
+    shx_id commit = view->mark.commit;
+    (void)shx_maintain_flush(index, &commit, NULL, NULL);
+}
+
 /* ---- the registry ---- */
 
 static shx_index *keeper_find(const char *directory) {
@@ -180,7 +190,7 @@ void shx_index_release(shx_index *index) {
     pthread_mutex_unlock(&keeper_registry_mutex);
     if (!last) return;
     keeper_stop_thread(index);
-    if (index->wrote && index->directory && keeper_commit_due(index, &index->committed, 2)) {
+    if (index->wrote && index->directory && keeper_commit_due(index, &index->committed, KEEPER_TAIL_CLOSE)) {
         (void)shx_maintain_flush(index, &index->committed, NULL, NULL);
     }
     shx_index_destroy(index);

@@ -239,8 +239,10 @@ int shx_catch_up_writer(shx_table *table) {
     shx_catch_up_confirm(table);
     shx_view *view = NULL;
     shx_status status = shx_index_view(state->index, &state->parent, &view);
+    bool current = status == SHX_OK && shx_index_is_durable(state->index, &state->parent);
+    if (current) shx_index_relieve(state->index, view);
     shx_view_release(view);
-    if (status == SHX_OK && shx_index_is_durable(state->index, &state->parent)) return SQLITE_OK;
+    if (current) return SQLITE_OK;
     if (status == SHX_NOMEM) return SQLITE_NOMEM;
     int rc = shx_catch_up_ring(table, &state->parent, true, &status);
     if (rc != SQLITE_OK || status == SHX_OK) return rc;

@@ -276,10 +276,41 @@ static void no_room_at_all(void **state) {
     shx_store_use(shx_store_open_posix);
 }
 
+/* --- the tail --- */
+
+/* Without a background the tail grows; a writer flushes it when it is four times as long as it should be, and the last
+** close when it is twice as long. */
+static void a_long_tail_is_flushed_first(void **state) {
+    (void)state;
+    fixture_random random = fixture_seed("spill tail", 48);
+    shx_index_use_threads(false);
+    twin_pair twin = spill_create("wal");
+    twin_fill(&twin, &random, 1, 500);
+    twin_run(&twin, "INSERT INTO t(t) VALUES('flush')");
+    assert_int_equal(twin_figure(&twin, "delta_operations"), 0);
+    twin_fill(&twin, &random, 1000, 1199);
+    twin_fill(&twin, &random, 3000, 1);
+    assert_int_equal(twin_figure(&twin, "delta_operations"), 1200);
+    twin_fill(&twin, &random, 3001, 1);
+    assert_int_equal(twin_figure(&twin, "delta_operations"), 1);
+    twin_require_right(&twin, &random);
+    for (int rows = 598; rows <= 599; rows++) {
+        twin_fill(&twin, &random, 4000 + 1000 * (rows - 598), rows);
+        int64_t before = twin_figure(&twin, "delta_operations");
+        twin_close(&twin);
+        twin = twin_open(spill_path, SHX_L2, SPILL_DIM);
+        assert_int_equal(twin_figure(&twin, "delta_operations"), before < 600 ? before : 0);
+    }
+    twin_require_right(&twin, &random);
+    twin_close(&twin);
+    shx_index_use_threads(true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_savepoints), cmocka_unit_test(a_file_of_its_own),   cmocka_unit_test(a_refused_commit),
         cmocka_unit_test(killed_on_the_way), cmocka_unit_test(failing_directories), cmocka_unit_test(no_room_at_all),
+        cmocka_unit_test(a_long_tail_is_flushed_first),
     };
     return cmocka_run_group_tests(tests, spill_set_up, spill_tear_down);
 }

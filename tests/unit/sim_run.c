@@ -10,6 +10,7 @@
 
 #define SIM_FIRST_CHANGES 12 /* changes of the first transaction: each is a row or several */
 #define SIM_LOAD_CHANGES 24
+#define SIM_SPILL_BYTES 250 /* of a transaction in memory, in every other table: a few rows */
 
 void sim_setup(void) {
     sim_memory_use();
@@ -43,6 +44,7 @@ void sim_run_start(const sim_shape *shape, const sim_image *disk, uint64_t life,
     *ret_run = (sim_run){.shape = *shape, .started = -1};
     sim_fs_load(disk);
     sim_vfs_seed(shape->seed << 32 ^ life);
+    shx_index_spill_at(shape->seed % 2 ? SIM_SPILL_BYTES : 0);
     sim_run_open(ret_run, &ret_run->one);
     ret_run->one.shape = &ret_run->shape;
     uint64_t digest = 0;

@@ -136,7 +136,8 @@ static void size_brute_force(uint64_t rows, const float *query, shx_topk *best) 
     twin_require(vector != NULL);
     for (uint64_t row = 1; row <= rows; row++) {
         size_vector((int64_t)row, vector);
-        twin_require(shx_topk_insert(best, shx_distance(SHX_L2, SHX_FLOAT32, query, vector, size_dim), (int64_t)row) == SHX_OK);
+        double distance = shx_distance(SHX_L2, SHX_FLOAT32, query, vector, size_dim);
+        twin_require(shx_topk_insert(best, distance, (int64_t)row) == SHX_OK);
     }
     shx_topk_sort(best);
     free(vector);

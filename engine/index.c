@@ -498,6 +498,7 @@ void shx_index_stats_get(shx_index *index, const shx_view *view, shx_index_stats
     shx_index_stats stats = {.rows = view->mark.live_rows,
                              .delta_rows = view->mark.rows,
                              .delta_operations = view->mark.operations,
+                             .capped = atomic_load(&index->capped),
                              .in_memory = index->directory == NULL};
     index_stats_of_base(view->delta->base, &stats);
     uint64_t alive = 0;

@@ -121,6 +121,7 @@ typedef struct shx_index_stats {
     ** bases; vectors. And on the heap: an estimate of the delta. */
     uint64_t code_bytes, refine_bytes, id_bytes, directory_bytes, vector_bytes, anonymous_bytes;
     bool calibrated;
+    uint64_t capped; /* searches of this process that ended for having passed 64 times the usual rows */
     bool in_memory;
 } shx_index_stats;
 

@@ -41,6 +41,7 @@ struct shx_index {
     uint64_t append_failures;
     _Atomic(shx_pool *) pool; /* of searches; set once, under the mutex */
     bool pool_tried;
+    _Atomic(uint64_t) capped; /* searches that ended for having passed too many rows */
     shx_progress progress; /* of the maintenance that this process is doing, without the mutex */
     uint64_t supplied; /* operations in memory that stand in no file (shx_index_supply) */
 

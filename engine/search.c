@@ -51,7 +51,7 @@ static bool search_may_stop(shx_search_run *run, float distance2, float nearest2
     if (run->plan.exhaustive || run->threshold == INFINITY) return false;
     if (run->params->within && rows < run->params->k) return false;
     double passed = (double)rows * search_fair_share(run), rank = passed * run->live_share / SHX_SHARD_TARGET;
-    if (passed > run->plan.row_cap) return true;
+    if (passed > run->plan.row_cap) return run->work.capped = true;
     bool filtered = run->params->accept || run->predicate;
     if (!filtered) return shx_stop_limit_holds(&run->limit, &run->plan.first, distance2, nearest2, rank);
     double selectivity = (double)(run->accepted + 1) / (double)(run->asked + 1) * run->share;
@@ -343,5 +343,6 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
     SHX_TRY(status);
     shx_topk_sort(ret_hits);
     scratch->work = run.work;
+    if (run.work.capped && params->index) atomic_fetch_add(&params->index->capped, 1);
     return SHX_OK;
 }

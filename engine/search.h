@@ -44,6 +44,7 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
 typedef struct shx_search_work {
     uint64_t shards, rows, refined, verified; /* probed, scanned, refined, compared exactly */
     bool exhaustive;
+    bool capped; /* ended for having passed too many rows: recall may fall short */
 } shx_search_work;
 
 shx_search_work shx_search_last_work(const shx_search_scratch *scratch);

@@ -43,6 +43,7 @@ static void figures_of_index(const shx_snapshot *snapshot, shx_figure *figures, 
         {"router_spread", "shards", stats.router_spread},
         {"router_bytes", "bytes", stats.router_bytes},
         {"calibrated", "", stats.calibrated},
+        {"capped_searches", "searches", stats.capped},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         figures_add(figures, count, (shx_figure){all[i].name, all[i].unit, (double)all[i].value, NULL});

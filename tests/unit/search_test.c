@@ -2,6 +2,7 @@
 ** own uncommitted changes, older views, interrupts, damage. */
 #include "fixture.h"
 
+#include "index_state.h"
 #include "limits.h"
 
 #include <math.h>
@@ -179,6 +180,32 @@ static void the_words(void **state) {
 
 #define LARGE_ROWS 60000
 
+/* A search that never meets its rule ends at 64 times the usual rows, and is counted. */
+static void assert_capped(fixture_table *table, shx_view *view, const float *query) {
+    shx_calibration *calibration = &view->delta->base->calibration, before = *calibration;
+    shx_search_scratch *scratch;
+    shx_topk hits = {0};
+    shx_index_stats stats;
+    assert_ok(shx_search_scratch_create(&scratch));
+    for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
+        for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
+            calibration->first[k][r].theta = 1e6;
+            calibration->mean_rows[k][r] = 1;
+        }
+    }
+    shx_search_params params = {.query = query, .k = 10, .index = table->index};
+    assert_ok(shx_search(view, &params, scratch, &hits));
+    assert_true(shx_search_last_work(scratch).capped && hits.count == 10);
+    assert_true(shx_search_last_work(scratch).rows < LARGE_ROWS);
+    *calibration = before;
+    assert_ok(shx_search(view, &params, scratch, &hits));
+    assert_false(shx_search_last_work(scratch).capped);
+    shx_index_stats_get(table->index, view, &stats);
+    assert_int_equal(stats.capped, 1);
+    shx_search_scratch_destroy(scratch);
+    shx_topk_free(&hits);
+}
+
 /* Shards are chosen and calibrated: what is promised is kept, and not by scanning everything. */
 static void clustered_rows(void **state) {
     (void)state;
@@ -212,6 +239,7 @@ static void clustered_rows(void **state) {
         assert_true(shx_search_last_work(scratch).rows < LARGE_ROWS / 2);
         shx_search_scratch_destroy(scratch);
         shx_topk_free(&hits);
+        assert_capped(&table, view, queries);
         shx_view_release(view);
         fixture_assert_exact(&table, queries, 5, 10);
         free(vectors);

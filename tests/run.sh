@@ -2,7 +2,7 @@
 # Builds everything and runs every test; the last line counts them. Works from any folder.
 #
 #   build/       optimised, assertions off: unit tests, SQL scripts, style, amalgamation, instructions of the hot path
-#   build-asan/  assertions on, address and undefined-behaviour sanitizers: unit tests, SQL scripts and fuzz corpora again
+#   build-asan/  assertions on, address and undefined-behaviour sanitizers: unit tests, SQL scripts, fuzz corpora
 set -eu
 cd "$(dirname "$0")/.."
 . sql/build.sh

@@ -29,7 +29,7 @@ set style data histogram
 set style histogram clustered gap 1
 set style fill solid 0.85 border -1
 set xtics autofreq rotate by -35 noenhanced
-set key inside top left
+set key tmargin center horizontal
 set format y "%g"
 set grid noxtics ytics nomytics lc rgb "#cccccc" lw 0.5
 set ylabel "seconds to build, index included"

@@ -56,6 +56,9 @@ while [ $# -gt 0 ]; do
     shift
 done
 sets=${sets:-words}
+for word in $only; do
+    case " $engines $modes commits " in *" $word "*) ;; *) echo "No such engine or mode: $word" >&2 && exit 2 ;; esac
+done
 
 # --- what is needed ---
 

@@ -67,7 +67,8 @@ typedef struct shx_state {
     uint64_t savepoint_count, savepoint_capacity;
     struct shx_meter *load; /* draws a large transaction; NULL: it is not large */
     uint64_t load_from;     /* how many operations there were when it began to */
-    int empty_until; /* savepoints up to this number were opened before the first operation */
+    int empty_until;        /* savepoints up to this number were opened before the first operation */
+    int adopted_until; /* savepoints up to this number came, and went, while there was no object to tell; -1: none */
 
     shx_comparison comparison;
     uint32_t catch_up_skip, catch_up_wait; /* write transactions to go without an attempt; doubled by each failure */

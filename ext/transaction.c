@@ -11,9 +11,11 @@
 **   transaction belongs to the state, and every callback may come more than once.
 ** - After xDestroy nothing arrives any more, and ROLLBACK TO may bring the table back. Hence each announced savepoint
 **   first notes the number of operations in the state row: it goes back together with the rows that it counts, and
-**   tells a state without objects (an orphan) how many of its pending operations still stand. Should such a transaction
-**   commit before the table was used again, the row keeps that number, and with it the news that commit_id is not its
-**   name: readers answer from the database, the next writer gives it an id made of all fingerprints.
+**   tells a state without objects (an orphan) how many of its pending operations still stand. Meanwhile savepoints come
+**   and go unannounced: once the table is used again, what was noted about them is worth nothing, and a rollback to any
+**   of them reads the row once more (`adopted_until`; the one announced when we join is the innermost). Should such a
+**   transaction commit before the table was used again, the row keeps that number, and with it the news that commit_id
+**   is not its name: readers answer from the database, the next writer gives it an id made of all fingerprints.
 */
 #include "transaction.h"
 
@@ -22,6 +24,7 @@
 #include "meter.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <string.h>
 
 /* Forgets the transaction. Cannot fail, allocates nothing. */
@@ -29,7 +32,7 @@ static void transaction_end(shx_state *state) {
     shx_meter_end_load(state);
     shx_pending_truncate(state->pending, 0);
     state->savepoint_count = 0;
-    state->empty_until = -1;
+    state->empty_until = state->adopted_until = -1;
     state->writing = state->prepared = state->synced = state->broken = false;
 }
 
@@ -51,6 +54,9 @@ static void transaction_adopt(shx_table *table, const shx_state_row *row) {
     if (row->operations > 0 || shx_id_equal(&row->commit, &state->parent)) {
         shx_pending_truncate(state->pending, (size_t)row->operations);
     }
+    state->savepoint_count = 0;
+    state->empty_until = -1;
+    state->adopted_until = INT_MAX;
 }
 
 bool shx_transaction_overlays(shx_table *table, const shx_state_row *row) {
@@ -208,6 +214,7 @@ static void transaction_drop_savepoints(shx_state *state, int number) {
     }
     state->savepoint_count = kept;
     if (state->empty_until >= number) state->empty_until = number - 1;
+    if (state->adopted_until >= number) state->adopted_until = number - 1;
 }
 
 int shx_transaction_savepoint(sqlite3_vtab *vtab, int number) {
@@ -221,8 +228,11 @@ int shx_transaction_savepoint(sqlite3_vtab *vtab, int number) {
     }
     state->savepoints = savepoints;
     size_t length = shx_pending_count(state->pending);
-    state->savepoints[state->savepoint_count++] = (shx_savepoint){number, length};
+    if (length == 0 || number > state->empty_until) { /* else it has been open since: another object joins */
+        state->savepoints[state->savepoint_count++] = (shx_savepoint){number, length};
+    }
     if (length == 0 && number > state->empty_until) state->empty_until = number;
+    if (state->adopted_until == INT_MAX) state->adopted_until = number;
     return length == 0 || state->busy ? SQLITE_OK : transaction_mark(table, length);
 }
 
@@ -245,11 +255,33 @@ static size_t transaction_length_at(const shx_state *state, int number) {
     return !noted && number <= state->empty_until ? 0 : length;
 }
 
+/* The same from the state row, which SQLite has taken back before it tells us. */
+static bool transaction_length_in_row(shx_table *table, size_t *ret_length) {
+    shx_state *state = table->state;
+    shx_state_row row;
+    state->busy = true;
+    int rc = shx_state_row_locate(table, &row);
+    state->busy = false;
+    if (rc == SQLITE_NOTFOUND) *ret_length = 0; /* its creation was rolled back */
+    if (rc == SQLITE_NOTFOUND) return true;
+    if (rc != SQLITE_OK || !transaction_matches(state, &row)) return false;
+    if (row.operations == 0 && !shx_id_equal(&row.commit, &state->parent)) return false;
+    *ret_length = (size_t)row.operations;
+    return true;
+}
+
 int shx_transaction_rollback_to(sqlite3_vtab *vtab, int number) {
     shx_table *table = (shx_table *)vtab;
     shx_state *state = table->state;
     if (!table->joined || !state->writing) return SQLITE_OK;
-    shx_pending_truncate(state->pending, transaction_length_at(state, number));
+    size_t length = 0;
+    if (number < 0 || number > state->adopted_until || shx_pending_count(state->pending) == 0) {
+        length = transaction_length_at(state, number);
+    } else if (!transaction_length_in_row(table, &length)) {
+        length = shx_pending_count(state->pending);
+        state->broken = true;
+    }
+    shx_pending_truncate(state->pending, length);
     transaction_drop_savepoints(state, number + 1); /* savepoint `number` itself stays open */
     return SQLITE_OK;
 }

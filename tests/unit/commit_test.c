@@ -198,6 +198,57 @@ static void fifty_savepoints(void **context) {
     check_anew(tale, "t");
 }
 
+/* Savepoints that come and go while the table is dropped are not announced to it: numbers repeat and mean others. */
+static void savepoints_around_a_drop(void **context) {
+    story *tale = *context;
+    static const char *const between[] = {
+        "ROLLBACK TO d; RELEASE d",
+        "ROLLBACK TO d",
+        "ROLLBACK TO d; RELEASE a; SAVEPOINT x; SAVEPOINT y",
+        "ROLLBACK TO d; RELEASE a; SAVEPOINT x",
+        "ROLLBACK TO a; RELEASE a; SAVEPOINT x; SAVEPOINT y",
+        "ROLLBACK TO a",
+    };
+    static const char *const after[] = {"ROLLBACK TO z", "ROLLBACK TO y", "ROLLBACK TO x",
+                                        "ROLLBACK TO a", "ROLLBACK TO d", "SELECT 1"};
+    for (int i = 0; i < 36; i++) {
+        host_run(tale->db, "DELETE FROM t");
+        fill(tale->db, "t", 1, 9);
+        host_run(tale->db,
+                 "BEGIN; DELETE FROM t WHERE rowid = 1; SAVEPOINT a; DELETE FROM t WHERE rowid = 2;"
+                 "SAVEPOINT d; DROP TABLE t; %s; DELETE FROM t WHERE rowid = 3; SAVEPOINT z;"
+                 "INSERT OR REPLACE INTO t(rowid, v) VALUES(4, '[4,5]'), (40, '[4,5]')",
+                 between[i / 6]);
+        (void)host_try(tale->db, "INSERT INTO t(rowid, v) VALUES(41, '[1,2]'), (4, '[1,2]')"); /* there is a 4 */
+        check(tale->db, "t");
+        (void)host_try(tale->db, "%s", after[i % 6]); /* of which not all are open */
+        check(tale->db, "t");
+        host_run(tale->db, "DELETE FROM t WHERE rowid = 5; COMMIT");
+        check(tale->db, "t");
+        host_run(tale->db, "INSERT INTO t(t) VALUES('integrity-check')");
+        check_anew(tale, "t");
+    }
+}
+
+/* A table that is renamed joins again under its new name, in a savepoint that was opened before its first operation. */
+static void savepoints_around_a_rename(void **context) {
+    story *tale = *context;
+    fill(tale->db, "t", 1, 9);
+    for (int i = 0; i < 4; i++) {
+        host_run(tale->db,
+                 "BEGIN; SAVEPOINT a; UPDATE t SET n = 7 WHERE rowid < 4; UPDATE t SET v = '[7,7]' WHERE n = 7;"
+                 "ALTER TABLE t RENAME TO u; ALTER TABLE u RENAME TO t; DELETE FROM t WHERE rowid = 5");
+        check(tale->db, "t");
+        host_run(tale->db, i % 2 ? "ROLLBACK TO a" : "SAVEPOINT b; DELETE FROM t WHERE rowid = 6; ROLLBACK TO a");
+        check(tale->db, "t");
+        host_run(tale->db, "DELETE FROM t WHERE rowid = %d", 9 - i);
+        check(tale->db, "t");
+        host_run(tale->db,
+                 i < 2 ? "COMMIT" : "RELEASE a; SAVEPOINT c; DELETE FROM t WHERE rowid = 1; ROLLBACK TO c; COMMIT");
+        check_anew(tale, "t");
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         STORY(attached_twice),
@@ -208,6 +259,8 @@ int main(void) {
         STORY(immutable_and_nolock),
         STORY(shared_cache),
         STORY(fifty_savepoints),
+        STORY(savepoints_around_a_drop),
+        STORY(savepoints_around_a_rename),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

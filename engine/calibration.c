@@ -92,7 +92,7 @@ void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double r
     ret_plan->kth = calibration_rule(calibration->kth, k_place, recall_place);
     /* Beyond the largest k that was measured the true neighbours spread over more shards: a safety term. */
     double beyond = k > 100 ? log10((double)k / 100) : 0;
-    ret_plan->first.theta += 0.25 * beyond;
+    ret_plan->first.theta += (0.2 + 0.17 * beyond) * beyond; /* as words call for at 300 and 1,000 */
     ret_plan->kth.theta += 0.1 * beyond;
     if (calibration->fitted && k <= 100) {
         double mean = calibration->mean_rows[k_place.low + (k_place.part > 0)][recall_place.low + 1];

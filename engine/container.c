@@ -1,5 +1,7 @@
 #include "container.h"
 
+#include "planted.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -127,7 +129,7 @@ static shx_status container_pad(shx_container_writer *writer) {
 shx_status shx_container_finish(shx_container_writer *writer) {
     if (writer->status == SHX_OK) writer->status = container_pad(writer);
     if (writer->status == SHX_OK) writer->status = container_put_table(writer);
-    if (writer->status == SHX_OK) writer->status = shx_file_sync(writer->file);
+    if (writer->status == SHX_OK && !SHX_PLANTED(18)) writer->status = shx_file_sync(writer->file);
     shx_status status = writer->status;
     shx_container_abandon(writer);
     return status;
@@ -147,7 +149,7 @@ static shx_status container_check_section(const uint8_t *bytes, uint64_t size, u
     SHX_CHECK(shx_span_fits(section->offset, section->size, 1, size), shx_corrupt("section size"));
     if (section->checked && section->size > 0) {
         uint64_t checksum = shx_hash64(bytes + section->offset, section->size, id);
-        SHX_CHECK(checksum == section->checksum, shx_corrupt("section checksum"));
+        SHX_CHECK(checksum == section->checksum || SHX_PLANTED(5), shx_corrupt("section checksum"));
     }
     return SHX_OK;
 }
@@ -159,7 +161,8 @@ shx_status shx_container_check(const uint8_t *bytes, uint64_t size, shx_file_kin
     uint32_t count = shx_get32(bytes + 64);
     SHX_CHECK(count <= SHX_SECTIONS_MAX && container_table_bytes(count) <= size, shx_corrupt("section count"));
     uint64_t covered = container_table_bytes(count) - 8;
-    SHX_CHECK(shx_get64(bytes + covered) == shx_hash64(bytes, covered, id), shx_corrupt("table of contents"));
+    bool whole = shx_get64(bytes + covered) == shx_hash64(bytes, covered, id) || SHX_PLANTED(4);
+    SHX_CHECK(whole, shx_corrupt("table of contents"));
     SHX_CHECK(shx_get64(bytes + 72) == size, shx_corrupt("file size"));
     uint64_t end = covered + 8;
     for (uint32_t i = 0; i < count; i++) {

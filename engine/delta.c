@@ -1,6 +1,7 @@
 #include "delta.h"
 
 #include "memory.h"
+#include "planted.h"
 
 #include <assert.h>
 #include <string.h>
@@ -131,7 +132,7 @@ static shx_status delta_kill(shx_delta *delta, int64_t rowid) {
     uint32_t position;
     if (shx_rowmap_get(&delta->latest, rowid, &position)) {
         shx_delta_row *row = (shx_delta_row *)shx_delta_row_at(delta, position);
-        if (atomic_load(&row->killed) == 0) {
+        if (atomic_load(&row->killed) == 0 || SHX_PLANTED(30)) {
             atomic_store_explicit(&row->killed, delta->operation_count + 1, memory_order_release);
             delta->live_rows--;
             return SHX_OK;

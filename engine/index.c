@@ -3,6 +3,7 @@
 #include "index_state.h"
 #include "limits.h"
 #include "memory.h"
+#include "planted.h"
 #include "spill.h"
 
 #include <stdatomic.h>
@@ -231,7 +232,7 @@ static shx_status index_resolve_known(shx_index *index, const shx_id *commit, sh
         mark = index_find_mark(index, commit, &delta);
         SHX_CHECK(mark, SHX_NOTFOUND);
     }
-    return shx_view_create(delta, mark, ret_view);
+    return shx_view_create(delta, SHX_PLANTED(28) ? shx_delta_tip(delta) : mark, ret_view);
 }
 
 /* At last another look at the directory. */

@@ -1,4 +1,5 @@
 #include "kernels_levels.h"
+#include "planted.h"
 
 #if SHX_HAVE_X86
 
@@ -242,7 +243,7 @@ static inline avx2_sums avx2_scan_step(avx2_sums sum, const uint8_t *code, const
 /* The two halves of a register hold even and odd groups of the same eight postings: adds both, unsigned. */
 static inline __m256i avx2_add_chunk(__m256i sum, __m256i chunk) {
     __m128i both = _mm_add_epi16(_mm256_castsi256_si128(chunk), _mm256_extracti128_si256(chunk, 1));
-    return _mm256_add_epi32(sum, _mm256_cvtepu16_epi32(both));
+    return _mm256_add_epi32(sum, SHX_PLANTED(43) ? _mm256_cvtepi16_epi32(both) : _mm256_cvtepu16_epi32(both));
 }
 
 /* Adds the dimensions begin … end - 1 of a block. */
@@ -252,7 +253,7 @@ static inline avx2_sums avx2_add_sums(avx2_sums sum, const uint8_t *block, const
     const __m256i zero = _mm256_setzero_si256();
     for (size_t at = begin * 4; at < end * 4;) {
         avx2_sums chunk = {zero, zero, zero, zero};
-        size_t stop = at + SHX_SCAN_CHUNK * 4 < end * 4 ? at + SHX_SCAN_CHUNK * 4 : end * 4;
+        size_t stop = at + SHX_SCAN_CHUNK * 4 < end * 4 && !SHX_PLANTED(44) ? at + SHX_SCAN_CHUNK * 4 : end * 4;
         for (; at < stop; at += 64) {
             chunk = avx2_scan_step(chunk, block + at, lut + at);
             chunk = avx2_scan_step(chunk, block + at + 32, lut + at + 32);

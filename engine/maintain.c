@@ -6,6 +6,7 @@
 #include "index_state.h"
 #include "limits.h"
 #include "memory.h"
+#include "planted.h"
 #include "rewrite.h"
 #include "split.h"
 
@@ -197,7 +198,7 @@ static shx_status maintain_write_shards(maintain_job *job) {
 /* The tombstones of the segments that stay, as of the view. */
 static shx_status maintain_copy_tombstones(maintain_job *job) {
     for (uint32_t s = 0; s < job->base->segment_count; s++) {
-        if (job->taken[s] || maintain_dead_rows(job, s) == 0) continue;
+        if (job->taken[s] || maintain_dead_rows(job, s) == 0 || SHX_PLANTED(25)) continue;
         uint64_t blocks = job->base->segments[s]->block_count;
         job->dead[s] = shx_alloc_zero(blocks, sizeof *job->dead[s]);
         SHX_CHECK(job->dead[s], SHX_NOMEM);
@@ -293,7 +294,7 @@ static shx_status maintain_calibrate(const maintain_job *job, uint64_t base_file
 static shx_status maintain_write_base(maintain_job *job, const shx_base_plan *plan, uint64_t *ret_file) {
     shx_index *index = job->index;
     uint64_t file = maintain_new_file(index);
-    SHX_TRY(shx_store_sync(index->store));
+    if (!SHX_PLANTED(19)) SHX_TRY(shx_store_sync(index->store));
     SHX_TRY(shx_base_write(index->store, &index->config.uuid, file, plan));
     SHX_TRY(shx_store_sync(index->store));
     shx_index_adopt(index);
@@ -367,7 +368,7 @@ static shx_status maintain_run(maintain_job *job, const shx_id *commit, shx_inte
     if (status == SHX_OK && !idle) status = maintain_publish(job);
     maintain_free(job);
     shx_progress_close(&index->progress);
-    shx_file_close(lock);
+    if (!SHX_PLANTED(23)) shx_file_close(lock);
     return status;
 }
 

@@ -1,6 +1,7 @@
 #include "match.h"
 
 #include "memory.h"
+#include "planted.h"
 
 #define MATCH_RANGES_FEW 4   /* compared one by one; more make a bitmap */
 #define MATCH_SAMPLE_ROWS 64 /* looked at to estimate */
@@ -107,7 +108,7 @@ void shx_match_free(shx_match *match) {
 
 static bool match_zone(const shx_match_condition *condition, const shx_zone *zone) {
     for (uint64_t i = 0; i < condition->count; i++) {
-        if (condition->ranges[i].low > zone->highest) return false;
+        if (condition->ranges[i].low + SHX_PLANTED(37) > zone->highest) return false;
         if (condition->ranges[i].high > zone->lowest) return true;
     }
     return false;

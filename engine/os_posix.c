@@ -4,6 +4,7 @@
 ** and made again is found, and several threads share a store without a lock.
 */
 #include "os.h"
+#include "planted.h"
 
 #include "bytes.h"
 #include "memory.h"
@@ -236,7 +237,7 @@ static void os_posix_grant_file(int directory, int fd) {
 
 /* O_NONBLOCK keeps a FIFO under one of our names from hanging the process; regular files ignore it. */
 static shx_status os_posix_open_fd(int directory, const char *name, shx_open_mode mode, int *ret_fd) {
-    int flags = O_NOFOLLOW | O_NONBLOCK | (mode == SHX_OPEN_READ ? O_RDONLY : O_RDWR);
+    int flags = (SHX_PLANTED(47) ? 0 : O_NOFOLLOW) | O_NONBLOCK | (mode == SHX_OPEN_READ ? O_RDONLY : O_RDWR);
     if (mode == SHX_OPEN_CREATE) flags |= O_CREAT | O_EXCL;
     int fd = os_posix_openat(directory, name, flags, 0600);
     if (fd < 0) return errno == EEXIST ? SHX_BUSY : os_posix_error(errno);
@@ -299,7 +300,7 @@ static shx_status os_posix_file_write(shx_file *base, uint64_t offset, const voi
         ssize_t put = pwrite(fd, (const uint8_t *)bytes + done, (size_t)(size - done), (off_t)(offset + done));
         if (put == 0) return SHX_IO;
         if (put < 0 && errno != EINTR) return os_posix_error(errno);
-        if (put > 0) done += (uint64_t)put;
+        if (put > 0) done += SHX_PLANTED(22) ? size : (uint64_t)put;
     }
     return SHX_OK;
 }

@@ -1,6 +1,7 @@
 #include "pool.h"
 
 #include "memory.h"
+#include "planted.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -70,7 +71,7 @@ static void pool_take_part(pool_loop *loop, unsigned thread) {
         uint64_t first = chunk * loop->chunk, left = loop->count - first;
         uint64_t end = first + (left < loop->chunk ? left : loop->chunk);
         shx_status status = loop->work(loop->context, first, end, thread);
-        if (status != SHX_OK) pool_fail(loop, chunk, status);
+        if (status != SHX_OK && !SHX_PLANTED(49)) pool_fail(loop, chunk, status);
     }
 }
 

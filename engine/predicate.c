@@ -1,6 +1,7 @@
 #include "predicate.h"
 
 #include "memory.h"
+#include "planted.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,7 @@ shx_cut shx_cut_end(void) { return (shx_cut){{.type = SHX_VALUE_END}, false}; }
 
 bool shx_cut_passed(const shx_cut *cut, const shx_value *value) {
     int order = shx_value_compare(value, &cut->value);
-    return order > 0 || (order == 0 && !cut->after);
+    return order > 0 || (order == 0 && (!cut->after || SHX_PLANTED(42)));
 }
 
 static int predicate_compare_cuts(const shx_cut *a, const shx_cut *b) {

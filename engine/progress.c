@@ -1,5 +1,7 @@
 #include "progress.h"
 
+#include "planted.h"
+
 #include <time.h>
 
 static uint64_t progress_now(void) {
@@ -35,7 +37,7 @@ void shx_progress_add(shx_progress *progress, uint64_t count) {
 shx_status shx_progress_check(shx_progress *progress) {
     if (!progress) return SHX_OK;
     if (progress->interrupted && pthread_equal(progress->owner, pthread_self())) {
-        if (progress->interrupted(progress->context)) atomic_store(&progress->stopped, true);
+        if (progress->interrupted(progress->context) && !SHX_PLANTED(48)) atomic_store(&progress->stopped, true);
     }
     return atomic_load_explicit(&progress->stopped, memory_order_relaxed) ? SHX_INTERRUPT : SHX_OK;
 }

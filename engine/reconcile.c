@@ -4,6 +4,7 @@
 #include "limits.h"
 #include "maintain.h"
 #include "memory.h"
+#include "planted.h"
 
 #include <string.h>
 
@@ -164,7 +165,7 @@ static shx_status reconcile_delete_before(shx_reconcile *reconcile, bool all, in
         int64_t known = reconcile->known[reconcile->next].rowid;
         if (!all && known >= rowid) break;
         shx_op op = {.kind = SHX_OP_DELETE, .rowid = known};
-        SHX_TRY(reconcile_put(reconcile, &op));
+        if (!SHX_PLANTED(27)) SHX_TRY(reconcile_put(reconcile, &op));
         reconcile->next++;
     }
     return SHX_OK;
@@ -178,7 +179,7 @@ shx_status shx_reconcile_row(shx_reconcile *reconcile, int64_t rowid, uint64_t v
     bool same = false;
     if (there) {
         const shx_fingerprint *known = &reconcile->known[reconcile->next++].fingerprint;
-        same = known->vector_hash == vector_hash && known->column_hash == column_hash;
+        same = known->vector_hash == vector_hash && (known->column_hash == column_hash || SHX_PLANTED(26));
     }
     reconcile->op = (shx_op){.kind = there || reconcile->since ? SHX_OP_REPLACE : SHX_OP_INSERT,
                              .rowid = rowid,

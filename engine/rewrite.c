@@ -2,6 +2,7 @@
 
 #include "limits.h"
 #include "memory.h"
+#include "planted.h"
 
 #include <assert.h>
 #include <string.h>
@@ -99,7 +100,7 @@ shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, const shx_view *view, 
         for (uint32_t i = 0; i < run->rows; i++) {
             uint64_t row = run->first_row + i, block = run->first_block + i / SHX_BLOCK_ROWS;
             uint32_t dead = shx_delta_dead(view->delta, segment, block, view->mark.operations);
-            if (dead >> (i % SHX_BLOCK_ROWS) & 1) continue;
+            if ((dead >> (i % SHX_BLOCK_ROWS) & 1) && !SHX_PLANTED(24)) continue;
             shx_posting posting = {.rowid = from->rowids[row],
                                    .vector = shx_segment_vector_at(from, row),
                                    .fingerprint = from->fingerprints[row],

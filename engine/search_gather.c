@@ -1,3 +1,4 @@
+#include "planted.h"
 #include "search_run.h"
 
 #include "memory.h"
@@ -17,7 +18,7 @@ shx_status shx_search_poll(shx_search_run *run, uint64_t rows) {
     if (run->since_poll < GATHER_POLL_ROWS || run->apart) return SHX_OK;
     run->since_poll = 0;
     const shx_search_params *params = run->params;
-    bool stop = params->interrupted && params->interrupted(params->interrupted_context);
+    bool stop = params->interrupted && params->interrupted(params->interrupted_context) && !SHX_PLANTED(41);
     return stop ? SHX_INTERRUPT : SHX_OK;
 }
 
@@ -25,7 +26,7 @@ shx_status shx_search_poll(shx_search_run *run, uint64_t rows) {
 static shx_status gather_accept(shx_search_run *run, int64_t rowid, bool committed, bool *ret_accepted) {
     const shx_search_params *params = run->params;
     *ret_accepted = false;
-    if (committed && params->pending && shx_pending_hides(params->pending, rowid)) return SHX_OK;
+    if (committed && params->pending && shx_pending_hides(params->pending, rowid) && !SHX_PLANTED(38)) return SHX_OK;
     if (!params->accept) {
         *ret_accepted = true;
         return SHX_OK;
@@ -117,7 +118,7 @@ float shx_search_slack(const shx_search_run *run, float distance2) {
 ** asked for. */
 static float gather_margin(const shx_search_run *run, const shx_estimate *estimate, const float factors[3],
                            float distance2) {
-    if (!run->exact) return run->sigmas * estimate->deviation;
+    if (!run->exact || SHX_PLANTED(35)) return run->sigmas * estimate->deviation;
     float limit = shx_query_refine_limit(run->scratch->query, factors, distance2);
     return limit + shx_search_slack(run, distance2) + shx_search_slack(run, estimate->distance2 + limit);
 }

@@ -1,3 +1,4 @@
+#include "planted.h"
 #include "search_run.h"
 
 #include <math.h>
@@ -38,7 +39,7 @@ shx_status shx_search_scan_delta(shx_search_run *run, uint32_t first) {
 /* The lanes of block `i` of a run that hold rows. */
 static uint32_t scan_lanes(const shx_run *rows, uint32_t i) {
     uint32_t left = rows->rows - i * SHX_BLOCK_ROWS;
-    return left >= SHX_BLOCK_ROWS ? UINT32_MAX : (UINT32_C(1) << left) - 1;
+    return left >= SHX_BLOCK_ROWS ? UINT32_MAX >> SHX_PLANTED(34) : (UINT32_C(1) << left) - 1;
 }
 
 /* Which of a block's rows the predicate admits; how many tells the stop rule if the query is in the right place. */
@@ -78,7 +79,7 @@ shx_status shx_search_scan_vectors(shx_search_run *run, shx_place place, float d
 /* The overflow shard has no codes: its vectors are compared. */
 shx_status shx_search_scan_overflow(shx_search_run *run) {
     const shx_base *base = run->base;
-    uint64_t overflow = base->shards->count;
+    uint64_t overflow = base->shards->count - SHX_PLANTED(40);
     for (uint32_t p = base->first_place[overflow]; p < base->first_place[overflow + 1]; p++) {
         SHX_TRY(shx_search_scan_vectors(run, base->places[p], 0));
     }
@@ -151,7 +152,7 @@ static shx_status scan_delta_block(shx_search_run *run, uint32_t first, float or
         SHX_TRY(shx_search_refine(run, candidate, block->refine + lane * refine_bytes, block->factors[lane], origin2,
                                   ip[lane]));
     }
-    for (uint32_t rest = lanes & block->pointless; rest; rest &= rest - 1) {
+    for (uint32_t rest = SHX_PLANTED(39) ? 0 : lanes & block->pointless; rest; rest &= rest - 1) {
         SHX_TRY(scan_delta_row(run, first + (uint32_t)__builtin_ctz(rest)));
     }
     return shx_search_poll(run, SHX_BLOCK_ROWS);

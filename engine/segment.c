@@ -1,6 +1,7 @@
 #include "segment.h"
 
 #include "memory.h"
+#include "planted.h"
 
 #include <assert.h>
 #include <string.h>
@@ -132,7 +133,7 @@ static bool segment_is_verified(const shx_segment *segment, uint32_t run, unsign
 shx_status shx_segment_verify_run(shx_segment *segment, uint32_t run) {
     if (segment_is_verified(segment, run, SEGMENT_RUN_VERIFIED)) return SHX_OK;
     uint64_t checksum = segment_run_checksum(segment, &segment->runs[run]);
-    SHX_CHECK(checksum == segment->runs[run].checksum, shx_corrupt("run checksum"));
+    SHX_CHECK(checksum == segment->runs[run].checksum || SHX_PLANTED(6), shx_corrupt("run checksum"));
     atomic_fetch_or_explicit(&segment->verified[run], SEGMENT_RUN_VERIFIED, memory_order_relaxed);
     return SHX_OK;
 }
@@ -140,7 +141,7 @@ shx_status shx_segment_verify_run(shx_segment *segment, uint32_t run) {
 shx_status shx_segment_vector(const shx_segment *segment, uint64_t row, const void **ret_vector) {
     const void *vector = shx_segment_vector_at(segment, row);
     uint64_t hash = shx_hash64(vector, segment->vector_bytes, 0);
-    SHX_CHECK(hash == segment->fingerprints[row].vector_hash, shx_corrupt("vector"));
+    SHX_CHECK(hash == segment->fingerprints[row].vector_hash || SHX_PLANTED(7), shx_corrupt("vector"));
     *ret_vector = vector;
     return SHX_OK;
 }

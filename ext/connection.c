@@ -2,6 +2,7 @@
 
 #include "../engine/memory.h"
 #include "../engine/os.h"
+#include "../engine/planted.h"
 #include "config.h"
 #include "cursor.h"
 #include "location.h"
@@ -172,7 +173,9 @@ void shx_state_log(shx_state *state, shx_status status, const char *what) {
                 state->file[0] ? state->file : "a database in memory", what, shx_status_text(status));
 }
 
-bool shx_connection_forked(const shx_connection *connection) { return connection->process != shx_process(); }
+bool shx_connection_forked(const shx_connection *connection) {
+    return connection->process != shx_process() && !SHX_PLANTED(46);
+}
 
 bool shx_connection_interrupted(void *context) {
     shx_connection *connection = context;

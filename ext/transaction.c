@@ -20,6 +20,7 @@
 #include "transaction.h"
 
 #include "../engine/memory.h"
+#include "../engine/planted.h"
 #include "catch_up.h"
 #include "meter.h"
 
@@ -30,7 +31,7 @@
 /* Forgets the transaction. Cannot fail, allocates nothing. */
 static void transaction_end(shx_state *state) {
     shx_meter_end_load(state);
-    shx_pending_truncate(state->pending, 0);
+    if (!SHX_PLANTED(13)) shx_pending_truncate(state->pending, 0);
     state->savepoint_count = 0;
     state->empty_until = state->adopted_until = -1;
     state->writing = state->prepared = state->synced = state->broken = false;
@@ -164,6 +165,7 @@ static int transaction_sync(shx_table *table) {
 int shx_transaction_sync(sqlite3_vtab *vtab) {
     shx_table *table = (shx_table *)vtab;
     if (!table->joined || !table->state->writing) return SQLITE_OK;
+    if (table->state->synced && SHX_PLANTED(12)) return SQLITE_OK;
     if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
     table->state->busy = true;
     int rc = transaction_sync(table);
@@ -233,7 +235,7 @@ int shx_transaction_savepoint(sqlite3_vtab *vtab, int number) {
     }
     if (length == 0 && number > state->empty_until) state->empty_until = number;
     if (state->adopted_until == INT_MAX) state->adopted_until = number;
-    return length == 0 || state->busy ? SQLITE_OK : transaction_mark(table, length);
+    return length == 0 || state->busy || SHX_PLANTED(14) ? SQLITE_OK : transaction_mark(table, length);
 }
 
 int shx_transaction_release(sqlite3_vtab *vtab, int number) {
@@ -245,14 +247,14 @@ int shx_transaction_release(sqlite3_vtab *vtab, int number) {
 /* How many operations there were when savepoint `number` was opened. */
 static size_t transaction_length_at(const shx_state *state, int number) {
     size_t length = shx_pending_count(state->pending);
-    if (number < 0) return 0;
+    if (number < 0) return SHX_PLANTED(9) ? length : 0;
     bool noted = false;
     for (uint64_t i = 0; i < state->savepoint_count; i++) {
         const shx_savepoint *savepoint = &state->savepoints[i];
         if (savepoint->number >= number && savepoint->length < length) length = savepoint->length;
         noted |= savepoint->number == number;
     }
-    return !noted && number <= state->empty_until ? 0 : length;
+    return !noted && number <= state->empty_until && !SHX_PLANTED(10) ? 0 : length;
 }
 
 /* The same from the state row, which SQLite has taken back before it tells us. */
@@ -281,7 +283,7 @@ int shx_transaction_rollback_to(sqlite3_vtab *vtab, int number) {
         length = shx_pending_count(state->pending);
         state->broken = true;
     }
-    shx_pending_truncate(state->pending, length);
+    if (!SHX_PLANTED(11)) shx_pending_truncate(state->pending, length);
     transaction_drop_savepoints(state, number + 1); /* savepoint `number` itself stays open */
     return SQLITE_OK;
 }

@@ -128,6 +128,39 @@ static void compare_match(const column_table *columns, shx_segment *segment, con
     shx_match_free(&match);
 }
 
+static void assert_run_holds(const column_table *columns, shx_segment *segment, uint32_t run, uint64_t row,
+                             uint32_t column) {
+    shx_packed packed = packed_of(columns, segment->rowids[row]), bytes;
+    shx_predicate predicate = {0};
+    shx_value value;
+    shx_match match;
+    assert_true(shx_packed_find(&packed, column, &bytes));
+    const uint8_t *at = bytes.bytes;
+    assert_true(shx_value_read(&at, at + bytes.size, &value));
+    assert_ok(shx_predicate_add(&predicate, column, &(shx_range){shx_cut_before(value), shx_cut_after(value)}, 1));
+    assert_ok(shx_match_make(segment, &predicate, &match));
+    assert_true(shx_match_run(&match, run));
+    shx_match_free(&match);
+    shx_predicate_clear(&predicate);
+}
+
+/* Asks for the lowest and the highest value of every run alone. */
+static void assert_zones_hold_their_ends(const column_table *columns, shx_segment *segment) {
+    for (uint32_t c = 0; c < COLUMNS; c++) {
+        for (uint32_t r = 0; r < segment->run_count; r++) {
+            const shx_run *run = &segment->runs[r];
+            const uint32_t *ids = segment->columns.ids + c * segment->row_count;
+            uint64_t lowest = run->first_row, highest = lowest;
+            for (uint64_t row = run->first_row; row < run->first_row + run->rows; row++) {
+                if (ids[row] < ids[lowest]) lowest = row;
+                if (ids[row] > ids[highest]) highest = row;
+            }
+            assert_run_holds(columns, segment, r, lowest, c);
+            assert_run_holds(columns, segment, r, highest, c);
+        }
+    }
+}
+
 static void rows_blocks_and_lists_agree(void **state) {
     (void)state;
     fixture_random random = fixture_seed("match", 20260713);
@@ -155,6 +188,7 @@ static void rows_blocks_and_lists_agree(void **state) {
         compare_match(&columns, segment, &predicate);
         shx_predicate_clear(&predicate);
     }
+    assert_zones_hold_their_ends(&columns, segment);
     shx_view_release(view);
     free(vectors);
     free_table(&columns);

@@ -9,10 +9,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -148,6 +150,26 @@ static void files_are_created_listed_and_removed(void **state) {
     assert_int_equal(test_try_open(store, "a", SHX_OPEN_CREATE), SHX_BUSY);
     assert_int_equal(test_try_open(store, "a", SHX_OPEN_APPEND), SHX_OK);
     assert_int_equal(shx_store_sync(store), SHX_OK);
+}
+
+/* At a limit the system writes what fits: the rest is an error, not forgotten. In a child: limits are the process's. */
+static void a_short_write_is_gone_on_with(void **state) {
+    shx_store *store = prepared(state);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct rlimit limit = {100, RLIM_INFINITY};
+        uint8_t bytes[200] = {0};
+        shx_file *file;
+        signal(SIGXFSZ, SIG_IGN);
+        if (setrlimit(RLIMIT_FSIZE, &limit) != 0 || shx_file_open(store, "f", SHX_OPEN_CREATE, &file) != SHX_OK) _exit(2);
+        bool told = shx_file_write(file, 0, bytes, 100) == SHX_OK && shx_file_write(file, 50, bytes, 200) != SHX_OK;
+        shx_file_close(file);
+        _exit(told ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static void names_with_a_path_are_refused(void **state) {
@@ -684,6 +706,7 @@ int main(void) {
         ON_BOTH(a_removed_name_can_be_created_again),
         ON_BOTH(locks_exclude_each_other),
         ON_BOTH(threads_share_a_store),
+        ON_POSIX(a_short_write_is_gone_on_with),
         ON_POSIX(opening_touches_nothing),
         ON_POSIX(only_two_components_are_made),
         ON_POSIX(paths_must_be_absolute_and_deep_enough),

@@ -4,6 +4,7 @@
 
 #include "index_state.h"
 #include "limits.h"
+#include "rotation.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -77,6 +78,76 @@ static void exact_is_brute_force(void **state) {
             fixture_table_free(&table);
         }
     }
+}
+
+#define DECEIVED_DIM 272 /* so that the exact mode goes by codes; in code space as many */
+#define DECEIVED 20
+
+/* What the refine code of a posting misses of it, in code space, and the length of what it stands for. */
+static double refine_error(const shx_base *base, const shx_segment *segment, uint64_t row, float *ret_error) {
+    float point[DECEIVED_DIM];
+    uint8_t bits[DECEIVED_DIM / 8], refine[DECEIVED_DIM];
+    uint32_t position;
+    double residual2 = 0;
+    shx_code code;
+    assert_true(shx_shards_find(base->shards, segment->runs[shx_segment_run_of(segment, row)].shard, &position));
+    const float *centroid = base->shards->centroids + (size_t)position * DECEIVED_DIM;
+    assert_true(shx_encoding_point(&base->encoding, shx_segment_vector_at(segment, row), false, point));
+    shx_encode(point, centroid, DECEIVED_DIM, bits, refine, &code);
+    for (uint32_t d = 0; d < DECEIVED_DIM; d++) {
+        int nibble = d < DECEIVED_DIM / 2 ? refine[d] & 15 : refine[d - DECEIVED_DIM / 2] >> 4;
+        double level = 16 * (bits[d / 8] >> d % 8 & 1) + nibble - 15.5, residual = (double)point[d] - (double)centroid[d];
+        ret_error[d] = (float)(residual + (double)code.refine_mul / 2 * level);
+        residual2 += residual * residual;
+    }
+    return sqrt(residual2);
+}
+
+/* Puts a query and a decoy beside a row: the query where the row's code errs by all that it can, so that by any probable
+** bound the decoy is nearer, which it is not. */
+static void deceive(fixture_random *random, const shx_base *base, uint64_t row, float *ret_query, float *ret_decoy) {
+    const shx_segment *segment = base->segments[0];
+    const float *vector = shx_segment_vector_at(segment, row);
+    float error[DECEIVED_DIM], axis[DECEIVED_DIM], *way = fixture_gaussian(random, 1, DECEIVED_DIM);
+    double away = refine_error(base, segment, row, error) / 2, error2 = 0, way2 = 0;
+    for (uint32_t d = 0; d < DECEIVED_DIM; d++) error2 += (double)error[d] * error[d];
+    for (uint32_t d = 0; d < DECEIVED_DIM; d++) way2 += (double)way[d] * way[d];
+    for (uint32_t d = 0; d < DECEIVED_DIM; d++) {
+        double along = 0; /* the rotation is undone axis by axis */
+        memset(axis, 0, sizeof axis);
+        axis[d] = 1;
+        shx_rotate(axis, DECEIVED_DIM, base->encoding.seed);
+        for (uint32_t i = 0; i < DECEIVED_DIM; i++) along += (double)axis[i] * error[i];
+        ret_query[d] = (float)(vector[d] + away * along / sqrt(error2));
+        ret_decoy[d] = (float)(ret_query[d] + 1.0005 * away * way[d] / sqrt(way2));
+    }
+    free(way);
+}
+
+/* Probable bounds would do for random data; here they do not. */
+static void exact_is_not_deceived(void **state) {
+    (void)state;
+    const uint64_t rows = SHX_EXACT_ROWS + 100;
+    fixture_random random = fixture_seed("deceived", 20261121);
+    fixture_table table = fixture_table_make(SHX_L2, DECEIVED_DIM, rows + DECEIVED);
+    float *vectors = fixture_gaussian(&random, rows + 2 * DECEIVED, DECEIVED_DIM);
+    float *queries = vectors + rows * DECEIVED_DIM, *decoys = queries + DECEIVED * DECEIVED_DIM;
+    fixture_open(&table, NULL, NULL);
+    fixture_put_many(&table, 0, rows, vectors);
+    fixture_commit(&table);
+    fixture_optimize(&table);
+    shx_view *view = fixture_view(&table);
+    const shx_base *base = view->delta->base;
+    assert_int_equal(base->encoding.code_dim, DECEIVED_DIM);
+    for (uint64_t i = 0; i < DECEIVED; i++) {
+        deceive(&random, base, i * rows / DECEIVED, queries + i * DECEIVED_DIM, decoys + i * DECEIVED_DIM);
+    }
+    shx_view_release(view);
+    fixture_put_many(&table, rows, DECEIVED, decoys);
+    fixture_commit(&table);
+    fixture_assert_exact(&table, queries, DECEIVED, 1);
+    free(vectors);
+    fixture_table_free(&table);
 }
 
 static void ties_break_by_rowid(void **state) {
@@ -556,6 +627,7 @@ static void a_scratch_fits_every_view(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact_is_brute_force),
+        cmocka_unit_test(exact_is_not_deceived),
         cmocka_unit_test(ties_break_by_rowid),
         cmocka_unit_test(small_and_odd_requests),
         cmocka_unit_test(the_words),

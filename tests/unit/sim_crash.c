@@ -23,6 +23,7 @@ typedef struct crash_tally {
     uint64_t reopened_behind;                         /* found without an index for their commit */
     uint64_t kinds[SIM_STEP_KINDS];                   /* steps by sim_step_kind */
     uint64_t bases;                                   /* bases whose files were durable when they were named */
+    uint64_t removals;                                /* files that went when nothing could need them any more */
 } crash_tally;
 
 typedef struct crash_known {
@@ -276,6 +277,15 @@ static void crash_watch_bases(crash_walk *walk, const sim_replay *replay, crash_
     }
 }
 
+/* A file goes when the commits that do without it are durable: commits up to `low` are. */
+static void crash_watch_removal(crash_walk *walk, const sim_replay *replay, int64_t low) {
+    const sim_op *op = &replay->log->ops[replay->at - 1];
+    if (op->kind != SIM_REMOVE || op->origin != SIM_STORE) return;
+    walk->tally->removals++;
+    if (low >= op->acknowledged) return;
+    sim_fail("%s is removed while commit %lld may still be lost", sim_path(op->name), (long long)op->acknowledged);
+}
+
 /* ---- a workload ---- */
 
 static void crash_record_workload(crash_walk *walk, crash_record *record) {
@@ -324,6 +334,7 @@ static void crash_run(void *context, uint64_t seed, sim_mode mode) {
         sim_replay_step(&replay);
         low = crash_floor(&replay, walk, low);
         crash_watch_bases(walk, &replay, &base);
+        crash_watch_removal(walk, &replay, low);
         crash_look(walk, &record, &replay, low);
     }
     walk->tally->workloads++;
@@ -340,11 +351,11 @@ static void crash_report(const crash_tally *tally) {
     static const char *const names[] = {"writes",  "loads",   "commands", "maintenance",    "checkpoints",
                                         "vacuums", "reopens", "readers",  "second writers", "schema changes"};
     print_message("             %llu workloads, %llu operations, %llu states (%llu disks), %llu second and %llu third "
-                  "crashes, %llu bases\n",
+                  "crashes, %llu bases, %llu removals\n",
                   (unsigned long long)tally->workloads, (unsigned long long)tally->operations,
                   (unsigned long long)tally->states, (unsigned long long)tally->distinct,
                   (unsigned long long)tally->deeper[0], (unsigned long long)tally->deeper[1],
-                  (unsigned long long)tally->bases);
+                  (unsigned long long)tally->bases, (unsigned long long)tally->removals);
     print_message("             steps:");
     for (int i = 0; i < SIM_STEP_KINDS; i++) print_message(" %llu %s", (unsigned long long)tally->kinds[i], names[i]);
     print_message("; sampled behind: %llu\n", (unsigned long long)tally->reopened_behind);
@@ -356,6 +367,6 @@ void sim_crash_all(const sim_crash_plan *plan) {
     bool whole = sim_each_workload(plan->seeds, crash_run, &walk);
     crash_report(&tally);
     if (!whole) return;
-    assert_true(tally.bases > 0); /* else this has shown less than it says */
+    assert_true(tally.bases > 0 && tally.removals > 0); /* else this has shown less than it says */
     for (int i = 0; i < SIM_STEP_KINDS; i++) assert_true(tally.kinds[i] > 0);
 }

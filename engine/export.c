@@ -2,7 +2,6 @@
 
 #include "index_state.h"
 #include "memory.h"
-#include "planted.h"
 
 #define EXPORT_PIECE (UINT64_C(1) << 20)
 
@@ -52,7 +51,7 @@ static shx_status export_find_logs(const shx_index *index, const shx_view *view,
         uint64_t at = 0, end = entry->offset + entry->length;
         while (at < *count && logs[at].file != entry->file) at++;
         if (at == *count) logs[(*count)++] = (export_log){.file = entry->file};
-        if (logs[at].end < end && !(SHX_PLANTED(51) && logs[at].end)) logs[at].end = end;
+        if (logs[at].end < end) logs[at].end = end;
         if (shx_id_equal(&delta->marks[i].commit, &view->mark.commit)) break;
     }
     return SHX_OK;

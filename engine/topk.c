@@ -9,7 +9,8 @@
 #include <string.h>
 
 bool shx_hit_before(const shx_hit *a, const shx_hit *b) {
-    return a->distance < b->distance || (a->distance == b->distance && (SHX_PLANTED(36) ? a->rowid > b->rowid : a->rowid < b->rowid));
+    if (SHX_PLANTED(36) && a->distance == b->distance) return a->rowid > b->rowid;
+    return a->distance < b->distance || (a->distance == b->distance && a->rowid < b->rowid);
 }
 
 void shx_topk_reset(shx_topk *topk, uint64_t k) {

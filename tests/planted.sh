@@ -4,16 +4,17 @@
 #   sh tests/planted.sh           all of them; writes tests/planted.md
 #   sh tests/planted.sh 9 12 35   these only; prints what caught them
 #
-# One build holds all defects (build-planted/); SHARDEX_PLANTED_BUG says which one a process has. Where none of the tests
-# that a defect's row names fails, the whole suite has a try. Takes about ten minutes, most of it in the simulation.
+# One build holds all defects (build-planted/); SHARDEX_PLANTED_BUG says which one a process has. Where none of the
+# tests that a defect's row names fails, the whole suite has a try.
 set -eu
 cd "$(dirname "$0")/.."
 . sql/build.sh
 
 list=tests/planted.txt
-seconds=900 # a test that takes longer does not end
+processor=300 # seconds of it: a test that takes more does not end
+seconds=1800  # and of time
 logs=build-planted/planted
-export SHARDEX_SIM_COUNT="${SHARDEX_SIM_COUNT:-2}"
+export SHARDEX_SIM_COUNT="${SHARDEX_SIM_COUNT:-1}"
 
 # field NUMBER FIELD: a defect's field of the list, without blanks around it.
 field() {
@@ -23,7 +24,8 @@ field() {
 
 # fails NUMBER TEST: does the test notice the defect? Its output goes to a log.
 fails() {
-    ! SHARDEX_PLANTED_BUG="$1" timeout "$seconds" "build-planted/tests/${2}_test" > "$logs/$1-$2" 2>&1
+    ! (ulimit -t "$processor" && SHARDEX_PLANTED_BUG="$1" exec timeout "$seconds" "build-planted/tests/${2}_test") \
+        > "$logs/$1-$2" 2>&1
 }
 
 # case_of LOG: the first case that failed, or the one that the process ended in.
@@ -35,7 +37,8 @@ case_of() {
 
 # suite NUMBER: what of the whole suite notices the defect.
 suite() {
-    SHARDEX_PLANTED_BUG="$1" meson test -C build-planted --no-rebuild --suite unit --suite sql > "$logs/$1-suite" 2>&1 ||
+    SHARDEX_PLANTED_BUG="$1" meson test -C build-planted --no-rebuild --suite unit --suite sql \
+        > "$logs/$1-suite" 2>&1 ||
         sed -n 's/^ *[0-9]*\/[0-9]* shardex:[^ ]* *\/ *\(.*[^ ]\)  *\(FAIL\|TIMEOUT\|ERROR\).*/\1/p' "$logs/$1-suite" |
         head -n 1
 }

@@ -162,7 +162,8 @@ static void a_short_write_is_gone_on_with(void **state) {
         uint8_t bytes[200] = {0};
         shx_file *file;
         signal(SIGXFSZ, SIG_IGN);
-        if (setrlimit(RLIMIT_FSIZE, &limit) != 0 || shx_file_open(store, "f", SHX_OPEN_CREATE, &file) != SHX_OK) _exit(2);
+        if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(2);
+        if (shx_file_open(store, "f", SHX_OPEN_CREATE, &file) != SHX_OK) _exit(2);
         bool told = shx_file_write(file, 0, bytes, 100) == SHX_OK && shx_file_write(file, 50, bytes, 200) != SHX_OK;
         shx_file_close(file);
         _exit(told ? 0 : 1);

@@ -85,26 +85,27 @@ static void exact_is_brute_force(void **state) {
 
 /* What the refine code of a posting misses of it, in code space, and the length of what it stands for. */
 static double refine_error(const shx_base *base, const shx_segment *segment, uint64_t row, float *ret_error) {
-    float point[DECEIVED_DIM];
+    float point[DECEIVED_DIM], centroid[DECEIVED_DIM];
     uint8_t bits[DECEIVED_DIM / 8], refine[DECEIVED_DIM];
     uint32_t position;
     double residual2 = 0;
     shx_code code;
     assert_true(shx_shards_find(base->shards, segment->runs[shx_segment_run_of(segment, row)].shard, &position));
-    const float *centroid = base->shards->centroids + (size_t)position * DECEIVED_DIM;
+    shx_shards_centroid(base->shards, position, centroid);
     assert_true(shx_encoding_point(&base->encoding, shx_segment_vector_at(segment, row), false, point));
     shx_encode(point, centroid, DECEIVED_DIM, bits, refine, &code);
     for (uint32_t d = 0; d < DECEIVED_DIM; d++) {
         int nibble = d < DECEIVED_DIM / 2 ? refine[d] & 15 : refine[d - DECEIVED_DIM / 2] >> 4;
-        double level = 16 * (bits[d / 8] >> d % 8 & 1) + nibble - 15.5, residual = (double)point[d] - (double)centroid[d];
+        double level = 16 * (bits[d / 8] >> d % 8 & 1) + nibble - 15.5;
+        double residual = (double)point[d] - (double)centroid[d];
         ret_error[d] = (float)(residual + (double)code.refine_mul / 2 * level);
         residual2 += residual * residual;
     }
     return sqrt(residual2);
 }
 
-/* Puts a query and a decoy beside a row: the query where the row's code errs by all that it can, so that by any probable
-** bound the decoy is nearer, which it is not. */
+/* Puts a query and a decoy beside a row: the query where the row's code errs by all that it can, so that by any
+** probable bound the decoy is nearer, which it is not. */
 static void deceive(fixture_random *random, const shx_base *base, uint64_t row, float *ret_query, float *ret_decoy) {
     const shx_segment *segment = base->segments[0];
     const float *vector = shx_segment_vector_at(segment, row);

@@ -20,6 +20,24 @@ static shx_store *heap(void) {
     return store;
 }
 
+/* Blocks that the engine has and has not given back. */
+static int64_t blocks;
+
+static void *counted_alloc(uint64_t size) {
+    blocks++;
+    return malloc(size);
+}
+
+static void *counted_resize(void *block, uint64_t size) {
+    blocks += !block;
+    return realloc(block, size);
+}
+
+static void counted_release(void *block) {
+    blocks--;
+    free(block);
+}
+
 static shx_id commit_of(uint8_t number) { return (shx_id){{0xc0, number}}; }
 
 typedef struct found {
@@ -271,7 +289,7 @@ static void every_header_field_ends_the_scan(void **state) {
     shx_store_close(store);
 }
 
-/* What the header's checksum does not cover is found when the record is loaded. */
+/* What the header's checksum does not cover is found when the record is loaded, of which then nothing is kept. */
 static void every_body_field_fails_the_load(void **state) {
     (void)state;
     shx_store *store = make_sample();
@@ -316,7 +334,9 @@ static void every_body_field_fails_the_load(void **state) {
         }
         fixture_write_file(store, FILE_NAME, bad, size);
         assert_int_equal(scan(store, DIM).count, 3);
+        int64_t before = blocks;
         assert_status(shx_wal_load(store, &all.entries[0], DIM * sizeof(float), &record), SHX_CORRUPT);
+        assert_int_equal(blocks, before);
         if (strcmp(shx_corrupt_last(), table[i].expected) != 0) {
             fail_msg("%s %zu: «%s» instead of «%s»", table[i].field, i, shx_corrupt_last(), table[i].expected);
         }
@@ -511,5 +531,6 @@ int main(void) {
         cmocka_unit_test(an_unfinished_record_is_overwritten),
         cmocka_unit_test(failing_stores),
     };
+    shx_memory_use(&(shx_allocator){counted_alloc, counted_resize, counted_release});
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

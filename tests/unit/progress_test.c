@@ -279,7 +279,7 @@ static void loops_stop(void **state) {
     assert_ok(shx_progress_check(&progress));
     shx_progress_open(&progress, stop_ask, &stopping);
     shx_pool_watch(pool, &progress);
-    assert_status(shx_pool_run(pool, UINT64_C(1) << 40, 1, other_checks, &stopping), SHX_INTERRUPT);
+    assert_status(shx_pool_run(pool, UINT64_C(1) << 24, 1, other_checks, &stopping), SHX_INTERRUPT);
     assert_status(shx_pool_run(pool, 10, 1, other_checks, &stopping), SHX_INTERRUPT);
     shx_progress_open(&progress, NULL, NULL);
     assert_ok(shx_pool_run(pool, 10, 1, other_checks, &stopping));

@@ -269,7 +269,7 @@ static const crash_life crash_crowd_lives[] = {
 
 static void crash_crowd_write(twin_pair *twin, fixture_random *random, const crash_child *child) {
     crash_transaction(twin, random, child);
-    if (fixture_below(random, 4) == 0) usleep(2000); /* lets the others in */
+    usleep(1000 + (useconds_t)fixture_below(random, 10000)); /* SQLite's locks are not fair: lets the others in */
 }
 
 /* What a snapshot holds, it holds while others write, flush and remove. */

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -355,6 +356,7 @@ static pid_t crash_crowd_start(crash_child *child, int place, fixture_random *ra
     child->seed = fixture_next(random);
     child->work = place < 2 ? 0 : (int)fixture_below(random, CRASH_WORKS);
     pid_t process = twin_fork();
+    if (process == 0) prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
     if (process == 0) crash_crowd_child(child);
     return process;
 }

@@ -324,14 +324,15 @@ static void the_length_limit_is_an_error(void **context) {
 
 /* ------------------------------------------------------------------------------------------------ reading */
 
-static shx_store *watched[8];
+static shx_store *watched[8], *watched_inner[8]; /* the inner ones live until the process ends */
 static int watched_count;
 
 static shx_status open_watched(const char *path, shx_store **ret_store) {
     shx_store *inner;
     SHX_TRY(shx_store_open_posix(path, &inner));
-    SHX_TRY(faulty_store_wrap(inner, ret_store)); /* the inner one lives until the process ends */
+    SHX_TRY(faulty_store_wrap(inner, ret_store));
     assert_true(watched_count < 8);
+    watched_inner[watched_count] = inner;
     watched[watched_count++] = *ret_store;
     return SHX_OK;
 }

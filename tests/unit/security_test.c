@@ -324,7 +324,7 @@ static void the_length_limit_is_an_error(void **context) {
 
 /* ------------------------------------------------------------------------------------------------ reading */
 
-static shx_store *watched[8], *watched_inner[8]; /* the inner ones live until the process ends */
+static shx_store *watched[8], *watched_inner[8];
 static int watched_count;
 
 static shx_status open_watched(const char *path, shx_store **ret_store) {
@@ -363,6 +363,7 @@ static void reading_writes_nothing(void **context) {
         if (round < 2) assert_true(faulty_store_calls(watched[0], FAULTY_ANY) > 0);
         assert_int_equal(faulty_store_calls(watched[0], FAULTY_MUTATING), 0);
         host_close(db);
+        shx_store_close(watched_inner[0]);
         watched_count = 0;
     }
     shx_store_use(shx_store_open_posix);

@@ -27,6 +27,8 @@
 #define CRASH_CROWD 4 /* processes at once */
 #define CRASH_CROWD_KILLS 100
 #define CRASH_CROWD_LIFE 25
+#define CRASH_CROWD_TRY 1000 /* µs between two tries for SQLite's lock */
+#define CRASH_CROWD_TRIES 20000
 #define CRASH_WAITS 10000 /* of 50 µs: how long the parent waits for a phase before it kills anyway */
 
 typedef enum crash_phase { CRASH_STREAM, CRASH_COMMAND, CRASH_CLOSE, CRASH_PAIR, CRASH_PHASES } crash_phase;
@@ -268,9 +270,23 @@ static const crash_life crash_crowd_lives[] = {
     {SHX_L2, 18, ", flush_rows=200, shard_size=40, router=graph", 5600, 6000},
 };
 
+/* SQLite's locks are not fair: who comes back at once finds the lock before those who sleep between two tries, and one
+** process that runs commands without a pause keeps all others out for as long as it lives. So whoever has finished a
+** work pauses, and whoever waits tries again within that pause. A lock that nobody gives back is found all the same. */
+static int crash_crowd_wait(void *nothing, int tries) {
+    (void)nothing;
+    usleep(CRASH_CROWD_TRY);
+    return tries < CRASH_CROWD_TRIES;
+}
+
+static twin_pair crash_crowd_open(const crash_child *child) {
+    twin_pair twin = twin_open(child->path, child->life->metric, child->life->dim);
+    twin_require(sqlite3_busy_handler(twin.db, crash_crowd_wait, NULL) == SQLITE_OK);
+    return twin;
+}
+
 static void crash_crowd_write(twin_pair *twin, fixture_random *random, const crash_child *child) {
     crash_transaction(twin, random, child);
-    usleep(1000 + (useconds_t)fixture_below(random, 10000)); /* SQLite's locks are not fair: lets the others in */
 }
 
 /* What a snapshot holds, it holds while others write, flush and remove. */
@@ -323,11 +339,12 @@ static const crash_work crash_works[] = {crash_crowd_write, crash_crowd_write, c
 static void crash_crowd_child(const crash_child *child) {
     fixture_random random = {child->seed};
     for (;;) {
-        twin_pair twin = twin_open(child->path, child->life->metric, child->life->dim);
+        twin_pair twin = crash_crowd_open(child);
         twin_run(&twin, "PRAGMA synchronous=%s", fixture_below(&random, 4) ? "off" : "normal");
         for (uint64_t i = fixture_below(&random, 8) + 1; i > 0; i--) {
             crash_works[child->work](&twin, &random, child);
             child->board->done[child->number]++;
+            usleep(2000 + (useconds_t)fixture_below(&random, 10000));
         }
         twin_close(&twin);
     }
@@ -337,7 +354,7 @@ static void crash_crowd_child(const crash_child *child) {
 static void crash_crowd_check(const crash_child *child, fixture_random *random) {
     int64_t acknowledged[CRASH_CROWD];
     for (int i = 0; i < CRASH_CROWD; i++) acknowledged[i] = child->board->acknowledged[i];
-    twin_pair twin = twin_open(child->path, child->life->metric, child->life->dim);
+    twin_pair twin = crash_crowd_open(child);
     twin_run(&twin, "BEGIN");
     for (int i = 0; i < CRASH_CROWD; i++) {
         int64_t commits = twin_number(&twin, "SELECT commits FROM progress WHERE child = %d", i);

@@ -277,7 +277,7 @@ static void crash_watch_bases(crash_walk *walk, const sim_replay *replay, crash_
     }
 }
 
-/* Whether operation `at` removes a WAL file that has no record: what a transaction spilled before it was rolled back. */
+/* Does operation `at` remove a WAL file that has no record: what a transaction spilled before it was rolled back? */
 static bool crash_drops_spill(const sim_log *log, uint64_t at) {
     const sim_op *removal = &log->ops[at];
     uint32_t inode = SIM_NONE;
@@ -296,8 +296,8 @@ static bool crash_drops_spill(const sim_log *log, uint64_t at) {
     return inode != SIM_NONE;
 }
 
-/* A file goes when the commits that do without it are durable: commits up to `low` are. A writer confirms the state that
-** it begins with, and what that state needs stays; its own commit, the last one, may still be lost. */
+/* A file goes when the commits that do without it are durable: commits up to `low` are. A writer confirms the state
+** that it begins with, and what that state needs stays; its own commit, the last one, may still be lost. */
 static void crash_watch_removal(crash_walk *walk, const sim_replay *replay, int64_t low) {
     const sim_op *op = &replay->log->ops[replay->at - 1];
     if (op->kind != SIM_REMOVE || op->origin != SIM_STORE) return;

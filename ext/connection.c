@@ -30,6 +30,7 @@ static void connection_free_state(shx_state *state) {
     shx_index_release(state->index);
     shx_free(state->savepoints);
     sqlite3_free(state->schema);
+    sqlite3_free(state->database);
     sqlite3_free(state->file);
     sqlite3_free(state->directory);
     sqlite3_free(state);
@@ -112,8 +113,9 @@ static int connection_make_state(shx_connection *connection, const char *schema,
     state->element = declaration->element;
     state->dim = declaration->dim;
     state->schema = sqlite3_mprintf("%s", schema);
+    state->database = sqlite3_mprintf("%s", shx_location_database(connection->db, schema));
     state->file = sqlite3_mprintf("%s", shx_location_file(connection->db, schema));
-    int rc = state->schema && state->file ? SQLITE_OK : SQLITE_NOMEM;
+    int rc = state->schema && state->database && state->file ? SQLITE_OK : SQLITE_NOMEM;
     if (rc == SQLITE_OK)
         rc = shx_result_code(shx_pending_create(shx_declaration_vector_bytes(declaration), &state->pending));
     if (rc == SQLITE_OK) rc = connection_acquire(state, declaration);
@@ -127,12 +129,17 @@ static int connection_make_state(shx_connection *connection, const char *schema,
     return SQLITE_OK;
 }
 
+/* Does its schema still mean the database that it was made for? Where that may have a directory is no sign of it: what
+** can be seen of a file changes while it is made. */
+static bool connection_attached(const shx_connection *connection, const shx_state *state) {
+    return strcmp(state->database, shx_location_database(connection->db, state->schema)) == 0;
+}
+
 /* Does this state describe such a table, in the file that the schema means now? */
 static bool connection_state_fits(shx_connection *connection, const shx_state *state,
                                   const shx_declaration *declaration) {
     return state->dim == declaration->dim && state->element == declaration->element &&
-           state->metric == declaration->metric &&
-           strcmp(state->file, shx_location_file(connection->db, state->schema)) == 0;
+           state->metric == declaration->metric && connection_attached(connection, state);
 }
 
 int shx_connection_state(shx_connection *connection, const char *schema, const shx_id *uuid,
@@ -150,7 +157,7 @@ int shx_connection_state(shx_connection *connection, const char *schema, const s
 void shx_connection_reap(shx_connection *connection) {
     for (shx_state **link = &connection->states; *link;) {
         shx_state *state = *link;
-        bool detached = strcmp(state->file, shx_location_file(connection->db, state->schema)) != 0;
+        bool detached = !connection_attached(connection, state);
         bool dropped = state->dropped && sqlite3_get_autocommit(connection->db);
         if (state->tables == 0 && state->joined == 0 && (detached || dropped)) {
             *link = state->next;

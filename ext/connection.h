@@ -40,7 +40,9 @@ typedef struct shx_comparison {
 
 typedef struct shx_state {
     struct shx_state *next;
-    char *schema, *file; /* file "" when the database has none */
+    char *schema;
+    char *database; /* the file of the schema; "" when it has none */
+    char *file;     /* the same where a directory may stand beside it, else "": told once, when the state is made */
     char *directory;     /* of the index; NULL: in memory */
     shx_id uuid;
     shx_metric metric;

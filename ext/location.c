@@ -24,7 +24,8 @@ static bool location_vfs_known(sqlite3 *db, const char *schema) {
 
 /* The bytes on disk, below any codec of the pager (SEE, SQLCipher), read through SQLite's own descriptor: to open the
 ** file again and close it would drop SQLite's locks. A build with a codec may leave the header readable, but keeps
-** bytes of each page for itself; in an empty file nothing can be seen yet. */
+** bytes of each page for itself. Nothing can be seen yet in an empty file, nor in one whose later pages were spilled by
+** the transaction that makes it: there the header is a hole of zeros. */
 static bool location_plain(sqlite3 *db, const char *schema) {
     sqlite3_file *file = NULL;
     sqlite3_int64 size = 0;
@@ -32,9 +33,16 @@ static bool location_plain(sqlite3 *db, const char *schema) {
     if (sqlite3_file_control(db, schema, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK) return false;
     if (!file || !file->pMethods || file->pMethods->xFileSize(file, &size) != SQLITE_OK) return false;
     if (size == 0) return !codec;
+    static const unsigned char unwritten[LOCATION_HEADER_BYTES];
     unsigned char header[LOCATION_HEADER_BYTES];
     if (file->pMethods->xRead(file, header, sizeof header, 0) != SQLITE_OK) return false;
+    if (memcmp(header, unwritten, sizeof header) == 0) return !codec;
     return memcmp(header, "SQLite format 3", 16) == 0 && !(codec && header[LOCATION_RESERVED] != 0);
+}
+
+const char *shx_location_database(sqlite3 *db, const char *schema) {
+    const char *file = sqlite3_db_filename(db, schema);
+    return file ? file : "";
 }
 
 const char *shx_location_file(sqlite3 *db, const char *schema) {

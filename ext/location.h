@@ -7,6 +7,9 @@
 
 #include <stdbool.h>
 
+/* The file of a schema, "" when it has none: which database it is. Valid until the schema is detached. */
+const char *shx_location_database(sqlite3 *db, const char *schema);
+
 /* The file of a schema beside which an index may keep its directory; "" when it must stay in memory:
 **
 ** - no file that other processes could open (`:memory:`, temp, memdb, deserialized): no absolute path;

@@ -249,6 +249,42 @@ static void savepoints_around_a_rename(void **context) {
     }
 }
 
+/* The header of a file comes last: what its first transaction spills before leaves a hole there. That is no sign of an
+** encrypted database, and one table must not come to have two states when the hole is filled. */
+static void made_behind_a_hole(void **context) {
+    story *tale = *context;
+    char *path = sqlite3_mprintf("%s/hole.db", tale->folder);
+    sqlite3 *db = host_open(path);
+    host_run(db, "PRAGMA cache_size = 2; BEGIN; CREATE TABLE filler(b); INSERT INTO filler VALUES(zeroblob(100000));"
+                 "CREATE VIRTUAL TABLE t USING shardex(v float[2], n INTEGER, s TEXT, +x TEXT)");
+    fill(db, "t", 1, 9);
+    host_run(db, "COMMIT");
+    host_expect(db, "SELECT shardex_info('t') ->> '$.directory' <> 'memory'", "1");
+    check(db, "t");
+    host_close(db);
+    sqlite3_free(path);
+}
+
+/* Whether a directory may stand beside the file is told once: when that changes in a transaction, a table that is
+** renamed still joins what it has begun. */
+static void another_place_in_a_transaction(void **context) {
+    story *tale = *context;
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open_v2(tale->path, &db, SQLITE_OPEN_READWRITE, "unix-none"), SQLITE_OK);
+    assert_int_equal(sqlite3_shardex_init(db, NULL, NULL), SQLITE_OK);
+    fill(db, "t", 1, 9);
+    host_run(db, "BEGIN; UPDATE t SET v = '[7,7]' WHERE rowid < 3; SAVEPOINT a; DELETE FROM t WHERE rowid = 4;"
+                 "SAVEPOINT b; SELECT shardex_config('any_vfs', 1);"
+                 "ALTER TABLE t RENAME TO u; ALTER TABLE u RENAME TO t; DELETE FROM t WHERE rowid = 5");
+    check(db, "t");
+    host_run(db, "ROLLBACK TO a; DELETE FROM t WHERE rowid = 6");
+    check(db, "t");
+    host_run(db, "COMMIT; SELECT shardex_config('any_vfs', 0)");
+    check(db, "t");
+    host_expect(db, "SELECT shardex_info('t') ->> '$.directory', count(*) FROM t", "memory|8");
+    host_close(db);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         STORY(attached_twice),
@@ -261,6 +297,8 @@ int main(void) {
         STORY(fifty_savepoints),
         STORY(savepoints_around_a_drop),
         STORY(savepoints_around_a_rename),
+        STORY(made_behind_a_hole),
+        STORY(another_place_in_a_transaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ static const struct {
     uint64_t seed;
     int steps;
 } stress_replays[] = {
-    {1, 500}, {1285, 943}, {1348, 2219}, {1059, 2438}, {1071, 372},
+    {1, 500}, {1285, 943}, {1348, 2219}, {1059, 2438}, {1071, 372}, {1365, 147},
 };
 
 static uint64_t stress_number(const char *name, uint64_t otherwise) {

@@ -227,7 +227,8 @@ void shx_query_destroy(shx_query *query) {
 
 /* What one pass over the point tells. */
 typedef struct quant_extent {
-    double sum, magnitude, norm2;
+    double sum, magnitude;
+    float norm2;
     double head_magnitude; /* of the first head_dim components */
     float largest;       /* max |component| */
     float largest_group; /* max of Σ |component| over groups of four: the widest range of a table */
@@ -312,8 +313,9 @@ void shx_query_tabulate(shx_query *query) {
     quant_extent extent = quant_measure(query->point, query->code_dim, query->head_dim);
     query->sum = (float)extent.sum;
     query->magnitude = (float)extent.magnitude;
+    query->norm2 = extent.norm2;
     query->head_magnitude = (float)extent.head_magnitude;
-    query->head_deviation = query->head_dim ? sqrtf((float)rest / (float)query->head_dim * (float)extent.norm2) / 2 : 0;
+    query->head_deviation = query->head_dim ? sqrtf((float)rest / (float)query->head_dim * extent.norm2) / 2 : 0;
     quant_query_lut(query, &extent);
     quant_query_int8(query, &extent);
     double lut_step = query->lut_step, int8_step = query->int8_step, dim = query->code_dim;

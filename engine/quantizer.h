@@ -133,6 +133,7 @@ typedef struct shx_query {
     double norm;     /* |q| of the user's vector */
     float sum;       /* Σ point */
     float magnitude; /* Σ |point| */
+    float norm2;     /* Σ point²: the squared distance to the origin */
     float *point;    /* code_dim floats */
     uint8_t *lut;    /* code_dim/4 tables of 16 bytes */
     float lut_step;  /* <bits, query> = lut_step × Σ lut + lut_bias */

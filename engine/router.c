@@ -22,18 +22,12 @@ void shx_router_free(shx_router *router) {
     memset(router, 0, sizeof *router);
 }
 
-static float router_origin2(const shx_query *query) {
-    float norm2 = 0;
-    for (uint32_t i = 0; i < query->code_dim; i++) norm2 += query->point[i] * query->point[i];
-    return norm2;
-}
-
 /* ---- flat ---- */
 
 static void router_scan_all(shx_router *router) {
     const shx_shards *shards = router->shards;
     shx_ranking *ranking = &router->ranking;
-    shx_ranking_scan(ranking, shards->blocks, &shards->scale, router_origin2(ranking->query), NULL, shards->count);
+    shx_ranking_scan(ranking, shards->blocks, &shards->scale, ranking->query->norm2, NULL, shards->count);
     for (uint64_t i = 0; router->open_only && i < shards->count; i++) {
         if (!shards->open[i]) shx_ranking_drop(ranking, i);
     }
@@ -45,7 +39,7 @@ static shx_status router_start_levels(shx_router *router, const shx_query *query
     const shx_levels *levels = &router->shards->levels;
     SHX_TRY(shx_ranking_start(&router->parents, query, (shx_ranked){.wide = levels->parents}, levels->parent_count,
                               ROUTER_FIRST_PARENTS));
-    shx_ranking_scan(&router->parents, levels->parent_blocks, &levels->scales[0], router_origin2(query), NULL,
+    shx_ranking_scan(&router->parents, levels->parent_blocks, &levels->scales[0], query->norm2, NULL,
                      levels->parent_count);
     router->opened = 0;
     return SHX_OK;

@@ -243,7 +243,7 @@ static shx_status search_by_codes(shx_search_run *run) {
     run->exact = run->params->exact;
     if (run->exact || run->view->mark.live_rows < SHX_ROUTED_ROWS) run->plan.exhaustive = true;
     run->query_norm = run->scratch->query->norm;
-    run->norm = sqrtf(shx_search_origin2(run));
+    run->norm = sqrtf(run->scratch->query->norm2);
     search_set_radius(run);
     run->live_share = shx_base_live_share(run->base);
     run->sigmas = run->plan.epsilon >= 2.5f ? 4 : 3;

@@ -166,9 +166,6 @@ shx_search_scan shx_search_scan_codes, shx_search_scan_vectors;
 /* Compares the vectors of the overflow shard, which has no codes. */
 shx_status shx_search_scan_overflow(shx_search_run *run);
 
-/* The squared norm of the query's point in code space: its distance to the origin. */
-float shx_search_origin2(const shx_search_run *run);
-
 /* ---- search_wave.c ---- */
 
 #define SHX_WAVE_ROWS 16384 /* rows that are scanned in the caller's thread before waves begin, and a wave's at least */

@@ -88,13 +88,6 @@ shx_status shx_search_scan_overflow(shx_search_run *run) {
 
 /* ---- scanning codes ---- */
 
-float shx_search_origin2(const shx_search_run *run) {
-    const shx_query *query = run->scratch->query;
-    float origin2 = 0;
-    for (uint32_t i = 0; i < query->code_dim; i++) origin2 += query->point[i] * query->point[i];
-    return origin2;
-}
-
 shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float distance2) {
     shx_segment *segment = run->base->segments[place.segment];
     const shx_run *rows = &segment->runs[place.run];
@@ -130,7 +123,7 @@ shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float dis
 }
 
 /* One block of the delta's codes, which starts at row `first`. */
-static shx_status scan_delta_block(shx_search_run *run, uint32_t first, float origin2) {
+static shx_status scan_delta_block(shx_search_run *run, uint32_t first) {
     const shx_query *query = run->scratch->query;
     const shx_delta_block *block = shx_delta_codes_block(&run->delta->codes, first);
     size_t refine_bytes = shx_refine_bytes(query->code_dim);
@@ -138,7 +131,8 @@ static shx_status scan_delta_block(shx_search_run *run, uint32_t first, float or
     uint32_t lanes = left >= SHX_BLOCK_ROWS ? UINT32_MAX : (UINT32_C(1) << left) - 1;
     shx_bound bound;
     float ip[SHX_BLOCK_ROWS];
-    shx_query_bound(query, &block->scale, origin2, run->plan.epsilon, run->exact ? INFINITY : run->threshold, &bound);
+    shx_query_bound(query, &block->scale, query->norm2, run->plan.epsilon, run->exact ? INFINITY : run->threshold,
+                    &bound);
     uint32_t mask =
         run->kernels->scan_block(block->codes, query->lut, query->code_dim, &block->scale, &bound, ip) & lanes;
     for (uint32_t rest = mask & ~block->pointless; rest; rest &= rest - 1) {
@@ -149,8 +143,8 @@ static shx_status scan_delta_block(shx_search_run *run, uint32_t first, float or
         SHX_TRY(shx_search_admits(run, row->rowid, &row->columns, &admitted));
         if (!admitted) continue;
         shx_candidate candidate = {.segment = SHX_SEARCH_DELTA, .row = first + lane};
-        SHX_TRY(shx_search_refine(run, candidate, block->refine + lane * refine_bytes, block->factors[lane], origin2,
-                                  ip[lane]));
+        SHX_TRY(shx_search_refine(run, candidate, block->refine + lane * refine_bytes, block->factors[lane],
+                                  query->norm2, ip[lane]));
     }
     for (uint32_t rest = SHX_PLANTED(39) ? 0 : lanes & block->pointless; rest; rest &= rest - 1) {
         SHX_TRY(scan_delta_row(run, first + (uint32_t)__builtin_ctz(rest)));
@@ -159,9 +153,8 @@ static shx_status scan_delta_block(shx_search_run *run, uint32_t first, float or
 }
 
 shx_status shx_search_scan_delta_codes(shx_search_run *run, uint32_t coded) {
-    float origin2 = shx_search_origin2(run);
     for (uint32_t first = 0; first < coded && first < run->view->mark.rows; first += SHX_BLOCK_ROWS) {
-        SHX_TRY(scan_delta_block(run, first, origin2));
+        SHX_TRY(scan_delta_block(run, first));
     }
     run->work.rows += run->view->mark.rows;
     return SHX_OK;

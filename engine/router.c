@@ -2,6 +2,7 @@
 
 #include "heap.h"
 #include "memory.h"
+#include "prefetch.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #define ROUTER_SPREAD_UNIT 16   /* of the graph's beam */
 #define ROUTER_DEEP 8           /* past 1/this of the shards the graph gives up */
 #define ROUTER_EPSILON 1.0f     /* as in a ranking */
+#define ROUTER_PREFETCH_BYTES 4096
 
 void shx_router_free(shx_router *router) {
     shx_ranking_free(&router->ranking);
@@ -181,8 +183,7 @@ static void router_prefetch_node(const shx_router *router) {
     size_t node_bytes = shx_blocks_of(2 * graph->m) * shx_block_bytes(graph->code_dim);
     __builtin_prefetch(graph->links + node * 2 * graph->m);
     __builtin_prefetch(&graph->scales[node]);
-    const uint8_t *codes = graph->blocks + node * node_bytes;
-    for (size_t at = 0; at < node_bytes && at < 4096; at += 64) __builtin_prefetch(codes + at);
+    shx_prefetch(graph->blocks + node * node_bytes, node_bytes, ROUTER_PREFETCH_BYTES);
 }
 
 /* The beam holds the `width` nearest of what was met and not handed out; it is done when nothing to expand is nearer.

@@ -12,6 +12,7 @@
 #include "search_run.h"
 
 #include "memory.h"
+#include "prefetch.h"
 
 #define FILTER_LISTED_ROWS 2000 /* compared exactly … */
 #define FILTER_LISTED_FACTOR 32 /* … or so many times k */
@@ -108,9 +109,7 @@ static shx_status filter_look_at_segment(shx_search_run *run, uint32_t number) {
         bool admitted = false;
         SHX_TRY(filter_admit_row(run, &walk, row, &admitted));
         if (!admitted) continue;
-        const char *vector = shx_segment_vector_at(segment, row);
-        for (size_t at = 0; at < segment->vector_bytes && at < FILTER_PREFETCH_BYTES; at += 64)
-            __builtin_prefetch(vector + at);
+        shx_prefetch(shx_segment_vector_at(segment, row), segment->vector_bytes, FILTER_PREFETCH_BYTES);
         __builtin_prefetch(&segment->fingerprints[row]);
         walk.listed[walk.count++] = row;
         if (walk.count == FILTER_AHEAD) SHX_TRY(filter_look_at_listed(run, &walk));

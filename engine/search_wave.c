@@ -1,6 +1,7 @@
 #include "search_run.h"
 
 #include "memory.h"
+#include "prefetch.h"
 
 #include <string.h>
 
@@ -18,9 +19,8 @@ typedef struct wave_job {
 static void wave_prefetch(const shx_search_run *run, shx_place place) {
     const shx_segment *segment = run->base->segments[place.segment];
     const shx_run *rows = &segment->runs[place.run];
-    const uint8_t *codes = segment->blocks + rows->first_block * segment->block_bytes;
-    size_t bytes = shx_blocks_of(rows->rows) * segment->block_bytes;
-    for (size_t at = 0; at < bytes && at < WAVE_PREFETCH_BYTES; at += 64) __builtin_prefetch(codes + at, 0, 2);
+    shx_prefetch_later(segment->blocks + rows->first_block * segment->block_bytes,
+                       shx_blocks_of(rows->rows) * segment->block_bytes, WAVE_PREFETCH_BYTES);
 }
 
 /* One chunk, by a run of its own: it shares what is only read and finds candidates into its thread's list. */

@@ -56,9 +56,9 @@ static shx_status levels_code(void *context, uint64_t begin, uint64_t end, unsig
 
 /* Lays out one piece of memory, the widest alignment first: member blocks, parent blocks, parents, scales, first,
 ** members; fills it from parent_of (per shard) and codes everything. */
-static shx_status levels_fill(const float *parents, uint32_t parent_count, const uint32_t *parent_of,
+static shx_status levels_make(const float *parents, uint32_t parent_count, const uint32_t *parent_of,
                               const float *centroids, uint64_t count, uint32_t code_dim, shx_pool *pool,
-                              shx_levels *levels) {
+                              shx_levels *ret_levels) {
     uint64_t most_blocks = shx_blocks_of(count) + (uint64_t)parent_count, block_bytes = shx_block_bytes(code_dim);
     uint64_t parent_block_bytes = shx_blocks_of(parent_count) * block_bytes;
     uint64_t parent_bytes = (uint64_t)parent_count * code_dim * sizeof(float);
@@ -70,24 +70,32 @@ static shx_status levels_fill(const float *parents, uint32_t parent_count, const
     uint8_t *parent_blocks = memory + most_blocks * block_bytes, *parent_rows = parent_blocks + parent_block_bytes;
     shx_factor_scale *scales = (shx_factor_scale *)(void *)(parent_rows + parent_bytes);
     uint32_t *first = (uint32_t *)(void *)((uint8_t *)scales + scale_bytes), *members = first + parent_count + 1;
-    *levels = (shx_levels){.parent_count = parent_count,
-                           .parents = memcpy(parent_rows, parents, parent_bytes),
-                           .parent_blocks = parent_blocks,
-                           .scales = scales,
-                           .first = first,
-                           .members = members,
-                           .blocks = memory,
-                           .memory = memory};
+    shx_levels levels = {.parent_count = parent_count,
+                         .parents = memcpy(parent_rows, parents, parent_bytes),
+                         .parent_blocks = parent_blocks,
+                         .scales = scales,
+                         .first = first,
+                         .members = members,
+                         .blocks = memory,
+                         .memory = memory};
     memset(first, 0, first_bytes);
     for (uint64_t i = 0; i < count; i++) first[parent_of[i] + 1]++;
     for (uint32_t p = 0; p < parent_count; p++) first[p + 1] += first[p];
     for (uint64_t i = count; i-- > 0;) members[--first[parent_of[i] + 1]] = (uint32_t)i;
     memmove(first, first + 1, parent_count * sizeof *first);
     first[parent_count] = (uint32_t)count;
-    SHX_TRY(levels_count_blocks(levels));
-    SHX_TRY(shx_centroid_codes(parents, NULL, parent_count, code_dim, NULL, &scales[0], parent_blocks));
-    levels_coding coding = {levels, centroids, code_dim, scales, memory};
-    return shx_pool_run(pool, parent_count, 1, levels_code, &coding);
+    levels_coding coding = {&levels, centroids, code_dim, scales, memory};
+    shx_status status = levels_count_blocks(&levels);
+    if (status == SHX_OK) {
+        status = shx_centroid_codes(parents, NULL, parent_count, code_dim, NULL, &scales[0], parent_blocks);
+    }
+    if (status == SHX_OK) status = shx_pool_run(pool, parent_count, 1, levels_code, &coding);
+    if (status == SHX_OK) {
+        *ret_levels = levels;
+    } else {
+        shx_levels_free(&levels);
+    }
+    return status;
 }
 
 /* ---- making ---- */
@@ -127,8 +135,7 @@ static uint32_t levels_assign(const float *const *rows, const float *centroids, 
 shx_status shx_levels_create(const float *centroids, uint64_t count, uint32_t code_dim, uint64_t seed, shx_pool *pool,
                              shx_levels *ret_levels) {
     assert(count > 0);
-    uint32_t parent_count = (uint32_t)sqrt((double)count), kept = 0;
-    shx_levels levels = {0};
+    uint32_t parent_count = (uint32_t)sqrt((double)count);
     const float **rows = shx_alloc_zero(count, sizeof *rows);
     float *parents = shx_alloc_aligned(parent_count, code_dim * sizeof *parents);
     uint64_t *group = shx_alloc_zero((uint64_t)parent_count + 1, sizeof *group);
@@ -138,18 +145,13 @@ shx_status shx_levels_create(const float *centroids, uint64_t count, uint32_t co
     if (status == SHX_OK) status = levels_train(rows, count, code_dim, parent_count, seed, pool, parents);
     if (status == SHX_OK) status = shx_kmeans_group(rows, count, code_dim, parents, parent_count, pool, group);
     if (status == SHX_OK) {
-        kept = levels_assign(rows, centroids, code_dim, group, parent_count, parents, parent_of);
-        status = levels_fill(parents, kept, parent_of, centroids, count, code_dim, pool, &levels);
+        uint32_t kept = levels_assign(rows, centroids, code_dim, group, parent_count, parents, parent_of);
+        status = levels_make(parents, kept, parent_of, centroids, count, code_dim, pool, ret_levels);
     }
     shx_free(rows);
     shx_free_aligned(parents);
     shx_free(group);
     shx_free(parent_of);
-    if (status == SHX_OK) {
-        *ret_levels = levels;
-    } else {
-        shx_levels_free(&levels);
-    }
     return status;
 }
 
@@ -179,7 +181,6 @@ static uint32_t *levels_parents_of(const shx_levels *levels) {
 
 shx_status shx_levels_follow(const shx_levels *before, const uint32_t *from, const float *centroids, uint64_t count,
                              uint32_t code_dim, shx_pool *pool, shx_levels *ret_levels) {
-    shx_levels levels = {0};
     uint32_t *old = levels_parents_of(before), *parent_of = shx_alloc_zero(count, sizeof *parent_of);
     shx_status status = old && parent_of ? SHX_OK : SHX_NOMEM;
     for (uint64_t i = 0; status == SHX_OK && i < count; i++) {
@@ -188,15 +189,10 @@ shx_status shx_levels_follow(const shx_levels *before, const uint32_t *from, con
     }
     if (status == SHX_OK) {
         status =
-            levels_fill(before->parents, before->parent_count, parent_of, centroids, count, code_dim, pool, &levels);
+            levels_make(before->parents, before->parent_count, parent_of, centroids, count, code_dim, pool, ret_levels);
     }
     shx_free(old);
     shx_free(parent_of);
-    if (status == SHX_OK) {
-        *ret_levels = levels;
-    } else {
-        shx_levels_free(&levels);
-    }
     return status;
 }
 

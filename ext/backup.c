@@ -152,7 +152,7 @@ static int backup_index(backup_job *job, shx_table *table) {
         table->base.zErrMsg = NULL;
         return rc == SQLITE_NOMEM || rc == SQLITE_INTERRUPT ? rc : SQLITE_OK;
     }
-    if (snapshot.view && !snapshot.reconciled && !snapshot.state->in_memory) rc = backup_export(job, &snapshot);
+    if (snapshot.view && !snapshot.reconciled && snapshot.state->directory) rc = backup_export(job, &snapshot);
     shx_snapshot_close(&snapshot);
     return rc;
 }

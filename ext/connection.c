@@ -68,7 +68,6 @@ char *shx_connection_directory(const char *file, const shx_id *uuid) {
 
 static int connection_acquire(shx_state *state, const shx_declaration *declaration) {
     shx_index_config config = {
-        .directory = NULL,
         .uuid = state->uuid,
         .metric = declaration->metric,
         .element = declaration->element,
@@ -81,24 +80,19 @@ static int connection_acquire(shx_state *state, const shx_declaration *declarati
     };
     int rc = shx_state_genesis(declaration, &config.genesis);
     if (rc != SQLITE_OK) return rc;
-    char *directory = NULL;
     if (state->file[0] && !declaration->memory_only) {
-        directory = shx_connection_directory(state->file, &state->uuid);
-        if (!directory) return SQLITE_NOMEM;
-        config.directory = directory;
+        state->directory = shx_connection_directory(state->file, &state->uuid);
+        if (!state->directory) return SQLITE_NOMEM;
+        config.directory = state->directory;
     }
     shx_status status = shx_index_acquire(&config, &state->index);
-    if (status == SHX_MISUSE && directory) { /* the same uuid with another shape: a foreign directory */
+    if (status == SHX_MISUSE && state->directory) { /* the same uuid with another shape: a foreign directory */
         shx_state_log(state, status, "is open for a table of another shape");
+        sqlite3_free(state->directory);
+        state->directory = NULL;
         config.directory = NULL;
         status = shx_index_acquire(&config, &state->index);
     }
-    state->in_memory = !config.directory;
-    if (state->in_memory) {
-        sqlite3_free(directory);
-        directory = NULL;
-    }
-    state->directory = directory;
     if (status == SHX_OK) shx_held_open(&state->held, state->index);
     return shx_result_code(status);
 }

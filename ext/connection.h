@@ -41,14 +41,13 @@ typedef struct shx_comparison {
 typedef struct shx_state {
     struct shx_state *next;
     char *schema;
-    char *database; /* the file of the schema; "" when it has none */
-    char *file;     /* the same where a directory may stand beside it, else "": told once, when the state is made */
-    char *directory;     /* of the index; NULL: in memory */
+    char *database;  /* the file of the schema; "" when it has none */
+    char *file;      /* the same where a directory may stand beside it, else "": told once, when the state is made */
+    char *directory; /* of the index; NULL: in memory */
     shx_id uuid;
     shx_metric metric;
     shx_element element;
     uint32_t dim;
-    bool in_memory;
     shx_index *index;
     shx_held held;   /* the view of the last query */
     uint32_t tables; /* sqlite3_vtab objects that use it */

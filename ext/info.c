@@ -111,11 +111,7 @@ static void info_write(sqlite3_str *json, const shx_table *table, const shx_snap
     info_write_hex(json, "commit", &snapshot->commit);
     bool current = shx_snapshot_is_current(snapshot);
     info_write_text(json, "state", current ? "current" : snapshot->view ? "reconciled" : "behind");
-    if (state->in_memory) {
-        info_write_text(json, "directory", "memory");
-    } else {
-        info_write_text(json, "directory", state->directory ? state->directory : "");
-    }
+    info_write_text(json, "directory", state->directory ? state->directory : "memory");
     info_write_figures(json, snapshot);
     info_write_text(json, "sqlite", sqlite3_libversion());
     info_write_text(json, "simd", shx_kernels_get()->name);

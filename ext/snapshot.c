@@ -23,7 +23,7 @@ static void snapshot_remember(shx_snapshot *snapshot, shx_view *view) {
 static int snapshot_compare(shx_table *table, shx_snapshot *snapshot) {
     shx_view *view = NULL;
     int rc;
-    if (snapshot->state->in_memory) { /* nobody else can bring it up to date, and no file is touched */
+    if (!snapshot->state->directory) { /* nobody else can bring it up to date, and no file is touched */
         rc = shx_catch_up_memory(table, &snapshot->commit);
         if (rc == SQLITE_OK && shx_held_view(&snapshot->state->held, &snapshot->commit, &view) == SHX_OK) {
             snapshot->view = view;
@@ -45,7 +45,7 @@ static int snapshot_resolve(shx_table *table, shx_snapshot *snapshot) {
     if (status == SHX_OK) return SQLITE_OK;
     if (!state->comparison.known || !shx_id_equal(&state->comparison.commit, &snapshot->commit)) {
         if (snapshot->pending) return SQLITE_OK; /* the database already shows more than this commit */
-        int rc = shx_catch_up_ring(table, &snapshot->commit, state->in_memory || SHX_PLANTED(32), &status);
+        int rc = shx_catch_up_ring(table, &snapshot->commit, !state->directory || SHX_PLANTED(32), &status);
         if (rc != SQLITE_OK || status == SHX_NOMEM) return rc == SQLITE_OK ? SQLITE_NOMEM : rc;
         if (status == SHX_OK) status = shx_held_view(&state->held, &snapshot->commit, &snapshot->view);
         if (status == SHX_OK) return SQLITE_OK;

@@ -53,7 +53,7 @@ static int snapshot_resolve(shx_table *table, shx_snapshot *snapshot) {
         if (rc != SQLITE_OK || snapshot->view) return rc;
     }
     snapshot->view = state->comparison.view;
-    snapshot->lent = snapshot->reconciled = snapshot->view != NULL;
+    snapshot->reconciled = snapshot->view != NULL;
     return SQLITE_OK;
 }
 
@@ -94,7 +94,7 @@ bool shx_snapshot_is_current(const shx_snapshot *snapshot) {
 }
 
 void shx_snapshot_close(shx_snapshot *snapshot) {
-    if (snapshot->view && !snapshot->lent) shx_held_return(&snapshot->state->held, snapshot->view);
+    if (snapshot->view && !snapshot->reconciled) shx_held_return(&snapshot->state->held, snapshot->view);
     memset(snapshot, 0, sizeof *snapshot);
 }
 

@@ -11,8 +11,7 @@ typedef struct shx_snapshot {
     shx_view *view; /* NULL: the index cannot tell, the database has to be searched */
     const shx_pending *pending;
     bool nameless;   /* commit is not the name of what the database shows (transaction.c) */
-    bool lent;       /* the view is the state's */
-    bool reconciled; /* the view was made by comparing everything */
+    bool reconciled; /* the view was made by comparing everything, and is the state's */
 } shx_snapshot;
 
 /* What there is to see, without a view of it: nothing to close. */

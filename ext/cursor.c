@@ -27,9 +27,8 @@ typedef struct shx_cursor {
     sqlite3_stmt *rows;                    /* otherwise: the scan, standing on the row */
     sqlite3_stmt *readers[CURSOR_SOURCES]; /* by rowid; standing on the row when `placed` */
     bool placed[CURSOR_SOURCES];
-    bool has_k, has_recall;
+    bool has_k;
     int64_t k;
-    double recall;
     shx_plan_read plan;
 } shx_cursor;
 
@@ -71,7 +70,7 @@ static void cursor_rewind(shx_cursor *cursor) {
     cursor->rows = NULL;
     shx_knn_end(&cursor->knn);
     cursor->knn.wish = (shx_knn_wish){.count = SHX_KNN_ALL};
-    cursor->nearest = cursor->has_k = cursor->has_recall = false;
+    cursor->nearest = cursor->has_k = false;
     cursor->end = true;
 }
 
@@ -144,14 +143,13 @@ static int cursor_k(shx_cursor *cursor, sqlite3_value *argument) {
 
 static int cursor_recall(shx_cursor *cursor, sqlite3_value *argument) {
     int type = sqlite3_value_numeric_type(argument);
-    cursor->recall = sqlite3_value_double(argument);
-    cursor->has_recall = true;
+    double recall = sqlite3_value_double(argument);
     bool number = type == SQLITE_INTEGER || type == SQLITE_FLOAT;
-    if (!number || !(cursor->recall > 0 && cursor->recall <= 1)) {
+    if (!number || !(recall > 0 && recall <= 1)) {
         return shx_table_error(cursor_table(cursor), SQLITE_ERROR,
                                "shardex: recall must be a number greater than 0 and at most 1");
     }
-    cursor->knn.wish.recall = cursor->recall;
+    cursor->knn.wish.recall = recall;
     return SQLITE_OK;
 }
 
@@ -312,7 +310,7 @@ int shx_cursor_column(sqlite3_vtab_cursor *vtab_cursor, sqlite3_context *context
     } else if (column == columns->k) {
         if (cursor->has_k) sqlite3_result_int64(context, cursor->k);
     } else if (column == columns->recall) {
-        if (cursor->has_recall) sqlite3_result_double(context, cursor->recall);
+        if (cursor->knn.wish.recall > 0) sqlite3_result_double(context, cursor->knn.wish.recall);
     } else if (column == columns->exact) {
         if (cursor->nearest) sqlite3_result_int(context, cursor->knn.wish.exact);
     } else if (column >= columns->first && column < columns->command) {

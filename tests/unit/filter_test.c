@@ -218,12 +218,9 @@ static void many_rows(void **state) {
 /* Without its directory, a database is compared with an index that lacks the last changes: they come with columns. */
 static void reconciled_rows(void **state) {
     (void)state;
-    char folder[] = "/tmp/shardex-filter-XXXXXX", path[80], trash[200];
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/t.db", folder);
+    char *folder = host_make_folder(), *path = sqlite3_mprintf("%s/t.db", folder);
     filter_go(300, 100, path);
-    snprintf(trash, sizeof trash, "rm -rf %s-shardex", path);
-    assert_int_equal(system(trash), 0);
+    host_remove_folder(sqlite3_mprintf("%s-shardex", path));
     filter_run run = {.db = host_open(path), .seed = 3, .random = 3, .rows = 300};
     for (run.step = 0; run.step < 200; run.step++) {
         if (run.step == 100) host_run(run.db, "INSERT INTO vect(vect) VALUES('reconcile')");
@@ -231,8 +228,8 @@ static void reconciled_rows(void **state) {
         filter_query(&run);
     }
     host_close(run.db);
-    snprintf(trash, sizeof trash, "rm -rf %s", folder);
-    assert_int_equal(system(trash), 0);
+    sqlite3_free(path);
+    host_remove_folder(folder);
 }
 
 int main(void) {

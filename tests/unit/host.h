@@ -93,7 +93,7 @@ static inline void host_refuse_at(sqlite3 *db, int code, const char *sql, const 
 }
 #define host_refuse(db, code, sql, message) host_refuse_at(db, code, sql, message, __LINE__)
 
-/* A new folder for databases; host_remove_folder deletes it with all that is inside. */
+/* A new folder for databases; host_remove_folder deletes a folder with all that is inside, and frees its path. */
 static inline char *host_make_folder(void) {
     const char *parent = getenv("TMPDIR");
     char *path = sqlite3_mprintf("%s/shardex-test-XXXXXX", parent && parent[0] ? parent : "/tmp");

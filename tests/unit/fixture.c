@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void fixture_assert_status(shx_status status, shx_status expected, const char *what, const char *file, int line) {
@@ -95,16 +96,18 @@ float *fixture_words(void) {
 
 fixture_directory fixture_directory_make(void) {
     fixture_directory directory;
-    const char *where = getenv("TMPDIR");
-    int length = snprintf(directory.root, sizeof directory.root, "%s/shardex-XXXXXX", where ? where : "/tmp");
+    const char *given = getenv("TMPDIR"), *where = given && given[0] ? given : "/tmp";
+    int length = snprintf(directory.root, sizeof directory.root, "%s/shardex-XXXXXX", where);
     assert_true(length > 0 && (size_t)length < sizeof directory.root);
     assert_non_null(mkdtemp(directory.root));
     snprintf(directory.path, sizeof directory.path, "%s/test.db-shardex/0123456789", directory.root);
     return directory;
 }
 
-static void fixture_remove_tree(const char *path) {
-    DIR *listing = opendir(path);
+void fixture_remove_tree(const char *path) {
+    struct stat info;
+    bool folder = lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    DIR *listing = folder ? opendir(path) : NULL;
     if (!listing) {
         unlink(path);
         return;

@@ -53,7 +53,8 @@ float *fixture_words(void);
 
 /* --- places --- */
 
-/* A new directory under the system's temporary one, and an index's directory in it; removed by fixture_remove. */
+/* A new directory under the system's temporary one, and an index's directory in it; removed by
+** fixture_directory_remove. */
 typedef struct fixture_directory {
     char root[256];
     char path[320]; /* root/test.db-shardex/uuid */
@@ -61,6 +62,9 @@ typedef struct fixture_directory {
 
 fixture_directory fixture_directory_make(void);
 void fixture_directory_remove(fixture_directory *directory);
+
+/* Removes a file or a folder with all that is inside; of a link, the link alone. */
+void fixture_remove_tree(const char *path);
 
 /* A whole file of a store (free with free()); writing one replaces it. */
 uint8_t *fixture_read_file(shx_store *store, const char *name, uint64_t *ret_size);

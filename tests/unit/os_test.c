@@ -1,17 +1,14 @@
 /* Both stores through the same tests, then what only a real directory has, then the faulty store. */
-#include "os.h"
+#include "fixture.h"
 
 #include "faulty_store.h"
 #include "memory.h"
+#include "os.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -19,34 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 /* One store under test. A posix one lives in a fresh temporary folder, beside a database file. */
 typedef struct fixture {
     shx_store *store;
-    char root[64]; /* "" for the heap store */
-    char database[96], parent[112], path[128];
+    fixture_directory place; /* root: "" for the heap store */
+    char database[270], parent[280], path[290];
 } fixture;
-
-static void test_remove_tree(const char *path) {
-    DIR *directory = opendir(path);
-    if (!directory) {
-        unlink(path);
-        return;
-    }
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        char below[4096];
-        snprintf(below, sizeof below, "%s/%s", path, entry->d_name);
-        struct stat info;
-        if (lstat(below, &info) == 0 && S_ISDIR(info.st_mode))
-            test_remove_tree(below);
-        else
-            unlink(below);
-    }
-    closedir(directory);
-    rmdir(path);
-}
 
 static void test_touch(const char *path, mode_t mode) {
     int fd = open(path, O_CREAT | O_WRONLY, 0600);
@@ -64,9 +39,8 @@ static int set_up_heap(void **state) {
 static int set_up_posix(void **state) {
     fixture *test = calloc(1, sizeof *test);
     *state = test;
-    strcpy(test->root, P_tmpdir "/shardex-os-test-XXXXXX");
-    if (!mkdtemp(test->root)) return -1;
-    snprintf(test->database, sizeof test->database, "%s/my.db", test->root);
+    test->place = fixture_directory_make();
+    snprintf(test->database, sizeof test->database, "%s/my.db", test->place.root);
     snprintf(test->parent, sizeof test->parent, "%s-shardex", test->database);
     snprintf(test->path, sizeof test->path, "%s/uuid", test->parent);
     test_touch(test->database, 0644);
@@ -76,7 +50,7 @@ static int set_up_posix(void **state) {
 static int tear_down(void **state) {
     fixture *test = *state;
     shx_store_close(test->store);
-    if (test->root[0]) test_remove_tree(test->root);
+    if (test->place.root[0]) fixture_directory_remove(&test->place);
     free(test);
     return 0;
 }
@@ -412,13 +386,13 @@ static void opening_touches_nothing(void **state) {
 
 static void only_two_components_are_made(void **state) {
     fixture *test = *state;
-    char path[160];
-    snprintf(path, sizeof path, "%s/no/my.db-shardex/uuid", test->root);
+    char path[300];
+    snprintf(path, sizeof path, "%s/no/my.db-shardex/uuid", test->place.root);
     shx_store *store = NULL;
     assert_int_equal(shx_store_open_posix(path, &store), SHX_OK);
     assert_int_equal(shx_store_prepare(store), SHX_NOTFOUND);
     shx_store_close(store);
-    snprintf(path, sizeof path, "%s/no", test->root);
+    snprintf(path, sizeof path, "%s/no", test->place.root);
     assert_int_equal(access(path, F_OK), -1);
 }
 
@@ -437,7 +411,7 @@ static void modes_follow_the_database(void **state) {
     const struct {
         mode_t database, directory, file;
     } cases[] = {{0600, 0700, 0600}, {0640, 0750, 0640}, {0664, 0775, 0664}, {0666, 0777, 0666}, {0644, 0755, 0644}};
-    char file[160];
+    char file[300];
     snprintf(file, sizeof file, "%s/a", test->path);
     mode_t before = umask(077); /* a narrower umask changes nothing, as with SQLite's own files */
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -447,7 +421,7 @@ static void modes_follow_the_database(void **state) {
         assert_int_equal(test_mode(test->parent), cases[i].directory);
         assert_int_equal(test_mode(test->path), cases[i].directory);
         assert_int_equal(test_mode(file), cases[i].file);
-        test_remove_tree(test->parent);
+        fixture_remove_tree(test->parent);
     }
     umask(before);
     assert_int_equal(unlink(test->database), 0);
@@ -459,7 +433,7 @@ static void modes_follow_the_database(void **state) {
 static void root_leaves_files_to_the_owner(void **state) {
     fixture *test = *state;
     if (geteuid() != 0) skip();
-    char file[160];
+    char file[300];
     snprintf(file, sizeof file, "%s/a", test->path);
     assert_int_equal(chown(test->database, 1234, 5678), 0);
     assert_int_equal(shx_store_prepare(test->store), SHX_OK);
@@ -475,8 +449,8 @@ static void root_leaves_files_to_the_owner(void **state) {
 
 static void links_in_place_of_directories_are_refused(void **state) {
     fixture *test = *state;
-    char elsewhere[96], inside[112];
-    snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", test->root);
+    char elsewhere[270], inside[280];
+    snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", test->place.root);
     snprintf(inside, sizeof inside, "%s/uuid", elsewhere);
     assert_int_equal(mkdir(elsewhere, 0700), 0);
     assert_int_equal(symlink(elsewhere, test->parent), 0);
@@ -493,9 +467,9 @@ static void links_in_place_of_directories_are_refused(void **state) {
 
 static void a_chosen_directory_may_be_a_link(void **state) {
     fixture *test = *state;
-    char real[96], link[96], path[112];
-    snprintf(real, sizeof real, "%s/real", test->root);
-    snprintf(link, sizeof link, "%s/link", test->root);
+    char real[270], link[270], path[280];
+    snprintf(real, sizeof real, "%s/real", test->place.root);
+    snprintf(link, sizeof link, "%s/link", test->place.root);
     snprintf(path, sizeof path, "%s/uuid", link);
     assert_int_equal(mkdir(real, 0700), 0);
     assert_int_equal(symlink(real, link), 0);
@@ -523,7 +497,7 @@ static void files_in_place_of_directories_are_refused(void **state) {
 static void what_is_no_file_is_refused(void **state) {
     fixture *test = *state;
     shx_store *store = prepared(state);
-    char path[160];
+    char path[300];
     test_create(store, "a");
     snprintf(path, sizeof path, "%s/l", test->path);
     assert_int_equal(symlink(test->database, path), 0);
@@ -570,7 +544,7 @@ static void a_directory_that_may_not_be_written_is_readonly(void **state) {
     fixture *test = *state;
     shx_store *store = prepared(state);
     test_create(store, "a");
-    assert_int_equal(chmod(test->root, 0755), 0);
+    assert_int_equal(chmod(test->place.root, 0755), 0);
     assert_int_equal(chmod(test->path, 0555), 0);
     pid_t child = fork();
     assert_true(child >= 0);

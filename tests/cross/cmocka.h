@@ -32,6 +32,8 @@ struct CMUnitTest {
 #define assert_memory_equal(a, b, size) assert_true(memcmp(a, b, size) == 0)
 #define assert_in_range(value, low, high) \
     assert_true((uint64_t)(value) >= (uint64_t)(low) && (uint64_t)(value) <= (uint64_t)(high))
+#define fail_msg(...) \
+    (fprintf(stderr, __VA_ARGS__), fputc('\n', stderr), cross_assert(0, "fail_msg", __FILE__, __LINE__))
 #define test_malloc malloc
 #define test_realloc realloc
 #define test_free free

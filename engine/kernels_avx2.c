@@ -40,18 +40,26 @@ static inline avx2_lanes avx2_l2_step(avx2_lanes sum, const float *a, const floa
     return sum;
 }
 
-/* The last dim mod 16 elements go through zero-padded copies: zeros leave every lane as it is. */
-double shx_avx2_l2_squared(const float *a, const float *b, size_t dim) {
+typedef avx2_lanes (*avx2_pair_step)(avx2_lanes sum, const float *a, const float *b);
+
+/* Takes a step for every sixteen pairs. The last dim mod 16 go through zero-padded copies: zeros leave every lane as it
+** is. Inlined, so that no step is called through its pointer. */
+static inline __attribute__((always_inline)) double avx2_over_pairs(const float *a, const float *b, size_t dim,
+                                                                    avx2_pair_step step) {
     avx2_lanes sum = avx2_lanes_zero();
     size_t i = 0;
-    for (; i + 16 <= dim; i += 16) sum = avx2_l2_step(sum, a + i, b + i);
+    for (; i + 16 <= dim; i += 16) sum = step(sum, a + i, b + i);
     if (i < dim) {
         float tail_a[16] = {0}, tail_b[16] = {0};
         memcpy(tail_a, a + i, (dim - i) * sizeof *a);
         memcpy(tail_b, b + i, (dim - i) * sizeof *b);
-        sum = avx2_l2_step(sum, tail_a, tail_b);
+        sum = step(sum, tail_a, tail_b);
     }
     return avx2_lanes_fold(sum);
+}
+
+double shx_avx2_l2_squared(const float *a, const float *b, size_t dim) {
+    return avx2_over_pairs(a, b, dim, avx2_l2_step);
 }
 
 static inline __m256d avx2_add_magnitude(__m256d sum, const float *a, const float *b) {
@@ -67,18 +75,7 @@ static inline avx2_lanes avx2_l1_step(avx2_lanes sum, const float *a, const floa
     return sum;
 }
 
-double shx_avx2_l1(const float *a, const float *b, size_t dim) {
-    avx2_lanes sum = avx2_lanes_zero();
-    size_t i = 0;
-    for (; i + 16 <= dim; i += 16) sum = avx2_l1_step(sum, a + i, b + i);
-    if (i < dim) {
-        float tail_a[16] = {0}, tail_b[16] = {0};
-        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
-        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
-        sum = avx2_l1_step(sum, tail_a, tail_b);
-    }
-    return avx2_lanes_fold(sum);
-}
+double shx_avx2_l1(const float *a, const float *b, size_t dim) { return avx2_over_pairs(a, b, dim, avx2_l1_step); }
 
 static inline __m256d avx2_add_product(__m256d sum, const float *a, const float *b) {
     return _mm256_add_pd(sum, _mm256_mul_pd(avx2_widen(a), avx2_widen(b)));
@@ -92,18 +89,7 @@ static inline avx2_lanes avx2_dot_step(avx2_lanes sum, const float *a, const flo
     return sum;
 }
 
-double shx_avx2_dot(const float *a, const float *b, size_t dim) {
-    avx2_lanes sum = avx2_lanes_zero();
-    size_t i = 0;
-    for (; i + 16 <= dim; i += 16) sum = avx2_dot_step(sum, a + i, b + i);
-    if (i < dim) {
-        float tail_a[16] = {0}, tail_b[16] = {0};
-        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
-        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
-        sum = avx2_dot_step(sum, tail_a, tail_b);
-    }
-    return avx2_lanes_fold(sum);
-}
+double shx_avx2_dot(const float *a, const float *b, size_t dim) { return avx2_over_pairs(a, b, dim, avx2_dot_step); }
 
 static inline __m256d avx2_add_scaled(__m256d sum, const float *a, __m256d scale_a, const float *b, __m256d scale_b) {
     __m256d scaled_a = _mm256_mul_pd(avx2_widen(a), scale_a), scaled_b = _mm256_mul_pd(avx2_widen(b), scale_b);

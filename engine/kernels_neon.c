@@ -36,22 +36,30 @@ static inline neon_lanes neon_l2_step(neon_lanes sum, const float *a, const floa
     return sum;
 }
 
-/* The last dim mod 16 elements go through zero-padded copies: zeros leave every lane as it is. */
-static double neon_l2_squared(const float *a, const float *b, size_t dim) {
+typedef neon_lanes (*neon_pair_step)(neon_lanes sum, const float *a, const float *b);
+
+/* Takes two steps for every sixteen pairs. The last dim mod 16 go through zero-padded copies: zeros leave every lane as
+** it is. Inlined, so that no step is called through its pointer. */
+static inline __attribute__((always_inline)) double neon_over_pairs(const float *a, const float *b, size_t dim,
+                                                                    neon_pair_step step) {
     neon_lanes low = neon_lanes_zero(), high = low;
     size_t i = 0;
     for (; i + 16 <= dim; i += 16) {
-        low = neon_l2_step(low, a + i, b + i);
-        high = neon_l2_step(high, a + i + 8, b + i + 8);
+        low = step(low, a + i, b + i);
+        high = step(high, a + i + 8, b + i + 8);
     }
     if (i < dim) {
         float tail_a[16] = {0}, tail_b[16] = {0};
         memcpy(tail_a, a + i, (dim - i) * sizeof *a);
         memcpy(tail_b, b + i, (dim - i) * sizeof *b);
-        low = neon_l2_step(low, tail_a, tail_b);
-        high = neon_l2_step(high, tail_a + 8, tail_b + 8);
+        low = step(low, tail_a, tail_b);
+        high = step(high, tail_a + 8, tail_b + 8);
     }
     return neon_lanes_fold(low, high);
+}
+
+static double neon_l2_squared(const float *a, const float *b, size_t dim) {
+    return neon_over_pairs(a, b, dim, neon_l2_step);
 }
 
 static inline neon_lanes neon_l1_step(neon_lanes sum, const float *a, const float *b) {
@@ -62,22 +70,7 @@ static inline neon_lanes neon_l1_step(neon_lanes sum, const float *a, const floa
     return sum;
 }
 
-static double neon_l1(const float *a, const float *b, size_t dim) {
-    neon_lanes low = neon_lanes_zero(), high = low;
-    size_t i = 0;
-    for (; i + 16 <= dim; i += 16) {
-        low = neon_l1_step(low, a + i, b + i);
-        high = neon_l1_step(high, a + i + 8, b + i + 8);
-    }
-    if (i < dim) {
-        float tail_a[16] = {0}, tail_b[16] = {0};
-        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
-        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
-        low = neon_l1_step(low, tail_a, tail_b);
-        high = neon_l1_step(high, tail_a + 8, tail_b + 8);
-    }
-    return neon_lanes_fold(low, high);
-}
+static double neon_l1(const float *a, const float *b, size_t dim) { return neon_over_pairs(a, b, dim, neon_l1_step); }
 
 static inline neon_lanes neon_dot_step(neon_lanes sum, const float *a, const float *b) {
     sum.a = vaddq_f64(sum.a, vmulq_f64(neon_widen(a), neon_widen(b)));
@@ -87,22 +80,7 @@ static inline neon_lanes neon_dot_step(neon_lanes sum, const float *a, const flo
     return sum;
 }
 
-static double neon_dot(const float *a, const float *b, size_t dim) {
-    neon_lanes low = neon_lanes_zero(), high = low;
-    size_t i = 0;
-    for (; i + 16 <= dim; i += 16) {
-        low = neon_dot_step(low, a + i, b + i);
-        high = neon_dot_step(high, a + i + 8, b + i + 8);
-    }
-    if (i < dim) {
-        float tail_a[16] = {0}, tail_b[16] = {0};
-        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
-        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
-        low = neon_dot_step(low, tail_a, tail_b);
-        high = neon_dot_step(high, tail_a + 8, tail_b + 8);
-    }
-    return neon_lanes_fold(low, high);
-}
+static double neon_dot(const float *a, const float *b, size_t dim) { return neon_over_pairs(a, b, dim, neon_dot_step); }
 
 static inline float64x2_t neon_scaled(const float *a, double scale_a, const float *b, double scale_b) {
     return vsubq_f64(vmulq_n_f64(neon_widen(a), scale_a), vmulq_n_f64(neon_widen(b), scale_b));
@@ -134,30 +112,34 @@ static double neon_l2_squared_scaled(const float *a, double scale_a, const float
     return neon_lanes_fold(low, high);
 }
 
-static inline float32x4_t neon_add_square(float32x4_t sum, const float *a, const float *b) {
-    float32x4_t difference = vsubq_f32(vld1q_f32(a), vld1q_f32(b));
+/* Adds the squares of the differences of four dimensions to a sum. */
+static inline float32x4_t neon_add_square(float32x4_t sum, const float *point, float32x4_t other) {
+    float32x4_t difference = vsubq_f32(vld1q_f32(point), other);
     return vaddq_f32(sum, vmulq_f32(difference, difference));
+}
+
+/* Sixteen lanes, four to a register. */
+static inline float neon_code_fold(float32x4_t sum0, float32x4_t sum4, float32x4_t sum8, float32x4_t sum12) {
+    float32x4_t four = vaddq_f32(vaddq_f32(sum0, sum8), vaddq_f32(sum4, sum12));
+    float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
 }
 
 static float neon_code_l2_squared(const float *a, const float *b, size_t dim) {
     assert(dim % 16 == 0);
     float32x4_t sum0 = vdupq_n_f32(0), sum4 = sum0, sum8 = sum0, sum12 = sum0;
     for (size_t i = 0; i < dim; i += 16) {
-        sum0 = neon_add_square(sum0, a + i, b + i);
-        sum4 = neon_add_square(sum4, a + i + 4, b + i + 4);
-        sum8 = neon_add_square(sum8, a + i + 8, b + i + 8);
-        sum12 = neon_add_square(sum12, a + i + 12, b + i + 12);
+        sum0 = neon_add_square(sum0, a + i, vld1q_f32(b + i));
+        sum4 = neon_add_square(sum4, a + i + 4, vld1q_f32(b + i + 4));
+        sum8 = neon_add_square(sum8, a + i + 8, vld1q_f32(b + i + 8));
+        sum12 = neon_add_square(sum12, a + i + 12, vld1q_f32(b + i + 12));
     }
-    float32x4_t four = vaddq_f32(vaddq_f32(sum0, sum8), vaddq_f32(sum4, sum12));
-    float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
-    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+    return neon_code_fold(sum0, sum4, sum8, sum12);
 }
 
-/* Adds the squares of the differences of four dimensions to a sum. */
-static inline float32x4_t neon_add_centroid(float32x4_t sum, const float *point, int16x4_t centroid, float step) {
-    float32x4_t part = vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(centroid)), step);
-    float32x4_t difference = vsubq_f32(vld1q_f32(point), part);
-    return vaddq_f32(sum, vmulq_f32(difference, difference));
+/* Four dimensions of a narrow centroid. */
+static inline float32x4_t neon_centroid_part(int16x4_t centroid, float step) {
+    return vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(centroid)), step);
 }
 
 static float neon_centroid_l2_squared(const float *point, const int8_t *centroid, float step, size_t dim) {
@@ -166,14 +148,12 @@ static float neon_centroid_l2_squared(const float *point, const int8_t *centroid
     for (size_t i = 0; i < dim; i += 16) {
         int8x16_t bytes = vld1q_s8(centroid + i);
         int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_s8(vget_high_s8(bytes));
-        sum0 = neon_add_centroid(sum0, point + i, vget_low_s16(low), step);
-        sum4 = neon_add_centroid(sum4, point + i + 4, vget_high_s16(low), step);
-        sum8 = neon_add_centroid(sum8, point + i + 8, vget_low_s16(high), step);
-        sum12 = neon_add_centroid(sum12, point + i + 12, vget_high_s16(high), step);
+        sum0 = neon_add_square(sum0, point + i, neon_centroid_part(vget_low_s16(low), step));
+        sum4 = neon_add_square(sum4, point + i + 4, neon_centroid_part(vget_high_s16(low), step));
+        sum8 = neon_add_square(sum8, point + i + 8, neon_centroid_part(vget_low_s16(high), step));
+        sum12 = neon_add_square(sum12, point + i + 12, neon_centroid_part(vget_high_s16(high), step));
     }
-    float32x4_t four = vaddq_f32(vaddq_f32(sum0, sum8), vaddq_f32(sum4, sum12));
-    float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
-    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+    return neon_code_fold(sum0, sum4, sum8, sum12);
 }
 
 /* Sums of a chunk in u16, in the order of a group's bytes: those of the low nibbles, and of the high ones. */

@@ -35,17 +35,22 @@ static void routing_clear(shx_shards *shards) {
 
 /* ---- making ---- */
 
+/* Inserts the shards that the builder has not, and finishes it. */
+static shx_status routing_finish_graph(shx_graph_builder *builder, shx_shards *shards, shx_pool *pool) {
+    for (uint64_t i = 0; i < shards->count; i++) {
+        if (shx_graph_builder_has(builder, (uint32_t)i)) continue;
+        SHX_TRY(shx_graph_builder_insert(builder, (uint32_t)i, shards->ids[i]));
+    }
+    SHX_TRY(shx_graph_builder_join(builder));
+    return shx_graph_builder_finish(builder, pool, &shards->graph);
+}
+
 static shx_status routing_make_graph(shx_shards *shards, const float *centroids, const shx_routing_wish *wish,
                                      shx_pool *pool) {
-    shx_graph_builder *builder = NULL;
+    shx_graph_builder *builder;
     uint32_t m = wish->m ? wish->m : SHX_GRAPH_M, ef = wish->ef ? wish->ef : SHX_GRAPH_EF;
     SHX_TRY(shx_graph_builder_create(centroids, shards->count, shards->code_dim, m, ef, &builder));
-    shx_status status = SHX_OK;
-    for (uint64_t i = 0; status == SHX_OK && i < shards->count; i++) {
-        status = shx_graph_builder_insert(builder, (uint32_t)i, shards->ids[i]);
-    }
-    if (status == SHX_OK) status = shx_graph_builder_join(builder);
-    if (status == SHX_OK) status = shx_graph_builder_finish(builder, pool, &shards->graph);
+    shx_status status = routing_finish_graph(builder, shards, pool);
     shx_graph_builder_destroy(builder);
     return status;
 }
@@ -269,12 +274,7 @@ static shx_status routing_follow_graph(shx_shards *shards, const float *centroid
         status = shx_graph_builder_follow(&before->graph, old, to, ef, centroids, shards->count, &builder);
     }
     shx_free_aligned(old);
-    for (uint64_t i = 0; status == SHX_OK && i < shards->count; i++) {
-        if (shx_graph_builder_has(builder, (uint32_t)i)) continue;
-        status = shx_graph_builder_insert(builder, (uint32_t)i, shards->ids[i]);
-    }
-    if (status == SHX_OK) status = shx_graph_builder_join(builder);
-    if (status == SHX_OK) status = shx_graph_builder_finish(builder, pool, &shards->graph);
+    if (status == SHX_OK) status = routing_finish_graph(builder, shards, pool);
     shx_graph_builder_destroy(builder);
     return status;
 }

@@ -32,7 +32,7 @@ static void write_segment(shx_store *store, uint64_t id, uint64_t shard, uint32_
 
 /* Two segments (3 and 2 blocks, the first with tombstones) and a table of the shards 2, 3, 4. */
 static shx_store *make_sample(void) {
-    shx_store *store;
+    shx_store *store = fixture_prepared_heap();
     shx_shards *table;
     shx_calibration calibration;
     const uint64_t ids[] = {2, 3, 4};
@@ -40,8 +40,6 @@ static shx_store *make_sample(void) {
     const uint32_t dead[] = {2, 0, 1};
     float centroids[3 * CODE_DIM];
     for (int i = 0; i < 3 * CODE_DIM; i++) centroids[i] = (float)(i % 5);
-    assert_ok(shx_store_open_heap(&store));
-    assert_ok(shx_store_prepare(store));
     write_segment(store, 10, 2, 33);
     write_segment(store, 11, 4, 5);
     assert_ok(shx_shards_create(CODE_DIM, 3, ids, open, centroids, &table));

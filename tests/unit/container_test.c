@@ -10,13 +10,6 @@
 
 static const shx_id uuid = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
 
-static shx_store *heap(void) {
-    shx_store *store;
-    assert_ok(shx_store_open_heap(&store));
-    assert_ok(shx_store_prepare(store));
-    return store;
-}
-
 /* Two checked sections, 5 and 70 bytes, an empty one, and one that is not checked. */
 static const shx_section layout[] = {{.id = 1, .checked = true, .size = 5},
                                      {.id = 9, .checked = true, .size = 0},
@@ -84,7 +77,7 @@ static void foreign_names_are_refused(void **state) {
 
 static void what_is_written_is_read(void **state) {
     (void)state;
-    shx_store *store = heap();
+    shx_store *store = fixture_prepared_heap();
     shx_container container;
     const void *bytes;
     write_sample(store);
@@ -107,7 +100,7 @@ static void what_is_written_is_read(void **state) {
 /* The layout at the top of container.h, byte for byte. */
 static void the_file_is_as_documented(void **state) {
     (void)state;
-    shx_store *store = heap();
+    shx_store *store = fixture_prepared_heap();
     uint64_t size;
     write_sample(store);
     uint8_t *bytes = fixture_read_file(store, "shards-000000000000002a", &size);
@@ -142,7 +135,7 @@ static void the_file_is_as_documented(void **state) {
 
 static void every_field_is_judged(void **state) {
     (void)state;
-    shx_store *store = heap();
+    shx_store *store = fixture_prepared_heap();
     write_sample(store);
     const uint64_t toc = 80, row = 32;
     const fixture_damage table[] = {
@@ -188,7 +181,7 @@ static void every_field_is_judged(void **state) {
 
 static void another_identity_is_refused(void **state) {
     (void)state;
-    shx_store *store = heap();
+    shx_store *store = fixture_prepared_heap();
     shx_container container;
     shx_id other = uuid;
     other.bytes[7] ^= 1;
@@ -210,7 +203,7 @@ static void another_identity_is_refused(void **state) {
 /* A file is valid with all its bytes and all its bits, or not at all; only unchecked content and padding may differ. */
 static void every_truncation_and_every_bit(void **state) {
     (void)state;
-    shx_store *store = heap();
+    shx_store *store = fixture_prepared_heap();
     shx_section sections[SHX_SECTIONS_MAX];
     uint32_t count;
     uint64_t size;
@@ -236,7 +229,7 @@ static void every_truncation_and_every_bit(void **state) {
 
 static void the_writer_checks_itself(void **state) {
     (void)state;
-    shx_store *store = heap();
+    shx_store *store = fixture_prepared_heap();
     shx_container_writer writer;
     shx_section many[SHX_SECTIONS_MAX + 1] = {{0}};
     assert_status(shx_container_create(store, SHX_FILE_BASE, &uuid, 1, many, SHX_SECTIONS_MAX + 1, &writer),
@@ -265,7 +258,7 @@ static void the_writer_checks_itself(void **state) {
 static void failing_stores(void **state) {
     (void)state;
     for (uint64_t nth = 1;; nth++) {
-        shx_store *inner = heap(), *store;
+        shx_store *inner = fixture_prepared_heap(), *store;
         shx_container_writer writer;
         assert_ok(faulty_store_wrap(inner, &store));
         faulty_plan plan = {.kind = FAULTY_ANY, .nth = nth, .status = SHX_FULL, .torn = nth % 2};

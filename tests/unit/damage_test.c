@@ -20,8 +20,7 @@ typedef struct truth {
 /* A base with two segments and tombstones, an older base, and records beyond. */
 static shx_store *make_sample(truth *right, uint64_t seed) {
     fixture_random random = {seed};
-    shx_store *store;
-    assert_ok(shx_store_open_heap(&store));
+    shx_store *store = fixture_heap();
     memset(right, 0, sizeof *right);
     right->table = fixture_table_make(SHX_L2, DIM, SLOTS);
     fixture_table *table = &right->table;
@@ -250,11 +249,10 @@ static void codes_of_a_larger_table(void **state) {
     fixture_random random = fixture_seed("damaged codes", 6);
     fixture_table table = fixture_table_make(SHX_COSINE, WIDE, ROWS);
     float *vectors = fixture_clustered(&random, ROWS, WIDE, 40);
-    shx_store *store;
+    shx_store *store = fixture_heap();
     shx_search_scratch *scratch;
     shx_topk hits = {0}, expected = {0};
     uint64_t refused = 0, answered = 0;
-    assert_ok(shx_store_open_heap(&store));
     assert_ok(shx_search_scratch_create(&scratch));
     fixture_open(&table, store, NULL);
     fixture_put_many(&table, 0, ROWS, vectors);

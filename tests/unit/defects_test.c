@@ -10,20 +10,6 @@
 
 #define DIM 16
 
-static shx_store *heap(void) {
-    shx_store *store;
-    assert_ok(shx_store_open_heap(&store));
-    return store;
-}
-
-static shx_index_stats stats_of(fixture_table *table) {
-    shx_index_stats stats;
-    shx_view *view = fixture_view(table);
-    shx_index_stats_get(table->index, view, &stats);
-    shx_view_release(view);
-    return stats;
-}
-
 static double recall_now(fixture_table *table, const float *queries, uint64_t count) {
     shx_view *view = fixture_view(table);
     double recall = fixture_recall(table, view, queries, count, 10, 0.95);
@@ -45,7 +31,7 @@ static void defect_1_1_full_shards_lose_rows(void **state) {
         fixture_flush(&table);
     }
     fixture_assert_same(&table);
-    assert_true(stats_of(&table).splits > 0 && stats_of(&table).shards > 100);
+    assert_true(fixture_stats(&table).splits > 0 && fixture_stats(&table).shards > 100);
     assert_true(recall_now(&table, vectors, 200) >= 0.95);
     fixture_assert_exact(&table, vectors, 20, 10);
     free(vectors);
@@ -74,7 +60,7 @@ static void defect_1_2_deleted_rows_are_returned(void **state) {
     fixture_random random = fixture_seed("1.2", 2);
     fixture_table table = fixture_table_make(SHX_COSINE, DIM, 7000);
     float *vectors = fixture_gaussian(&random, 7000, DIM);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     fixture_put_many(&table, 0, 7000, vectors);
     fixture_commit(&table);
@@ -103,7 +89,7 @@ static void defect_1_3_the_log_is_replayed_again_and_again(void **state) {
     fixture_random random = fixture_seed("1.3", 3);
     fixture_table table = fixture_table_make(SHX_L2, DIM, 3000);
     float *vectors = fixture_gaussian(&random, 3000, DIM);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     uint64_t most = 0;
     for (uint64_t round = 0; round < 6; round++) {
         fixture_open(&table, store, NULL);
@@ -111,13 +97,13 @@ static void defect_1_3_the_log_is_replayed_again_and_again(void **state) {
         fixture_commit(&table);
         fixture_flush(&table);
         shx_index_confirm(table.index, &table.tip);
-        uint64_t bytes = stats_of(&table).wal_bytes;
+        uint64_t bytes = fixture_stats(&table).wal_bytes;
         if (round == 1) most = bytes;
         if (round > 1) assert_true(bytes <= 2 * most);
         fixture_close(&table);
         for (int reopened = 0; reopened < 3; reopened++) {
             fixture_open(&table, store, NULL);
-            assert_int_equal(stats_of(&table).rows, (round + 1) * 500);
+            assert_int_equal(fixture_stats(&table).rows, (round + 1) * 500);
             fixture_assert_same(&table);
             fixture_close(&table);
         }
@@ -133,7 +119,7 @@ static void defect_1_4_the_log_stops_silently(void **state) {
     fixture_random random = fixture_seed("1.4", 4);
     fixture_table table = fixture_table_make(SHX_L2, DIM, 6000);
     float *vectors = fixture_gaussian(&random, 6000, DIM);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     for (uint64_t slot = 0; slot < 6000;) { /* sizes of every kind, one after the other */
         uint64_t size = fixture_below(&random, 8) ? 1 + fixture_below(&random, 30) : 900;
@@ -158,7 +144,7 @@ static void defect_1_5_replacements_are_not_logged(void **state) {
     fixture_random random = fixture_seed("1.5", 5);
     fixture_table table = fixture_table_make(SHX_L2, DIM, 300);
     float *vectors = fixture_gaussian(&random, 600, DIM);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     fixture_put_many(&table, 0, 300, vectors);
     fixture_commit(&table);
@@ -278,7 +264,7 @@ static void defect_2_2_moved_rows_are_there_twice(void **state) {
         fixture_put_many(&table, 0, 50, vectors);
         fixture_commit(&table);
         if (first % 500) fixture_flush(&table);
-        shx_index_stats stats = stats_of(&table);
+        shx_index_stats stats = fixture_stats(&table);
         assert_int_equal(stats.rows, first + 250);
         shx_view *view = fixture_view(&table);
         uint8_t seen[2000] = {0};
@@ -416,7 +402,7 @@ static void defect_2_7_errors_become_fewer_rows(void **state) {
     fixture_random random = fixture_seed("2.7", 14);
     fixture_table table = fixture_table_make(SHX_L2, DIM, 6000);
     float *vectors = fixture_gaussian(&random, 6000, DIM);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     shx_search_scratch *scratch;
     shx_topk hits = {0};
     uint64_t size;

@@ -105,8 +105,7 @@ static void go_on_in_place(fixture_table *table, bool appended) {
 static bool fail_nth(work what, faulty_plan plan, uint64_t seed) {
     fixture_random random = {seed};
     fixture_table table = fixture_table_make(SHX_L2, DIM, SLOTS);
-    shx_store *store;
-    assert_ok(shx_store_open_heap(&store));
+    shx_store *store = fixture_heap();
     prepare(&table, &random, store);
     bool behind = what == WORK_RECONCILE;
     if (behind) { /* the database went on without the index */

@@ -124,6 +124,18 @@ void fixture_remove_tree(const char *path) {
 
 void fixture_directory_remove(fixture_directory *directory) { fixture_remove_tree(directory->root); }
 
+shx_store *fixture_heap(void) {
+    shx_store *store;
+    assert_ok(shx_store_open_heap(&store));
+    return store;
+}
+
+shx_store *fixture_prepared_heap(void) {
+    shx_store *store = fixture_heap();
+    assert_ok(shx_store_prepare(store));
+    return store;
+}
+
 uint8_t *fixture_read_file(shx_store *store, const char *name, uint64_t *ret_size) {
     shx_file *file;
     assert_ok(shx_file_open(store, name, SHX_OPEN_READ, &file));
@@ -346,6 +358,14 @@ shx_view *fixture_view(fixture_table *table) {
     shx_view *view = NULL;
     assert_ok(shx_index_view(table->index, &table->tip, &view));
     return view;
+}
+
+shx_index_stats fixture_stats(fixture_table *table) {
+    shx_index_stats stats;
+    shx_view *view = fixture_view(table);
+    shx_index_stats_get(table->index, view, &stats);
+    shx_view_release(view);
+    return stats;
 }
 
 void fixture_flush(fixture_table *table) { assert_ok(shx_maintain_flush(table->index, &table->tip, NULL, NULL)); }

@@ -66,6 +66,10 @@ void fixture_directory_remove(fixture_directory *directory);
 /* Removes a file or a folder with all that is inside; of a link, the link alone. */
 void fixture_remove_tree(const char *path);
 
+/* A store in memory, and one whose directory is there already; the caller's. */
+shx_store *fixture_heap(void);
+shx_store *fixture_prepared_heap(void);
+
 /* A whole file of a store (free with free()); writing one replaces it. */
 uint8_t *fixture_read_file(shx_store *store, const char *name, uint64_t *ret_size);
 void fixture_write_file(shx_store *store, const char *name, const uint8_t *bytes, uint64_t size);
@@ -147,6 +151,9 @@ shx_status fixture_commit_status(fixture_table *table);
 
 /* The view of the tip; the caller's. */
 shx_view *fixture_view(fixture_table *table);
+
+/* The figures of the index at the tip. */
+shx_index_stats fixture_stats(fixture_table *table);
 
 /* Flushes or optimizes up to the tip. */
 void fixture_flush(fixture_table *table);

@@ -10,12 +10,6 @@
 #define DIM 4
 #define CAPACITY 4000
 
-static shx_store *heap(void) {
-    shx_store *store;
-    assert_ok(shx_store_open_heap(&store));
-    return store;
-}
-
 /* Random operations on a few slots, then a commit. */
 static void commit_some(fixture_table *table, fixture_random *random, uint64_t slots, int operations) {
     for (int i = 0; i < operations; i++) {
@@ -68,7 +62,7 @@ static void every_commit_resolves(void **state) {
     shx_id commits[HISTORY];
     uint64_t digests[HISTORY];
     shx_view *views[HISTORY];
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     for (int i = 0; i < HISTORY; i++) {
         commit_some(&table, &random, 200, 1 + (int)fixture_below(&random, 40));
@@ -96,7 +90,7 @@ static void dead_branches(void **state) {
     (void)state;
     fixture_random random = fixture_seed("dead branches", 2);
     fixture_table table = fixture_table_make(SHX_L2, DIM, CAPACITY);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     commit_some(&table, &random, 50, 30);
     for (int round = 0; round < 30; round++) {
@@ -150,7 +144,7 @@ static void no_operation_no_record(void **state) {
     (void)state;
     fixture_random random = fixture_seed("no operation", 3);
     fixture_table table = fixture_table_make(SHX_L2, DIM, CAPACITY);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     commit_some(&table, &random, 50, 10);
     shx_id before = table.tip;
@@ -193,7 +187,7 @@ static void take_turns(shx_store *store, const char *directory, const char *name
 
 static void processes_take_turns_in_memory(void **state) {
     (void)state;
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     take_turns(store, NULL, "turns in memory", 4);
     shx_store_close(store);
 }
@@ -210,7 +204,7 @@ static void a_writer_outlives_a_flush_elsewhere(void **state) {
     (void)state;
     fixture_random random = fixture_seed("outlives", 6);
     fixture_table table = fixture_table_make(SHX_L2, DIM, CAPACITY);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     shx_index *first = table.index, *second = fixture_index_on(&table.config, store);
     for (int round = 0; round < 12; round++) {
@@ -256,7 +250,7 @@ static void copy_free(copy *taken) {
 }
 
 static shx_store *copy_restore(const copy *taken) {
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     assert_ok(shx_store_prepare(store));
     for (uint64_t i = 0; i < taken->names.count; i++) {
         fixture_write_file(store, taken->names.names[i], taken->bytes[i], taken->sizes[i]);
@@ -269,7 +263,7 @@ static void older_copies(void **state) {
     (void)state;
     fixture_random random = fixture_seed("older copies", 7);
     fixture_table table = fixture_table_make(SHX_L2, DIM, CAPACITY);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     for (int i = 0; i < 5; i++) commit_some(&table, &random, 100, 20);
     fixture_flush(&table);
@@ -298,7 +292,7 @@ static void a_foreign_uuid_is_not_ours(void **state) {
     (void)state;
     fixture_random random = fixture_seed("foreign", 8);
     fixture_table table = fixture_table_make(SHX_L2, DIM, CAPACITY);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     commit_some(&table, &random, 100, 50);
     fixture_flush(&table);
@@ -395,7 +389,7 @@ static void strange_files(void **state) {
     for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
         fixture_random random = {n * 2 + 1};
         fixture_table table = fixture_table_make(SHX_L2, DIM, CAPACITY);
-        shx_store *store = heap();
+        shx_store *store = fixture_heap();
         assert_ok(shx_store_prepare(store));
         fixture_write_file(store, names[n], (const uint8_t *)"strange", n % 2 ? 7 : 0);
         fixture_open(&table, store, NULL);
@@ -426,7 +420,7 @@ static shx_wal_entry write_deletion(shx_wal_writer *writer, const shx_id *commit
 /* Records whose parents go round in a circle, or nowhere: resolving ends. */
 static void circles_of_parents(void **state) {
     (void)state;
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_table table = fixture_table_make(SHX_L2, DIM, 1);
     shx_wal_writer *writer;
     const shx_id a = {{1, 1}}, b = {{2, 2}}, c = {{3, 3}}, self = {{4, 4}}, orphan = {{5, 5}}, nobody = {{6, 6}};
@@ -454,7 +448,7 @@ static void two_records_of_one_id(void **state) {
         for (int last = 1; last <= 2; last++) {
             fixture_random random = {(uint64_t)damaged};
             fixture_table table = fixture_table_make(SHX_L2, DIM, 100);
-            shx_store *store = heap();
+            shx_store *store = fixture_heap();
             fixture_open(&table, store, NULL);
             commit_some(&table, &random, 100, 60);
             fixture_close(&table);
@@ -488,7 +482,7 @@ static void a_damaged_base_is_passed_over(void **state) {
     fixture_random random = fixture_seed("damaged base", 12);
     for (int kind = SHX_FILE_SEGMENT; kind <= SHX_FILE_BASE; kind++) {
         fixture_table table = fixture_table_make(SHX_L2, DIM, CAPACITY);
-        shx_store *store = heap();
+        shx_store *store = fixture_heap();
         fixture_open(&table, store, NULL);
         for (int i = 0; i < 2; i++) {
             commit_some(&table, &random, 200, 100);
@@ -520,7 +514,7 @@ static void distrust_forgets_the_bases(void **state) {
     (void)state;
     fixture_random random = fixture_seed("distrust", 13);
     fixture_table table = fixture_table_make(SHX_L2, DIM, CAPACITY);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     commit_some(&table, &random, 200, 100);
     fixture_flush(&table);
@@ -556,7 +550,7 @@ static void failing_stores(void **state) {
     (void)state;
     fixture_random random = fixture_seed("failing stores", 14);
     fixture_table table = fixture_table_make(SHX_L2, DIM, CAPACITY);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     for (int i = 0; i < 3; i++) commit_some(&table, &random, 200, 50);
     fixture_flush(&table);

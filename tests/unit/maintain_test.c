@@ -9,20 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static shx_store *heap(void) {
-    shx_store *store;
-    assert_ok(shx_store_open_heap(&store));
-    return store;
-}
-
-static shx_index_stats stats_of(fixture_table *table) {
-    shx_index_stats stats;
-    shx_view *view = fixture_view(table);
-    shx_index_stats_get(table->index, view, &stats);
-    shx_view_release(view);
-    return stats;
-}
-
 static void a_flush_moves_everything_into_segments(void **state) {
     (void)state;
     const shx_metric metrics[] = {SHX_L2, SHX_COSINE, SHX_IP};
@@ -35,9 +21,9 @@ static void a_flush_moves_everything_into_segments(void **state) {
             fixture_open(&table, NULL, NULL);
             fixture_put_many(&table, 0, counts[c], vectors);
             fixture_commit(&table);
-            assert_int_equal(stats_of(&table).delta_rows, counts[c]);
+            assert_int_equal(fixture_stats(&table).delta_rows, counts[c]);
             fixture_flush(&table);
-            shx_index_stats stats = stats_of(&table);
+            shx_index_stats stats = fixture_stats(&table);
             assert_int_equal(stats.delta_rows, 0);
             assert_int_equal(stats.segment_rows, counts[c]);
             assert_int_equal(stats.rows, counts[c]);
@@ -58,9 +44,9 @@ static void flushing_again_does_nothing(void **state) {
     fixture_put_many(&table, 0, 300, vectors);
     fixture_commit(&table);
     fixture_flush(&table);
-    uint64_t generation = stats_of(&table).generation;
+    uint64_t generation = fixture_stats(&table).generation;
     for (int i = 0; i < 3; i++) fixture_flush(&table);
-    assert_int_equal(stats_of(&table).generation, generation);
+    assert_int_equal(fixture_stats(&table).generation, generation);
     free(vectors);
     fixture_table_free(&table);
 }
@@ -85,7 +71,7 @@ static void everything_deleted(void **state) {
             fixture_flush(&table);
         }
         fixture_assert_same(&table);
-        assert_int_equal(stats_of(&table).tombstones, 0);
+        assert_int_equal(fixture_stats(&table).tombstones, 0);
         fixture_assert_exact(&table, vectors, 3, 10);
     }
     free(vectors);
@@ -99,7 +85,7 @@ static void tombstones(void **state) {
     fixture_random random = fixture_seed("tombstones", 3);
     fixture_table table = fixture_table_make(SHX_L2, 8, 4000);
     float *vectors = fixture_gaussian(&random, 4000, 8);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     fixture_put_many(&table, 0, 4000, vectors);
     fixture_commit(&table);
@@ -109,9 +95,9 @@ static void tombstones(void **state) {
         for (uint64_t slot = 0; slot < 40; slot++) fixture_put(&table, slot * 3 + 1, vectors + slot * 8);
     }
     fixture_commit(&table);
-    assert_int_equal(stats_of(&table).tombstones, 80);
+    assert_int_equal(fixture_stats(&table).tombstones, 80);
     fixture_flush(&table);
-    assert_int_equal(stats_of(&table).tombstones, 80);
+    assert_int_equal(fixture_stats(&table).tombstones, 80);
     fixture_assert_same(&table);
     fixture_close(&table);
     fixture_open(&table, store, NULL);
@@ -121,7 +107,7 @@ static void tombstones(void **state) {
     }
     fixture_commit(&table);
     fixture_flush(&table);
-    assert_int_equal(stats_of(&table).tombstones, 0);
+    assert_int_equal(fixture_stats(&table).tombstones, 0);
     fixture_assert_same(&table);
     free(vectors);
     fixture_table_free(&table);
@@ -139,11 +125,11 @@ static void shards_split_and_fold(void **state) {
     fixture_put_many(&table, 0, 1000, vectors);
     fixture_commit(&table);
     fixture_flush(&table);
-    uint64_t before = stats_of(&table).shards;
+    uint64_t before = fixture_stats(&table).shards;
     fixture_put_many(&table, 1000, 11000, vectors + 1000 * 16);
     fixture_commit(&table);
     fixture_flush(&table);
-    shx_index_stats grown = stats_of(&table);
+    shx_index_stats grown = fixture_stats(&table);
     assert_true(grown.splits > 0 && grown.shards > 3 * before);
     fixture_assert_same(&table);
     for (uint64_t slot = 0; slot < 12000; slot++) {
@@ -151,7 +137,7 @@ static void shards_split_and_fold(void **state) {
     }
     fixture_commit(&table);
     fixture_flush(&table);
-    shx_index_stats shrunk = stats_of(&table);
+    shx_index_stats shrunk = fixture_stats(&table);
     assert_true(shrunk.shards < grown.shards / 2);
     fixture_assert_same(&table);
     fixture_assert_exact(&table, vectors, 30, 10);
@@ -283,7 +269,7 @@ static void many_small_flushes(void **state) {
     fixture_random random = fixture_seed("small flushes", 8);
     fixture_table table = fixture_table_make(SHX_COSINE, 8, 5000);
     float *vectors = fixture_gaussian(&random, 5000, 8);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     for (uint64_t slot = 0; slot < 5000;) {
         for (uint64_t i = fixture_below(&random, 60) + 1; i > 0 && slot < 5000; i--, slot++) {
@@ -292,7 +278,7 @@ static void many_small_flushes(void **state) {
         fixture_commit(&table);
         fixture_flush(&table);
         shx_index_confirm(table.index, &table.tip);
-        shx_index_stats stats = stats_of(&table);
+        shx_index_stats stats = fixture_stats(&table);
         assert_true(stats.segments <= 9);
         assert_true(fixture_count_files(store, SHX_FILE_BASE) <= 2);
         assert_true(fixture_count_files(store, SHX_FILE_SEGMENT) <= 20);
@@ -312,7 +298,7 @@ static void one_maintainer_at_a_time(void **state) {
     fixture_random random = fixture_seed("one maintainer", 9);
     fixture_table table = fixture_table_make(SHX_L2, 8, 100);
     float *vectors = fixture_gaussian(&random, 100, 8);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     shx_file *lock;
     fixture_open(&table, store, NULL);
     fixture_put_many(&table, 0, 100, vectors);
@@ -340,7 +326,7 @@ static void an_interrupt_changes_nothing(void **state) {
     fixture_random random = fixture_seed("interrupt", 10);
     fixture_table table = fixture_table_make(SHX_L2, 8, 1000);
     float *vectors = fixture_gaussian(&random, 1000, 8);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     fixture_put_many(&table, 0, 1000, vectors);
     fixture_commit(&table);
@@ -356,7 +342,7 @@ static void an_interrupt_changes_nothing(void **state) {
     assert_true(interrupted > 0);
     fixture_flush(&table);
     shx_index_confirm(table.index, &table.tip);
-    assert_int_equal(fixture_count_files(store, SHX_FILE_SEGMENT), stats_of(&table).segments);
+    assert_int_equal(fixture_count_files(store, SHX_FILE_SEGMENT), fixture_stats(&table).segments);
     free(vectors);
     fixture_table_free(&table);
     shx_store_close(store);
@@ -391,7 +377,7 @@ static void collect_keeps_two_bases(void **state) {
     fixture_random random = fixture_seed("collect", 11);
     fixture_table table = fixture_table_make(SHX_L2, 8, 2000);
     float *vectors = fixture_gaussian(&random, 2000, 8);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     shx_id kept[3] = {{{0}}};
     uint64_t digests[3] = {0};
     fixture_open(&table, store, NULL);
@@ -429,7 +415,7 @@ static void collect_removes_only_what_is_superfluous(void **state) {
     fixture_random random = fixture_seed("superfluous", 12);
     fixture_table table = fixture_table_make(SHX_L2, 8, 2000);
     float *vectors = fixture_gaussian(&random, 2000, 8);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     fixture_put_many(&table, 0, 10, vectors);
     fixture_commit(&table);
@@ -478,7 +464,7 @@ static void a_base_that_somebody_has_open_stays(void **state) {
     fixture_random random = fixture_seed("open base", 15);
     fixture_table table = fixture_table_make(SHX_L2, 8, 2000);
     float *vectors = fixture_gaussian(&random, 2000, 8);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     fixture_put_many(&table, 0, 100, vectors);
     fixture_commit(&table);
@@ -519,7 +505,7 @@ static void a_flush_starts_from_the_newest_base(void **state) {
     fixture_random random = fixture_seed("newest base", 16);
     fixture_table table = fixture_table_make(SHX_L2, 8, 200);
     float *vectors = fixture_gaussian(&random, 200, 8);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     fixture_put_many(&table, 0, 200, vectors);
     fixture_commit(&table);
@@ -588,7 +574,7 @@ static void the_keeper_flushes_by_itself(void **state) {
     }
     shx_index_release(table.index);
     assert_ok(shx_index_acquire(&table.config, &table.index));
-    shx_index_stats stats = stats_of(&table);
+    shx_index_stats stats = fixture_stats(&table);
     assert_true(stats.flushes > 0 && stats.segments > 0);
     fixture_assert_same(&table);
     fixture_assert_exact(&table, vectors, 10, 10);

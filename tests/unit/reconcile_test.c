@@ -9,12 +9,6 @@ static const shx_packed no_columns;
 
 #define SLOTS 400
 
-static shx_store *heap(void) {
-    shx_store *store;
-    assert_ok(shx_store_open_heap(&store));
-    return store;
-}
-
 /* A random operation; in the database only (the index never hears of it), when `silent`. */
 static void change(fixture_table *table, fixture_random *random, uint64_t slots) {
     uint64_t slot = fixture_below(random, slots);
@@ -68,7 +62,7 @@ static void a_private_view(void **state) {
     (void)state;
     fixture_random random = fixture_seed("private", 1);
     fixture_table table = fixture_table_make(SHX_L2, DIM, SLOTS);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     uint64_t changes;
     fixture_open(&table, store, NULL);
     change_behind(&table, &random, 50); /* there is no directory yet */
@@ -90,7 +84,7 @@ static void only_differences_are_asked_for(void **state) {
     (void)state;
     fixture_random random = fixture_seed("differences", 2);
     fixture_table table = fixture_table_make(SHX_L2, DIM, SLOTS);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     uint64_t changes;
     float vector[DIM] = {1, 2, 3, 4};
     fixture_open(&table, store, NULL);
@@ -120,7 +114,7 @@ static void from_nothing(void **state) {
     (void)state;
     fixture_random random = fixture_seed("from nothing", 3);
     fixture_table table = fixture_table_make(SHX_L2, DIM, SLOTS);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     uint64_t changes;
     fixture_open(&table, store, NULL);
     for (int i = 0; i < 3; i++) {
@@ -149,7 +143,7 @@ static void nothing_from_nothing(void **state) {
     (void)state;
     fixture_random random = fixture_seed("nothing", 4);
     fixture_table table = fixture_table_make(SHX_L2, DIM, SLOTS);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     fixture_open(&table, store, NULL);
     assert_ok(fixture_reconcile(&table, true, NULL, NULL));
     fixture_assert_same(&table);
@@ -174,7 +168,7 @@ static void the_newest_base_is_damaged(void **state) {
     for (uint64_t seed = 1; seed <= 20; seed++) {
         fixture_random random = {seed};
         fixture_table table = fixture_table_make(SHX_L2, DIM, SLOTS);
-        shx_store *store = heap();
+        shx_store *store = fixture_heap();
         fixture_open(&table, store, NULL);
         for (int i = 0; i < 2; i++) {
             commit_some(&table, &random, 60);
@@ -228,7 +222,7 @@ static void misuse_is_said(void **state) {
 static void a_vector_that_contradicts_its_hash(void **state) {
     (void)state;
     fixture_table table = fixture_table_make(SHX_L2, DIM, SLOTS);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     shx_reconcile *reconcile;
     float vector[DIM] = {4, 3, 2, 1};
     bool wanted;
@@ -251,7 +245,7 @@ static void an_unfinished_one_is_harmless(void **state) {
     (void)state;
     fixture_random random = fixture_seed("unfinished", 5);
     fixture_table table = fixture_table_make(SHX_L2, DIM, SLOTS);
-    shx_store *store = heap();
+    shx_store *store = fixture_heap();
     shx_reconcile *reconcile;
     float vector[DIM] = {4, 3, 2, 1};
     bool wanted;
@@ -279,7 +273,7 @@ static void random_differential(void **state) {
     fixture_random random = fixture_seed("reconcile differential", 6);
     for (int life = 0; life < 12; life++) {
         fixture_table table = fixture_table_make(SHX_L2, DIM, SLOTS);
-        shx_store *store = heap();
+        shx_store *store = fixture_heap();
         bool behind = false;
         fixture_open(&table, store, NULL);
         for (int step = 0; step < 40; step++) {

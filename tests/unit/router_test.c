@@ -17,13 +17,6 @@
 
 static const shx_id uuid = {{8}};
 
-static shx_store *heap(void) {
-    shx_store *store;
-    assert_ok(shx_store_open_heap(&store));
-    assert_ok(shx_store_prepare(store));
-    return store;
-}
-
 /* `count` shards with ids 2, 5, 8 …, every fourth closed. */
 static shx_shards *table_of(const float *centroids, uint64_t count) {
     uint64_t *ids = calloc(count + 1, sizeof *ids);
@@ -67,7 +60,7 @@ static void tables_there_and_back(void **state) {
     for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
         fixture_random random = {counts[c]};
         uint64_t count = counts[c];
-        shx_store *store = heap();
+        shx_store *store = fixture_prepared_heap();
         shx_shards *table = make_table(&random, count), *opened;
         assert_ok(shx_shards_write(store, &uuid, FILE_ID, table));
         assert_ok(shx_shards_open(store, &uuid, FILE_ID, CODE_DIM, &opened));
@@ -122,7 +115,7 @@ static void rounded_centroids_stay(void **state) {
 static void every_field_is_judged(void **state) {
     (void)state;
     fixture_random random = {1};
-    shx_store *store = heap();
+    shx_store *store = fixture_prepared_heap();
     shx_shards *table = make_table(&random, 3);
     uint64_t size;
     assert_ok(shx_shards_write(store, &uuid, FILE_ID, table));
@@ -161,7 +154,7 @@ static void every_field_is_judged(void **state) {
 /* All of a table is checked when it is opened: a wrong bit is found, or stands in padding. */
 static void the_golden_file_and_its_bits(void **state) {
     (void)state;
-    shx_store *store = heap();
+    shx_store *store = fixture_prepared_heap();
     const uint64_t ids[] = {2, 3, 10};
     const uint8_t open[] = {1, 0, 1};
     float centroids[3][CODE_DIM];
@@ -452,7 +445,7 @@ static void files_of_every_way(void **state) {
     (void)state;
     static const char *const golden[] = {NULL, "shards_levels.bin", "shards_graph.bin"};
     for (size_t w = 1; w < 3; w++) {
-        shx_store *store = heap();
+        shx_store *store = fixture_prepared_heap();
         shx_shards *table = small_table(ways[w]), *opened;
         uint64_t size, size_again;
         assert_ok(shx_shards_write(store, &uuid, FILE_ID, table));
@@ -493,7 +486,7 @@ static void files_of_every_way(void **state) {
 static void every_field_of_the_ways_is_judged(void **state) {
     (void)state;
     for (size_t w = 1; w < 3; w++) {
-        shx_store *store = heap();
+        shx_store *store = fixture_prepared_heap();
         shx_shards *table = small_table(ways[w]);
         uint64_t size;
         assert_ok(shx_shards_write(store, &uuid, FILE_ID, table));

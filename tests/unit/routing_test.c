@@ -7,14 +7,6 @@
 
 enum { DIM = 24, ROWS = 26000, FIRST = 21000, QUERIES = 300 };
 
-static shx_index_stats stats_of(fixture_table *table) {
-    shx_index_stats stats;
-    shx_view *view = fixture_view(table);
-    shx_index_stats_get(table->index, view, &stats);
-    shx_view_release(view);
-    return stats;
-}
-
 /* The lowest floor is wide: the rows that crowd make calibration think of easier queries than these. */
 static void assert_recall(fixture_table *table, const float *queries, const char *when) {
     static const double recalls[] = {0.8, 0.95, 0.99, 1}, floors[] = {0.76, 0.935, 0.98, 0.999};
@@ -22,8 +14,8 @@ static void assert_recall(fixture_table *table, const float *queries, const char
     for (int r = 0; r < 4; r++) {
         double recall = fixture_recall(table, view, queries, QUERIES, 10, recalls[r]);
         if (recall < floors[r]) {
-            fail_msg("%s, %s: recall %f where %f was wanted", shx_route_way_name(stats_of(table).router), when, recall,
-                     recalls[r]);
+            fail_msg("%s, %s: recall %f where %f was wanted", shx_route_way_name(fixture_stats(table).router), when,
+                     recall, recalls[r]);
         }
     }
     fixture_assert_exact(table, queries, 10, 10);
@@ -61,15 +53,14 @@ static void each_way_keeps_its_promise(void **state) {
     fixture_table table = fixture_table_make(SHX_L2, DIM, ROWS);
     float *vectors = fixture_clustered(&random, ROWS + QUERIES, DIM, 300);
     const float *queries = vectors + (uint64_t)ROWS * DIM;
-    shx_store *store;
-    assert_ok(shx_store_open_heap(&store));
+    shx_store *store = fixture_heap();
     table.config.shard_size = 32;
     table.config.routing = *wish;
     fixture_open(&table, store, NULL);
     fixture_put_many(&table, 0, FIRST, vectors);
     fixture_commit(&table);
     fixture_flush(&table);
-    shx_index_stats stats = stats_of(&table);
+    shx_index_stats stats = fixture_stats(&table);
     assert_true(stats.shards > 500 && stats.calibrated);
     assert_int_equal(stats.router, wish->way ? wish->way : SHX_ROUTE_FLAT);
     assert_true((stats.router_bytes > 0) == (stats.router != SHX_ROUTE_FLAT));
@@ -81,7 +72,7 @@ static void each_way_keeps_its_promise(void **state) {
     fixture_put_many(&table, FIRST, ROWS - FIRST, vectors + (uint64_t)FIRST * DIM);
     fixture_commit(&table);
     fixture_flush(&table);
-    stats = stats_of(&table);
+    stats = fixture_stats(&table);
     assert_true(stats.splits > 20 && stats.closed_shards + stats.shards > shards && stats.builds == 1);
     assert_int_equal(stats.router, wish->way ? wish->way : SHX_ROUTE_FLAT);
     assert_recall(&table, queries, "changed");
@@ -89,7 +80,7 @@ static void each_way_keeps_its_promise(void **state) {
     uint64_t answers = digest_of_answers(&table, queries);
     fixture_close(&table);
     fixture_open(&table, store, NULL);
-    assert_int_equal(stats_of(&table).router, stats.router);
+    assert_int_equal(fixture_stats(&table).router, stats.router);
     assert_true(digest_of_answers(&table, queries) == answers);
     fixture_close(&table);
     shx_store_close(store);
@@ -119,7 +110,7 @@ static void small_changes_are_followed(void **state) {
         }
         fixture_commit(&table);
         fixture_flush(&table);
-        shx_index_stats stats = stats_of(&table);
+        shx_index_stats stats = fixture_stats(&table);
         assert_int_equal(stats.router, wish->way);
         assert_int_equal(stats.builds, 1);
         fixture_assert_exact(&table, vectors + (COUNT + STEPS * STEP) * (uint64_t)DIM, 10, 10);

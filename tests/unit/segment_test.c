@@ -52,11 +52,9 @@ static shx_packed pack_row(int i) {
 }
 
 static shx_store *make_sample(void) {
-    shx_store *store;
+    shx_store *store = fixture_prepared_heap();
     shx_posting postings[ROWS];
     shx_run_plan plans[3];
-    assert_ok(shx_store_open_heap(&store));
-    assert_ok(shx_store_prepare(store));
     for (int i = 0; i < ROWS; i++) {
         rowids[i] = (i * 29) % ROWS * 10 - 100;
         for (int d = 0; d < DIM; d++) vectors[i][d] = (float)((i * 7 + d * 3) % 11) / 4;
@@ -387,11 +385,9 @@ static void every_truncation_and_many_bits(void **state) {
 
 static void an_empty_segment(void **state) {
     (void)state;
-    shx_store *store;
+    shx_store *store = fixture_prepared_heap();
     shx_segment *segment;
     uint64_t row;
-    assert_ok(shx_store_open_heap(&store));
-    assert_ok(shx_store_prepare(store));
     assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, 0, NULL, 0, NULL, 0, NULL));
     segment = open_sample(store);
     assert_ok(shx_segment_check(segment));

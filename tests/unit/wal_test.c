@@ -13,13 +13,6 @@
 
 static const shx_id uuid = {{0xaa, 0xbb}};
 
-static shx_store *heap(void) {
-    shx_store *store;
-    assert_ok(shx_store_open_heap(&store));
-    assert_ok(shx_store_prepare(store));
-    return store;
-}
-
 /* Blocks that the engine has and has not given back. */
 static int64_t blocks;
 
@@ -119,7 +112,7 @@ static void check_record(shx_store *store, const shx_wal_entry *entry, uint8_t n
 
 /* A file of three records. */
 static shx_store *make_sample(void) {
-    shx_store *store = heap();
+    shx_store *store = fixture_prepared_heap();
     shx_wal_writer *writer;
     assert_ok(shx_wal_create(store, &uuid, FILE_ID, DIM * sizeof(float), &writer));
     assert_int_equal(shx_wal_writer_file(writer), FILE_ID);
@@ -195,7 +188,7 @@ static void records_of_every_size(void **state) {
     } sizes[] = {{1, 0}, {1, 1}, {16, 1}, {64, 1000}, {64, 1023}, {64, 1024}, {64, 1025}, {64, 5000}, {65535, 7}};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         uint32_t dim = sizes[s].dim;
-        shx_store *store = heap();
+        shx_store *store = fixture_prepared_heap();
         shx_wal_writer *writer;
         shx_wal_entry entry;
         shx_wal_record record;
@@ -407,7 +400,7 @@ static void records_of_another_dimension_or_index(void **state) {
 
 static void a_scan_goes_on_where_it_ended(void **state) {
     (void)state;
-    shx_store *store = heap();
+    shx_store *store = fixture_prepared_heap();
     shx_wal_writer *writer;
     found all = {0};
     uint64_t end = 0, size;
@@ -446,7 +439,7 @@ static void a_writer_locks_its_file(void **state) {
 static void an_unfinished_record_is_overwritten(void **state) {
     (void)state;
     enum { WIDE = 30000 };
-    shx_store *store = heap();
+    shx_store *store = fixture_prepared_heap();
     shx_wal_writer *writer, *other;
     shx_wal_entry entry;
     shx_id commit = commit_of(1), parent = commit_of(0);
@@ -478,7 +471,7 @@ static void an_unfinished_record_is_overwritten(void **state) {
 static void failing_stores(void **state) {
     (void)state;
     for (uint64_t nth = 1; nth < 30; nth++) {
-        shx_store *inner = heap(), *store;
+        shx_store *inner = fixture_prepared_heap(), *store;
         shx_wal_writer *writer = NULL;
         shx_wal_entry entry;
         shx_id commit = commit_of(2), parent = commit_of(1);

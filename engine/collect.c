@@ -2,6 +2,7 @@
 
 #include "index_state.h"
 #include "memory.h"
+#include "notice.h"
 #include "planted.h"
 
 #include <string.h>
@@ -23,6 +24,15 @@ static shx_status collect_lock(shx_store *store, shx_file **ret_lock) {
 }
 
 shx_status shx_maintenance_lock(shx_index *index, shx_file **ret_lock) { return collect_lock(index->store, ret_lock); }
+
+shx_progress_figures shx_index_progress(shx_index *index) {
+    shx_progress_figures figures = shx_progress_look(&index->progress);
+    shx_file *file;
+    if (figures.phase || shx_file_open(index->store, COLLECT_LOCK_NAME, SHX_OPEN_READ, &file) != SHX_OK) return figures;
+    figures = shx_notice_read(file);
+    shx_file_close(file);
+    return figures;
+}
 
 /* What must stay. `held`: one for each base of the catalog, whether somebody has it open. */
 typedef struct collect_keep {

@@ -454,8 +454,6 @@ shx_status shx_index_spill(shx_index *index, shx_pending *pending) {
 
 /* ---- figures ---- */
 
-shx_progress_figures shx_index_progress(shx_index *index) { return shx_progress_look(&index->progress); }
-
 static void index_stats_of_segment(const shx_segment *segment, shx_index_stats *stats) {
     const shx_container *container = &segment->container;
     stats->segment_rows += segment->row_count;

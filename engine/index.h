@@ -107,7 +107,8 @@ bool shx_index_step(void);
 ** where there is only the caller's (or the process wants no others). Owned by the index. */
 shx_pool *shx_index_pool(shx_index *index);
 
-/* How far the maintenance is that this process is doing on the index, in whichever thread. */
+/* How far the maintenance of the index is, in whichever thread of this process, or in another process that has been at
+** it for a second (notice.h). */
 shx_progress_figures shx_index_progress(shx_index *index);
 
 /* Figures for statistics. */

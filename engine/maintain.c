@@ -6,6 +6,7 @@
 #include "index_state.h"
 #include "limits.h"
 #include "memory.h"
+#include "notice.h"
 #include "planted.h"
 #include "rewrite.h"
 #include "split.h"
@@ -32,6 +33,9 @@ typedef struct maintain_job {
     shx_rewrite rewrite;
     uint64_t segment_file, segment_blocks, shards_file;
     uint32_t *dead[SHX_SEGMENTS_MAX]; /* of segments that stay */
+    shx_notice notice;
+    shx_interrupted interrupted; /* the caller's, or NULL, and its context */
+    void *context;
 } maintain_job;
 
 static uint64_t maintain_new_file(shx_index *index) {
@@ -348,14 +352,22 @@ static shx_status maintain_look(shx_index *index, const shx_id *commit, shx_view
     return status;
 }
 
+/* What the progress asks. */
+static bool maintain_ask(void *context) {
+    maintain_job *job = context;
+    shx_notice_renew(&job->notice);
+    return job->interrupted && job->interrupted(job->context);
+}
+
 /* The files of a job that failed belong to nobody; the next one who collects removes them. */
-static shx_status maintain_run(maintain_job *job, const shx_id *commit, shx_interrupted interrupted, void *context) {
+static shx_status maintain_run(maintain_job *job, const shx_id *commit) {
     shx_index *index = job->index;
     shx_file *lock = NULL;
     bool asked = job->anew;
     SHX_TRY(shx_store_prepare(index->store));
     SHX_TRY(shx_maintenance_lock(index, &lock));
-    shx_progress_open(&index->progress, interrupted, context); /* the lock's holder is alone */
+    shx_progress_open(&index->progress, maintain_ask, job); /* the lock's holder is alone */
+    shx_notice_open(&job->notice, lock, &index->progress);
     shx_status status = maintain_look(index, commit, &job->view);
     if (status == SHX_OK) {
         job->base = job->view->delta->base;
@@ -368,16 +380,17 @@ static shx_status maintain_run(maintain_job *job, const shx_id *commit, shx_inte
     if (status == SHX_OK && !idle) status = maintain_publish(job);
     maintain_free(job);
     shx_progress_close(&index->progress);
+    shx_notice_close(&job->notice);
     if (!SHX_PLANTED(23)) shx_file_close(lock);
     return status;
 }
 
 shx_status shx_maintain_flush(shx_index *index, const shx_id *commit, shx_interrupted interrupted, void *context) {
-    maintain_job job = {.index = index};
-    return maintain_run(&job, commit, interrupted, context);
+    maintain_job job = {.index = index, .interrupted = interrupted, .context = context};
+    return maintain_run(&job, commit);
 }
 
 shx_status shx_maintain_optimize(shx_index *index, const shx_id *commit, shx_interrupted interrupted, void *context) {
-    maintain_job job = {.index = index, .anew = true};
-    return maintain_run(&job, commit, interrupted, context);
+    maintain_job job = {.index = index, .anew = true, .interrupted = interrupted, .context = context};
+    return maintain_run(&job, commit);
 }

@@ -4,7 +4,7 @@
 
 #include <time.h>
 
-static uint64_t progress_now(void) {
+uint64_t shx_progress_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -26,7 +26,7 @@ void shx_progress_begin(shx_progress *progress, shx_phase phase, uint64_t total)
     if (!progress) return;
     atomic_store(&progress->done, 0);
     atomic_store(&progress->total, total);
-    atomic_store(&progress->started, progress_now());
+    atomic_store(&progress->begun, shx_progress_now());
     atomic_store(&progress->phase, phase);
 }
 
@@ -42,7 +42,7 @@ shx_status shx_progress_check(shx_progress *progress) {
     return atomic_load_explicit(&progress->stopped, memory_order_relaxed) ? SHX_INTERRUPT : SHX_OK;
 }
 
-shx_progress_figures shx_progress_look(shx_progress *progress) {
+shx_progress_figures shx_progress_figures_of(uint64_t phase, uint64_t done, uint64_t total, uint64_t begun) {
     static const char *const phases[] = {
         [SHX_PHASE_NONE] = NULL,
         [SHX_PHASE_COLLECTING] = "collecting",
@@ -53,13 +53,15 @@ shx_progress_figures shx_progress_look(shx_progress *progress) {
         [SHX_PHASE_WRITING] = "writing",
         [SHX_PHASE_CALIBRATING] = "calibrating",
     };
-    shx_progress_figures figures = {.phase = phases[atomic_load(&progress->phase)],
-                                    .done = atomic_load(&progress->done),
-                                    .total = atomic_load(&progress->total)};
-    if (!figures.phase) return (shx_progress_figures){0};
-    if (figures.done > figures.total) figures.done = figures.total;
-    uint64_t now = progress_now(), started = atomic_load(&progress->started);
-    if (now > started) figures.rate = (double)figures.done / ((double)(now - started) / 1e9);
+    if (phase == SHX_PHASE_NONE || phase >= sizeof phases / sizeof *phases) return (shx_progress_figures){0};
+    shx_progress_figures figures = {.phase = phases[phase], .done = done < total ? done : total, .total = total};
+    uint64_t now = shx_progress_now();
+    if (now > begun) figures.rate = (double)figures.done / ((double)(now - begun) / 1e9);
     if (figures.rate > 0) figures.remaining = (double)(figures.total - figures.done) / figures.rate;
     return figures;
+}
+
+shx_progress_figures shx_progress_look(shx_progress *progress) {
+    return shx_progress_figures_of((uint64_t)atomic_load(&progress->phase), atomic_load(&progress->done),
+                                   atomic_load(&progress->total), atomic_load(&progress->begun));
 }

@@ -208,6 +208,8 @@ shx_status shx_reconcile_content(shx_reconcile *reconcile, const void *vector, c
     return reconcile_put(reconcile, &reconcile->op);
 }
 
+uint64_t shx_reconcile_known(const shx_reconcile *reconcile) { return reconcile->known_count; }
+
 uint64_t shx_reconcile_changes(const shx_reconcile *reconcile) { return reconcile->changes; }
 
 /* ---- results ---- */

@@ -36,7 +36,9 @@ shx_status shx_reconcile_row(shx_reconcile *reconcile, int64_t rowid, uint64_t v
                              bool *ret_wanted);
 shx_status shx_reconcile_content(shx_reconcile *reconcile, const void *vector, const shx_packed *columns);
 
-/* How many postings differ so far. */
+/* How many postings the state had that it started from (0 after shx_reconcile_open_since), and how many differ so far.
+*/
+uint64_t shx_reconcile_known(const shx_reconcile *reconcile);
 uint64_t shx_reconcile_changes(const shx_reconcile *reconcile);
 
 /* All rows were given: a view of `commit` in memory, with a reference. Not durable only. After shx_reconcile_open_since

@@ -144,6 +144,19 @@ int shx_catch_up_ring(shx_table *table, const shx_id *commit, bool durable, shx_
 
 /* ---- by comparing everything ---- */
 
+/* Everything was compared, which may have taken long: says so, and why, in the log of the application. */
+static void catch_up_report(const catch_up_walk *walk, bool durable) {
+    const shx_state *state = walk->table->state;
+    unsigned long long known = shx_reconcile_known(walk->reconcile);
+    if (!state->directory) return;
+    sqlite3_log(SQLITE_NOTICE,
+                "shardex: compared table \"%s\" of %s with its index, as the directory did not hold its present state "
+                "but one of %llu rows: %llu rows read, %llu changes, %s",
+                walk->table->name, state->file, known, (unsigned long long)walk->seen,
+                (unsigned long long)shx_reconcile_changes(walk->reconcile),
+                durable ? "written for all" : "known to this connection");
+}
+
 int shx_catch_up_private(shx_table *table, const shx_id *commit, shx_view **ret_view) {
     int64_t rows = 0;
     int rc = catch_up_count(table, (int64_t)CATCH_UP_READER_MAX * CATCH_UP_READER_SHARE, &rows);
@@ -156,6 +169,7 @@ int shx_catch_up_private(shx_table *table, const shx_id *commit, shx_view **ret_
     if (status == SHX_OK) rc = catch_up_run(&walk, &status);
     if (rc == SQLITE_OK && status == SHX_OK && shx_reconcile_changes(walk.reconcile) > limit) status = SHX_NOTFOUND;
     if (rc == SQLITE_OK && status == SHX_OK) status = shx_reconcile_view(walk.reconcile, commit, &view);
+    if (rc == SQLITE_OK && status == SHX_OK) catch_up_report(&walk, false);
     shx_reconcile_close(walk.reconcile);
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
     if (status == SHX_NOMEM) return SQLITE_NOMEM;
@@ -170,6 +184,7 @@ int shx_catch_up_durable(shx_table *table, const shx_id *commit, bool from_nothi
     shx_status status = shx_reconcile_open(table->state->index, from_nothing, true, &walk.reconcile);
     if (status == SHX_OK) rc = catch_up_run(&walk, &status);
     if (rc == SQLITE_OK && status == SHX_OK) status = shx_reconcile_publish(walk.reconcile, commit);
+    if (rc == SQLITE_OK && status == SHX_OK && !from_nothing) catch_up_report(&walk, true);
     shx_reconcile_close(walk.reconcile);
     *ret_status = status;
     return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);

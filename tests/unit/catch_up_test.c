@@ -259,6 +259,44 @@ static void past_the_ring(void **state) {
     twin_close(&twin);
 }
 
+/* What the log of the application was told of comparisons. */
+static int lag_reports;
+static char lag_report[600];
+
+static void lag_log(void *context, int code, const char *message) {
+    (void)context;
+    if (code != SQLITE_NOTICE || !strstr(message, "shardex: compared table")) return;
+    lag_reports++;
+    snprintf(lag_report, sizeof lag_report, "%s", message);
+}
+
+/* Once for a state, with its cause, and what it came to. */
+static void comparisons_are_logged(void **state) {
+    (void)state;
+    lag_make("");
+    twin_pair twin = lag_open(lag_work);
+    twin_run(&twin, "INSERT INTO t(t) VALUES('flush')");
+    long long rows = twin_number(&twin, "SELECT count(*) FROM t");
+    twin_close(&twin);
+    lag_reports = 0;
+    lag_without_directory(300, 1);
+    assert_int_equal(lag_reports, 0);
+    twin = lag_open(lag_work);
+    for (int i = 0; i < 3; i++) twin_require_right(&twin, &lag_random);
+    assert_int_equal(lag_reports, 1);
+    char expected[100];
+    snprintf(expected, sizeof expected, "its present state but one of %lld rows", rows);
+    assert_non_null(strstr(lag_report, "table \"t\" of "));
+    assert_non_null(strstr(lag_report, expected));
+    assert_non_null(strstr(lag_report, "known to this connection"));
+    lag_touch(&twin);
+    assert_int_equal(lag_reports, 2);
+    assert_non_null(strstr(lag_report, "written for all"));
+    twin_require_right(&twin, &lag_random);
+    assert_int_equal(lag_reports, 2);
+    twin_close(&twin);
+}
+
 /* What a state row holds may be anything. */
 static void a_damaged_ring_is_no_ring(void **state) {
     (void)state;
@@ -463,11 +501,13 @@ int main(void) {
         cmocka_unit_test(the_ring_depends_on_the_operations_only),
         cmocka_unit_test(rollbacks_leave_no_trace),
         cmocka_unit_test(past_the_ring),
+        cmocka_unit_test(comparisons_are_logged),
         cmocka_unit_test(a_damaged_ring_is_no_ring),
         cmocka_unit_test(directories_of_any_age),
         cmocka_unit_test(gc_removes_directories_of_dropped_tables),
         cmocka_unit_test(gc_leaves_directories_in_use),
         cmocka_unit_test(files_go_only_when_the_commit_is_durable),
     };
+    sqlite3_config(SQLITE_CONFIG_LOG, lag_log, NULL);
     return cmocka_run_group_tests(tests, lag_set_up, lag_tear_down);
 }

@@ -20,15 +20,16 @@ static const void *finish_vector_of(const shx_search_run *run, const shx_candida
     return shx_segment_vector_at(segment, candidate->row);
 }
 
-/* Asks for what comparing a candidate reads: its vector, the hash of that, its rowid. */
+/* Asks for what comparing a candidate reads: its vector, its rowid, and the hash of a vector that was not tested. */
 static void finish_prefetch(const shx_search_run *run, const shx_candidate *candidate) {
     const shx_encoding *encoding = &run->base->encoding;
     size_t bytes = shx_element_bytes(encoding->element, encoding->dim);
     shx_prefetch(finish_vector_of(run, candidate), bytes, FINISH_PREFETCH_BYTES);
     if (candidate->segment == SHX_SEARCH_DELTA) return;
     const shx_segment *segment = run->base->segments[candidate->segment];
-    __builtin_prefetch(&segment->fingerprints[candidate->row]);
     __builtin_prefetch(&segment->rowids[candidate->row]);
+    if (run->trusted || shx_segment_row_is_verified(segment, candidate->row)) return;
+    __builtin_prefetch(&segment->fingerprints[candidate->row]);
 }
 
 /* Only candidates whose lower bound is within the final threshold can be answers. */

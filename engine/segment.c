@@ -75,6 +75,22 @@ static shx_status segment_check_runs(const shx_segment *segment) {
     return SHX_OK;
 }
 
+/* What is noted beside the file: what was tested, and where runs begin. The runs cover the rows. */
+static shx_status segment_make_notes(shx_segment *segment) {
+    uint64_t rows = segment->row_count, parts = (rows + SHX_SEGMENT_STRIDE - 1) / SHX_SEGMENT_STRIDE;
+    segment->verified = shx_alloc_zero(segment->run_count, sizeof *segment->verified);
+    segment->verified_row = shx_alloc_zero(rows / 8 + 1, sizeof *segment->verified_row);
+    segment->first_run = shx_alloc_zero(parts, sizeof *segment->first_run);
+    SHX_CHECK(segment->verified && segment->verified_row && segment->first_run, SHX_NOMEM);
+    uint32_t run = 0;
+    for (uint64_t part = 0; part < parts; part++) {
+        uint64_t row = part * SHX_SEGMENT_STRIDE;
+        while (row - segment->runs[run].first_row >= segment->runs[run].rows) run++;
+        segment->first_run[part] = run;
+    }
+    return SHX_OK;
+}
+
 shx_status shx_segment_open(shx_store *store, const shx_id *uuid, uint64_t id, const shx_encoding *encoding,
                             shx_segment **ret_segment) {
     shx_segment *segment = shx_alloc_zero(1, sizeof *segment);
@@ -89,10 +105,7 @@ shx_status shx_segment_open(shx_store *store, const shx_id *uuid, uint64_t id, c
         status = shx_columns_open(&segment->container, id, segment->columns.count, segment->row_count,
                                   segment->run_count, &segment->columns);
     }
-    if (status == SHX_OK) {
-        segment->verified = shx_alloc_zero(segment->run_count, sizeof *segment->verified);
-        if (!segment->verified) status = SHX_NOMEM;
-    }
+    if (status == SHX_OK) status = segment_make_notes(segment);
     if (status != SHX_OK) {
         shx_segment_release(segment);
         return status;
@@ -108,6 +121,8 @@ void shx_segment_release(shx_segment *segment) {
     shx_columns_free(&segment->columns);
     shx_container_close(&segment->container);
     shx_free((void *)segment->verified);
+    shx_free((void *)segment->verified_row);
+    shx_free(segment->first_run);
     shx_free(segment);
 }
 
@@ -138,11 +153,19 @@ shx_status shx_segment_verify_run(shx_segment *segment, uint32_t run) {
     return SHX_OK;
 }
 
-shx_status shx_segment_vector(const shx_segment *segment, uint64_t row, const void **ret_vector) {
-    const void *vector = shx_segment_vector_at(segment, row);
-    uint64_t hash = shx_hash64(vector, segment->vector_bytes, 0);
+static shx_status segment_test_vector(const shx_segment *segment, uint64_t row) {
+    uint64_t hash = shx_hash64(shx_segment_vector_at(segment, row), segment->vector_bytes, 0);
     SHX_CHECK(hash == segment->fingerprints[row].vector_hash || SHX_PLANTED(7), shx_corrupt("vector"));
-    *ret_vector = vector;
+    return SHX_OK;
+}
+
+shx_status shx_segment_vector(shx_segment *segment, uint64_t row, const void **ret_vector) {
+    if (!shx_segment_row_is_verified(segment, row)) {
+        SHX_TRY(shx_segment_verify_run(segment, shx_segment_run_of(segment, row)));
+        SHX_TRY(segment_test_vector(segment, row));
+        atomic_fetch_or_explicit(&segment->verified_row[row / 8], (unsigned char)(1 << row % 8), memory_order_relaxed);
+    }
+    *ret_vector = shx_segment_vector_at(segment, row);
     return SHX_OK;
 }
 
@@ -172,7 +195,9 @@ bool shx_segment_find(const shx_segment *segment, int64_t rowid, uint64_t *ret_r
 }
 
 uint32_t shx_segment_run_of(const shx_segment *segment, uint64_t row) {
-    uint32_t low = 0, high = segment->run_count;
+    uint64_t part = row / SHX_SEGMENT_STRIDE;
+    bool last = (part + 1) * SHX_SEGMENT_STRIDE >= segment->row_count;
+    uint32_t low = segment->first_run[part], high = last ? segment->run_count : segment->first_run[part + 1] + 1;
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
         if (segment->runs[middle].first_row <= row) {
@@ -195,8 +220,7 @@ shx_status shx_segment_check(shx_segment *segment) {
         SHX_CHECK(checksum == segment->runs[i].checksum, shx_corrupt("run checksum"));
     }
     for (uint64_t i = 0; i < segment->row_count; i++) {
-        const void *vector;
-        SHX_TRY(shx_segment_vector(segment, i, &vector));
+        SHX_TRY(segment_test_vector(segment, i));
         bool ascends = i == 0 || segment->rowids[segment->order[i - 1]] < segment->rowids[segment->order[i]];
         SHX_CHECK(ascends, shx_corrupt("order of rowids"));
     }

@@ -27,8 +27,9 @@
 ** A segment is valid if and only if: (1) its container is; (2) every section has exactly the size above; (3) rows <
 ** 2^32; (4) the runs cover the rows and the blocks in order, without gap or overlap, and their shards ascend; (5) ORDER
 ** holds numbers below n and the rowids along it ascend strictly; (6) each run's checksum matches, tested when a process
-** first touches the run; (7) each vector matches its fingerprint, tested when it becomes a finalist; (8) its columns
-** are valid (columns.h). (5)'s order of rowids is tested by shx_segment_check; look-ups are safe without it.
+** first touches the run; (7) each vector matches its fingerprint, tested when it first becomes a finalist in a process;
+** (8) its columns are valid (columns.h). (5)'s order of rowids is tested by shx_segment_check; look-ups are safe without
+** it.
 **
 ** Codes are made anew from the vectors whenever a segment is written, also by merges (1 to 2 µs a row at 128
 ** dimensions): the design's copying of sign bits and conservative requantising of factors would save that, and cost a
@@ -59,6 +60,7 @@ typedef enum shx_segment_section {
 
 #define SHX_SEGMENT_INFO_BYTES 64
 #define SHX_SEGMENT_FACTOR_BYTES 12
+#define SHX_SEGMENT_STRIDE 128 /* rows between those whose run is known at once */
 
 /* One run, as it stands in the file. */
 typedef struct shx_run {
@@ -102,7 +104,9 @@ typedef struct shx_segment {
     const shx_fingerprint *fingerprints;
     const uint32_t *order;
     shx_columns columns;
-    atomic_uchar *verified; /* per run: 1: its checksum was tested in this process, 2: its vectors were */
+    atomic_uchar *verified;     /* per run: 1: its checksum was tested in this process, 2: its vectors were */
+    atomic_uchar *verified_row; /* a bit a row: its run was tested in this process, and its vector */
+    uint32_t *first_run;        /* of each SHX_SEGMENT_STRIDE rows: the run that holds the first one */
     shx_container container;
 } shx_segment;
 
@@ -124,8 +128,13 @@ static inline const void *shx_segment_vector_at(const shx_segment *segment, uint
     return segment->vectors + row * segment->vector_bytes;
 }
 
-/* The vector of a row, tested against its fingerprint. */
-shx_status shx_segment_vector(const shx_segment *segment, uint64_t row, const void **ret_vector);
+/* Was the row's vector, with the run that it lies in, tested in this process? */
+static inline bool shx_segment_row_is_verified(const shx_segment *segment, uint64_t row) {
+    return atomic_load_explicit(&segment->verified_row[row / 8], memory_order_relaxed) >> row % 8 & 1;
+}
+
+/* The vector of a row, tested against its fingerprint, as its run is, unless this process did already. */
+shx_status shx_segment_vector(shx_segment *segment, uint64_t row, const void **ret_vector);
 
 /* The row with this rowid; false when there is none. */
 bool shx_segment_find(const shx_segment *segment, int64_t rowid, uint64_t *ret_row);

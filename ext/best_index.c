@@ -1,5 +1,6 @@
 #include "best_index.h"
 
+#include "affinity.h"
 #include "plan.h"
 #include "table.h"
 
@@ -46,6 +47,12 @@ static shx_subject best_subject(const shx_table *table, int column, unsigned cha
     return table->declaration->columns[position].role == SHX_COLUMN_PLAIN ? SHX_SUBJECT_PLAIN : SHX_SUBJECT_AUXILIARY;
 }
 
+/* Whether a declared column has the affinity of a number. */
+static bool best_is_number(const shx_table *table, int column) {
+    const char *type = table->declaration->columns[column - table->columns.first].type;
+    return shx_affinity_of(type) >= SHX_AFFINITY_NUMERIC;
+}
+
 static void best_constraint(const shx_table *table, sqlite3_index_info *info, int position,
                             shx_constraint *ret_constraint) {
     const struct sqlite3_index_constraint *from = &info->aConstraint[position];
@@ -56,6 +63,7 @@ static void best_constraint(const shx_table *table, sqlite3_index_info *info, in
         const char *collation = sqlite3_vtab_collation(info, position);
         ret_constraint->binary = collation && sqlite3_stricmp(collation, "BINARY") == 0;
     }
+    ret_constraint->number = column && best_is_number(table, from->iColumn);
     bool listable = column || ret_constraint->subject == SHX_SUBJECT_ROWID;
     if (listable && from->usable && from->op == SQLITE_INDEX_CONSTRAINT_EQ) {
         ret_constraint->is_in = sqlite3_vtab_in(info, position, -1);

@@ -152,6 +152,12 @@ static bool plan_parameter_missing(const shx_plan_request *request) {
     return false;
 }
 
+/* Will a search give out no row that fails the condition? */
+static bool plan_is_kept(const shx_constraint *constraint) {
+    bool pattern = constraint->compare == SHX_COMPARE_LIKE || constraint->compare == SHX_COMPARE_GLOB;
+    return constraint->subject == SHX_SUBJECT_PLAIN && constraint->number && !pattern;
+}
+
 /* Takes over all conditions that can be evaluated; returns the share of rows that should satisfy them. */
 static double plan_take_conditions(plan_draft *draft) {
     double share = 1;
@@ -160,7 +166,8 @@ static double plan_take_conditions(plan_draft *draft) {
         bool about_rows = constraint->subject == SHX_SUBJECT_ROWID || plan_is_column(constraint->subject);
         bool distance = constraint->subject == SHX_SUBJECT_DISTANCE;
         if (draft->uses[i].argument || !plan_evaluable(constraint) || !(about_rows || distance)) continue;
-        if (plan_take(draft, i, false, constraint->is_in)) share *= PLAN_OPERATORS[constraint->compare].share;
+        bool taken = plan_take(draft, i, plan_is_kept(constraint), constraint->is_in);
+        if (taken) share *= PLAN_OPERATORS[constraint->compare].share;
     }
     return share;
 }

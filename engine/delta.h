@@ -83,6 +83,11 @@ static inline bool shx_delta_row_alive(const shx_delta_row *row, uint32_t limit)
     return killed == 0 || killed > limit;
 }
 
+/* Whether no posting of a segment of the base is dead, for any limit that the caller may have. */
+static inline bool shx_delta_all_alive(const shx_delta *delta, uint32_t segment) {
+    return !delta->base->dead[segment] && !atomic_load_explicit(&delta->dead[segment].when, memory_order_acquire);
+}
+
 /* Which lanes of a block of a segment of the base are dead for a limit. */
 static inline uint32_t shx_delta_dead(const shx_delta *delta, uint32_t segment, uint64_t block, uint32_t limit) {
     const shx_dead *dead = &delta->dead[segment];

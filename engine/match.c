@@ -3,6 +3,8 @@
 #include "memory.h"
 #include "planted.h"
 
+#include <string.h>
+
 #define MATCH_RANGES_FEW 4   /* compared one by one; more make a bitmap */
 #define MATCH_SAMPLE_ROWS 64 /* looked at to estimate */
 
@@ -30,21 +32,22 @@ static shx_status match_seek(const shx_segment *segment, uint32_t column, const 
 }
 
 static shx_status match_make_bitmap(shx_match_condition *condition, uint32_t distinct) {
-    condition->bitmap = shx_alloc_zero(distinct / 8 + 1, 1);
-    SHX_CHECK(condition->bitmap, SHX_NOMEM);
+    uint64_t bytes = distinct / 8 + 1;
+    SHX_TRY(shx_grow((void **)&condition->bitmap, &condition->bitmap_bytes, bytes, 1));
+    memset(condition->bitmap, 0, bytes);
     for (uint64_t i = 0; i < condition->count; i++) {
         for (uint32_t id = condition->ranges[i].low; id < condition->ranges[i].high; id++) {
             condition->bitmap[id / 8] |= (uint8_t)(1 << id % 8);
         }
     }
+    condition->mapped = true;
     return SHX_OK;
 }
 
 /* Turns the condition's ranges of values into ranges of ids; empty ones are left out. */
 static shx_status match_make_ranges(const shx_segment *segment, const shx_condition *from,
                                     shx_match_condition *condition) {
-    condition->ranges = shx_alloc_zero(from->count, sizeof *condition->ranges);
-    SHX_CHECK(condition->ranges, SHX_NOMEM);
+    SHX_TRY(shx_grow((void **)&condition->ranges, &condition->range_capacity, from->count, sizeof *condition->ranges));
     for (uint64_t i = 0; i < from->count; i++) {
         shx_id_range range = {0};
         SHX_TRY(match_seek(segment, from->column, &from->ranges[i].low, &range.low));
@@ -60,7 +63,11 @@ static shx_status match_make_ranges(const shx_segment *segment, const shx_condit
 static shx_status match_make_condition(const shx_segment *segment, const shx_condition *from,
                                        shx_match_condition *condition) {
     const shx_columns *columns = &segment->columns;
-    condition->order = segment->order;
+    *condition = (shx_match_condition){.order = segment->order,
+                                       .ranges = condition->ranges,
+                                       .range_capacity = condition->range_capacity,
+                                       .bitmap = condition->bitmap,
+                                       .bitmap_bytes = condition->bitmap_bytes};
     if (from->column == SHX_COLUMN_ROWID) return match_make_ranges(segment, from, condition);
     SHX_TRY(shx_columns_verify(columns, from->column));
     const shx_column_entry *entry = &columns->entries[from->column];
@@ -72,36 +79,41 @@ static shx_status match_make_condition(const shx_segment *segment, const shx_con
     return condition->count > MATCH_RANGES_FEW ? match_make_bitmap(condition, entry->distinct) : SHX_OK;
 }
 
-shx_status shx_match_make(const shx_segment *segment, const shx_predicate *predicate, shx_match *ret_match) {
-    shx_match match = {.segment = segment, .predicate = predicate, .rows = segment->row_count};
-    match.conditions = shx_alloc_zero(predicate->count, sizeof *match.conditions);
-    SHX_CHECK(match.conditions, SHX_NOMEM);
-    shx_status status = SHX_OK;
-    for (uint64_t i = 0; i < predicate->count && status == SHX_OK; i++) {
-        shx_match_condition *condition = &match.conditions[match.count++];
-        status = match_make_condition(segment, &predicate->conditions[i], condition);
-        bool narrower = !match.narrowest || condition->rows < match.narrowest->rows;
-        if (narrower) match.narrowest = condition;
-        if (condition->rows < match.rows) match.rows = condition->rows;
+/* Empty, with room for `count` conditions. */
+static shx_status match_start(const shx_segment *segment, const shx_predicate *predicate, shx_match *match) {
+    uint64_t before = match->capacity;
+    SHX_TRY(shx_grow((void **)&match->conditions, &match->capacity, predicate->count, sizeof *match->conditions));
+    for (uint64_t i = before; i < match->capacity; i++) match->conditions[i] = (shx_match_condition){0};
+    *match = (shx_match){.segment = segment,
+                         .predicate = predicate,
+                         .conditions = match->conditions,
+                         .capacity = match->capacity,
+                         .rows = segment->row_count};
+    return SHX_OK;
+}
+
+shx_status shx_match_make(const shx_segment *segment, const shx_predicate *predicate, shx_match *match) {
+    SHX_TRY(match_start(segment, predicate, match));
+    for (uint64_t i = 0; i < predicate->count; i++) {
+        shx_match_condition *condition = &match->conditions[match->count++];
+        SHX_TRY(match_make_condition(segment, &predicate->conditions[i], condition));
+        bool narrower = !match->narrowest || condition->rows < match->narrowest->rows;
+        if (narrower) match->narrowest = condition;
+        if (condition->rows < match->rows) match->rows = condition->rows;
     }
-    if (status != SHX_OK) {
-        shx_match_free(&match);
-        return status;
-    }
-    match.by_rowids = predicate->restricted && (!match.narrowest || predicate->rowid_count < match.rows);
-    if (match.by_rowids && predicate->rowid_count < match.rows) match.rows = predicate->rowid_count;
-    *ret_match = match;
+    match->by_rowids = predicate->restricted && (!match->narrowest || predicate->rowid_count < match->rows);
+    if (match->by_rowids && predicate->rowid_count < match->rows) match->rows = predicate->rowid_count;
+    match->certain = match->count == (match->by_rowids ? 0 : 1) && (match->by_rowids || !predicate->restricted);
     return SHX_OK;
 }
 
 void shx_match_free(shx_match *match) {
-    for (uint64_t i = 0; i < match->count; i++) {
+    for (uint64_t i = 0; i < match->capacity; i++) {
         shx_free(match->conditions[i].ranges);
         shx_free(match->conditions[i].bitmap);
     }
     shx_free(match->conditions);
-    match->count = 0;
-    match->conditions = NULL;
+    *match = (shx_match){0};
 }
 
 /* ---- testing ---- */
@@ -131,7 +143,7 @@ static uint32_t match_range_block(const uint32_t *ids, shx_id_range range) {
 }
 
 static bool match_id(const shx_match_condition *condition, uint32_t id) {
-    if (condition->bitmap) {
+    if (condition->mapped) {
         uint32_t end = condition->ranges[condition->count - 1].high;
         return id < end && (condition->bitmap[id / 8] >> id % 8 & 1);
     }
@@ -159,7 +171,7 @@ static bool match_condition_row(const shx_match *match, const shx_match_conditio
 static uint32_t match_condition_block(const shx_match *match, const shx_match_condition *condition, uint64_t first,
                                       uint32_t lanes) {
     uint32_t mask = 0;
-    bool whole = condition->ids && !condition->bitmap && first + SHX_BLOCK_ROWS <= match->segment->row_count;
+    bool whole = condition->ids && !condition->mapped && first + SHX_BLOCK_ROWS <= match->segment->row_count;
     if (whole) {
         for (uint64_t i = 0; i < condition->count; i++) {
             mask |= match_range_block(condition->ids + first, condition->ranges[i]);

@@ -11,7 +11,7 @@ typedef struct shx_id_range {
     uint32_t low, high;
 } shx_id_range;
 
-/* One condition. */
+/* One condition. Its memory, and that of the whole, is used again. */
 typedef struct shx_match_condition {
     const uint32_t *ids;    /* of the column; NULL: rowids */
     const shx_zone *zones;  /* of the column's runs */
@@ -19,21 +19,25 @@ typedef struct shx_match_condition {
     const uint32_t *order;  /* rows by id, or by rowid */
     shx_id_range *ranges;   /* ascending */
     uint64_t count, rows;   /* ranges, and rows that lie in them, dead ones included */
-    uint8_t *bitmap;        /* of the ids that lie in some range, when there are many ranges */
+    bool mapped;            /* there are many ranges: `bitmap` has the ids that lie in some range */
+    uint8_t *bitmap;
+    uint64_t range_capacity, bitmap_bytes;
 } shx_match_condition;
 
 typedef struct shx_match {
     const shx_segment *segment;
     const shx_predicate *predicate;
     shx_match_condition *conditions;
-    uint64_t count;
+    uint64_t count, capacity;
     const shx_match_condition *narrowest; /* NULL without conditions */
     bool by_rowids;                       /* a restriction of the predicate is narrower still */
+    bool certain;                         /* all rows that the walk comes to are admitted */
     uint64_t rows;                        /* no more than so many are admitted */
 } shx_match;
 
-/* Prepares; SHX_CORRUPT when a column is damaged. The predicate must outlive it. */
-shx_status shx_match_make(const shx_segment *segment, const shx_predicate *predicate, shx_match *ret_match);
+/* Prepares; SHX_CORRUPT when a column is damaged. The match is zeros at first, later what it was made for before; free
+** it in any case. Segment and predicate must outlive its use. */
+shx_status shx_match_make(const shx_segment *segment, const shx_predicate *predicate, shx_match *match);
 void shx_match_free(shx_match *match);
 
 /* False when no row of the run is admitted, by the zones. */

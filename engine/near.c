@@ -1,5 +1,8 @@
 #include "near.h"
 
+#include "limits.h"
+
+#include <assert.h>
 #include <math.h>
 
 /* Within these bounds of squared norms nothing overflows, and what underflows is less than rounding. */
@@ -7,6 +10,7 @@
 #define NEAR_NORM2_MAX 1e30f
 #define NEAR_UNIT 0x1p-24f /* rounding of one operation */
 #define NEAR_UNDERFLOW 1e-30f
+#define NEAR_CUT_SLACK 1e-5 /* more than the rounding of a comparison of squares */
 
 static bool near_fits(float norm2) { return norm2 >= NEAR_NORM2_MIN && norm2 <= NEAR_NORM2_MAX; }
 
@@ -35,18 +39,56 @@ static bool near_look_l2(const shx_near *near, const float *vector, float *ret_d
     return true;
 }
 
+static float near_cosine_margin(const shx_near *near) { return 4 * near->error + 16 * NEAR_UNIT; }
+
 /* The dot product is off by at most `error` × |query| × |vector|; each later operation by a unit of its result. */
-bool shx_near_look(const shx_near *near, const float *vector, float *ret_distance2, float *ret_margin) {
-    if (near->metric == SHX_L2) return near_look_l2(near, vector, ret_distance2, ret_margin);
-    float norm2, dot = near->kernels->near_dot(near->query, vector, near->dim, &norm2);
+static bool near_finish(const shx_near *near, float dot, float norm2, float *ret_distance2, float *ret_margin) {
     if (!near_fits(norm2)) return false;
     float scale = (float)near->norm * sqrtf(norm2);
     if (near->metric == SHX_COSINE) {
         *ret_distance2 = 2 - 2 * (dot / scale);
-        *ret_margin = 4 * near->error + 16 * NEAR_UNIT;
+        *ret_margin = near_cosine_margin(near);
     } else {
         *ret_distance2 = near->shift - 2 * dot;
         *ret_margin = 4 * near->error * scale + 4 * NEAR_UNIT * (near->shift + 2 * scale);
     }
     return true;
+}
+
+bool shx_near_look(const shx_near *near, const float *vector, float *ret_distance2, float *ret_margin) {
+    if (near->metric == SHX_L2) return near_look_l2(near, vector, ret_distance2, ret_margin);
+    float norm2, dot = near->kernels->near_dot(near->query, vector, near->dim, &norm2);
+    return near_finish(near, dot, norm2, ret_distance2, ret_margin);
+}
+
+/* cosine: a vector whose dot product is not above 0, or its square below this times |vector|², is beyond the threshold:
+** that takes neither root nor division. 0 where it cannot be said. */
+static float near_cut(const shx_near *near, float threshold) {
+    double cosine = 1 - ((double)threshold + (double)near_cosine_margin(near)) / 2, length = cosine * near->norm;
+    if (near->metric != SHX_COSINE || !(cosine > 0)) return 0;
+    return (float)(length * length * (1 - NEAR_CUT_SLACK));
+}
+
+uint32_t shx_near_look_rows(const shx_near *near, const void *vectors, const uint32_t *rows, uint32_t count,
+                            float threshold, shx_near_sight *ret_seen) {
+    const float *first = vectors;
+    float dots[SHX_BLOCK_ROWS], norms2[SHX_BLOCK_ROWS], cut = near_cut(near, threshold);
+    uint32_t seen = 0;
+    assert(count <= SHX_BLOCK_ROWS);
+    for (uint32_t i = 0; i < count && near->metric != SHX_L2; i++) {
+        dots[i] = near->kernels->near_dot(near->query, first + (uint64_t)rows[i] * near->dim, near->dim, &norms2[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        shx_near_sight *sight = &ret_seen[seen];
+        *sight = (shx_near_sight){.row = rows[i], .margin = INFINITY};
+        if (near->metric == SHX_L2) {
+            (void)near_look_l2(near, first + (uint64_t)rows[i] * near->dim, &sight->distance2, &sight->margin);
+        } else if (near_fits(norms2[i])) {
+            float positive = dots[i] > 0 ? dots[i] : 0;
+            if (positive * positive < cut * norms2[i]) continue;
+            (void)near_finish(near, dots[i], norms2[i], &sight->distance2, &sight->margin);
+        }
+        seen += !(sight->distance2 - sight->margin > threshold);
+    }
+    return seen;
 }

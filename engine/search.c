@@ -5,6 +5,7 @@
 #include "prefetch.h"
 #include "search_run.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -32,6 +33,8 @@ void shx_search_scratch_destroy(shx_search_scratch *scratch) {
     for (uint64_t i = 0; i < scratch->lane_capacity; i++) shx_free(scratch->lanes[i].items);
     shx_free(scratch->lanes);
     shx_smallest_free(&scratch->uppers);
+    for (uint64_t i = 0; i < scratch->match_capacity; i++) shx_match_free(&scratch->matches[i]);
+    shx_free(scratch->matches);
     shx_free(scratch);
 }
 
@@ -231,7 +234,7 @@ static void search_make_plan(shx_search_run *run) {
 static void search_set_radius(shx_search_run *run) {
     if (!run->params->within) return;
     double radius2 = shx_distance_to_code(&run->base->encoding, run->query_norm, run->params->radius);
-    float threshold = (float)radius2;
+    float threshold = radius2 < -(double)FLT_MAX ? -FLT_MAX : (float)radius2; /* ip of vectors beyond floats */
     run->threshold = threshold + SEARCH_RADIUS_SLACK * fabsf(threshold) + shx_search_slack(run, threshold);
 }
 
@@ -337,10 +340,8 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
     shx_smallest_reset(&scratch->uppers, params->k);
     scratch->work = (shx_search_work){0};
     if (params->k == 0) return SHX_OK;
-    shx_status status = shx_search_prepare_filter(&run);
-    if (status == SHX_OK) status = search_run_through(&run);
-    shx_search_end_filter(&run);
-    SHX_TRY(status);
+    SHX_TRY(shx_search_prepare_filter(&run));
+    SHX_TRY(search_run_through(&run));
     shx_topk_sort(ret_hits);
     scratch->work = run.work;
     if (run.work.capped && params->index) atomic_fetch_add(&params->index->capped, 1);

@@ -21,7 +21,7 @@
 #define FILTER_SCANNED_SHARE 50 /* one row in so many: every block that holds one is scanned, … */
 #define FILTER_SCANNED_MOST 20000
 #define FILTER_PREFETCH_BYTES 512
-#define FILTER_AHEAD 16 /* rows whose vectors are asked for before the first of them is compared */
+#define FILTER_AHEAD 32 /* rows whose vectors are asked for before the first of them is compared */
 
 /* So many rows are listed at most. */
 static double filter_listed_most(uint64_t k, uint64_t rows) {
@@ -31,14 +31,21 @@ static double filter_listed_most(uint64_t k, uint64_t rows) {
     return most < by_k ? by_k : most;
 }
 
+static shx_status filter_make_room(shx_search_scratch *scratch, uint32_t segments) {
+    uint64_t before = scratch->match_capacity;
+    SHX_TRY(shx_grow((void **)&scratch->matches, &scratch->match_capacity, segments, sizeof *scratch->matches));
+    for (uint64_t i = before; i < scratch->match_capacity; i++) scratch->matches[i] = (shx_match){0};
+    return SHX_OK;
+}
+
 shx_status shx_search_prepare_filter(shx_search_run *run) {
     const shx_predicate *predicate = run->params->predicate;
     const shx_base *base = run->base;
     if (!predicate || shx_predicate_is_empty(predicate)) return SHX_OK;
     uint64_t total = 0;
     run->predicate = predicate;
-    run->matches = shx_alloc_zero(base->segment_count, sizeof *run->matches);
-    SHX_CHECK(run->matches, SHX_NOMEM);
+    SHX_TRY(filter_make_room(run->scratch, base->segment_count));
+    run->matches = run->scratch->matches;
     for (uint32_t s = 0; s < base->segment_count; s++) {
         SHX_TRY(shx_match_make(base->segments[s], predicate, &run->matches[s]));
         run->admitted += shx_match_estimate(&run->matches[s]);
@@ -54,67 +61,64 @@ shx_status shx_search_prepare_filter(shx_search_run *run) {
     return SHX_OK;
 }
 
-void shx_search_end_filter(shx_search_run *run) {
-    for (uint32_t s = 0; run->matches && s < run->base->segment_count; s++) shx_match_free(&run->matches[s]);
-    shx_free(run->matches);
-}
-
 shx_status shx_search_admits(const shx_search_run *run, int64_t rowid, const shx_packed *columns, bool *ret_admitted) {
     *ret_admitted = true;
     return run->predicate ? shx_predicate_test(run->predicate, rowid, columns, ret_admitted) : SHX_OK;
 }
 
-/* Where a walk over the rows of one segment stands: rows of one run often follow each other. */
-typedef struct filter_walk {
-    uint32_t segment, run;
-    shx_match_walk rows;
-    uint64_t listed[FILTER_AHEAD];
-    uint32_t count;
-} filter_walk;
+/* Rows of one segment that wait to be looked at, while their vectors come. */
+typedef struct filter_list {
+    uint32_t segment, count, rows[FILTER_AHEAD];
+} filter_list;
 
 /* Whether a row that the walk came to is alive and admitted; its run is verified on the way. */
-static shx_status filter_admit_row(const shx_search_run *run, filter_walk *walk, uint64_t row, bool *ret_admitted) {
-    shx_segment *segment = run->base->segments[walk->segment];
-    const shx_run *rows = &segment->runs[walk->run];
-    if (row - rows->first_row >= rows->rows) { /* unsigned: also when it lies before */
-        walk->run = shx_segment_run_of(segment, row);
-        rows = &segment->runs[walk->run];
+static shx_status filter_admit_row(const shx_search_run *run, uint32_t number, uint64_t row, bool *ret_admitted) {
+    shx_segment *segment = run->base->segments[number];
+    const shx_match *match = &run->matches[number];
+    *ret_admitted = false;
+    if (!shx_segment_row_is_verified(segment, row)) {
+        SHX_TRY(shx_segment_verify_run(segment, shx_segment_run_of(segment, row)));
     }
-    SHX_TRY(shx_segment_verify_run(segment, walk->run));
-    uint64_t in_run = row - rows->first_row, block = rows->first_block + in_run / SHX_BLOCK_ROWS;
-    uint32_t dead = shx_delta_dead(run->delta, walk->segment, block, run->view->mark.operations);
-    *ret_admitted = !(dead >> (in_run % SHX_BLOCK_ROWS) & 1) && shx_match_row(&run->matches[walk->segment], row);
+    if (!shx_delta_all_alive(run->delta, number)) {
+        uint64_t slot = shx_segment_slot(segment, row);
+        uint32_t dead = shx_delta_dead(run->delta, number, slot / SHX_BLOCK_ROWS, run->view->mark.operations);
+        if (dead >> (slot % SHX_BLOCK_ROWS) & 1) return SHX_OK;
+    }
+    *ret_admitted = match->certain || shx_match_row(match, row);
     return SHX_OK;
 }
 
-static shx_status filter_look_at_listed(shx_search_run *run, filter_walk *walk) {
-    shx_segment *segment = run->base->segments[walk->segment];
-    for (uint32_t i = 0; i < walk->count; i++) {
+static void filter_prefetch_row(const shx_segment *segment, uint64_t row) {
+    shx_prefetch(shx_segment_vector_at(segment, row), segment->vector_bytes, FILTER_PREFETCH_BYTES);
+    if (!shx_segment_row_is_verified(segment, row)) __builtin_prefetch(&segment->fingerprints[row]);
+}
+
+static shx_status filter_look_at_listed(shx_search_run *run, filter_list *list) {
+    shx_segment *segment = run->base->segments[list->segment];
+    for (uint32_t i = 0; i < list->count; i++) {
         const void *vector;
-        SHX_TRY(shx_segment_vector(segment, walk->listed[i], &vector));
-        shx_candidate candidate = {.segment = walk->segment, .row = (uint32_t)walk->listed[i]};
-        SHX_TRY(shx_search_look(run, candidate, vector));
+        SHX_TRY(shx_segment_vector(segment, list->rows[i], &vector));
     }
-    run->work.rows += walk->count;
-    uint32_t compared = walk->count;
-    walk->count = 0;
-    return shx_search_poll(run, compared);
+    SHX_TRY(shx_search_look_rows(run, list->segment, list->rows, list->count));
+    run->work.rows += list->count;
+    uint32_t looked = list->count;
+    list->count = 0;
+    return shx_search_poll(run, looked);
 }
 
 static shx_status filter_look_at_segment(shx_search_run *run, uint32_t number) {
-    shx_segment *segment = run->base->segments[number];
-    filter_walk walk = {.segment = number};
+    filter_list list = {.segment = number};
+    shx_match_walk walk = {0};
     uint64_t row;
-    while (shx_match_next(&run->matches[number], &walk.rows, &row)) {
-        bool admitted = false;
-        SHX_TRY(filter_admit_row(run, &walk, row, &admitted));
+    while (shx_match_next(&run->matches[number], &walk, &row)) {
+        bool admitted;
+        SHX_TRY(filter_admit_row(run, number, row, &admitted));
         if (!admitted) continue;
-        shx_prefetch(shx_segment_vector_at(segment, row), segment->vector_bytes, FILTER_PREFETCH_BYTES);
-        __builtin_prefetch(&segment->fingerprints[row]);
-        walk.listed[walk.count++] = row;
-        if (walk.count == FILTER_AHEAD) SHX_TRY(filter_look_at_listed(run, &walk));
+        filter_prefetch_row(run->base->segments[number], row);
+        list.rows[list.count++] = (uint32_t)row;
+        if (list.count == FILTER_AHEAD) SHX_TRY(filter_look_at_listed(run, &list));
     }
-    return filter_look_at_listed(run, &walk);
+    return filter_look_at_listed(run, &list);
 }
 
 shx_status shx_search_scan_listed(shx_search_run *run) {

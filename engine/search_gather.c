@@ -73,9 +73,11 @@ static shx_status gather_keep(shx_search_run *run, const shx_candidate *candidat
 }
 
 shx_status shx_search_take(shx_search_run *run, const shx_candidate *candidate) {
-    bool accepted = false;
+    bool accepted = true;
     if (candidate->lower > run->threshold) return SHX_OK;
-    SHX_TRY(gather_accept(run, shx_search_rowid_of(run, candidate), true, &accepted));
+    if (run->params->accept || run->params->pending) {
+        SHX_TRY(gather_accept(run, shx_search_rowid_of(run, candidate), true, &accepted));
+    }
     if (!accepted) return SHX_OK;
     SHX_TRY(gather_keep(run, candidate));
     return gather_add_upper(run, candidate->upper);
@@ -89,13 +91,31 @@ static shx_status gather_offer(shx_search_run *run, shx_candidate candidate, flo
     return run->apart ? gather_keep(run, &candidate) : shx_search_take(run, &candidate);
 }
 
-shx_status shx_search_look(shx_search_run *run, shx_candidate candidate, const void *vector) {
+shx_status shx_search_look(shx_search_run *run, uint32_t row, const void *vector) {
+    shx_candidate candidate = {.segment = SHX_SEARCH_DELTA, .row = row};
     float distance2, margin;
     if (run->looks && shx_near_look(&run->near, vector, &distance2, &margin)) {
         return gather_offer(run, candidate, distance2, margin);
     }
-    if (run->apart) return gather_offer(run, candidate, 0, INFINITY);
     return shx_search_compare(run, shx_search_rowid_of(run, &candidate), vector, true);
+}
+
+/* All are looked at before any is judged: a judgement that was foreseen wrongly does not wait for a look then. */
+shx_status shx_search_look_rows(shx_search_run *run, uint32_t segment, const uint32_t *rows, uint32_t count) {
+    const shx_segment *from = run->base->segments[segment];
+    shx_near_sight seen[SHX_BLOCK_ROWS];
+    if (!run->looks) {
+        for (uint32_t i = 0; i < count; i++) {
+            SHX_TRY(shx_search_compare(run, from->rowids[rows[i]], shx_segment_vector_at(from, rows[i]), true));
+        }
+        return SHX_OK;
+    }
+    count = shx_near_look_rows(&run->near, from->vectors, rows, count, run->threshold, seen);
+    for (uint32_t i = 0; i < count; i++) {
+        shx_candidate candidate = {.segment = segment, .row = seen[i].row};
+        SHX_TRY(gather_offer(run, candidate, seen[i].distance2, seen[i].margin));
+    }
+    return SHX_OK;
 }
 
 shx_status shx_search_seed_uppers(shx_search_run *run) {

@@ -58,6 +58,8 @@ struct shx_search_scratch {
     shx_candidates *lanes; /* one a thread */
     uint64_t lane_capacity;
     shx_smallest uppers; /* of bounds: the threshold */
+    shx_match *matches;  /* of a predicate with segments */
+    uint64_t match_capacity;
     shx_search_work work;
 };
 
@@ -90,7 +92,7 @@ typedef struct shx_search_run {
     uint32_t survivor_count, survivors_before; /* all, and those from before the present shard */
     uint64_t asked, accepted, since_poll;
     const shx_predicate *predicate; /* NULL: none */
-    shx_match *matches;             /* what it means in each segment */
+    shx_match *matches;             /* what it means in each segment; NULL without */
     double admitted;                /* rows of segments, as estimated */
     bool listed;                    /* so few that they are compared one by one */
     bool every_block;               /* so few that every block that holds one is scanned */
@@ -111,8 +113,11 @@ shx_status shx_search_poll(shx_search_run *run, uint64_t rows);
 /* Compares a vector exactly and takes it in if it belongs to the k nearest so far. */
 shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const void *vector, bool committed);
 
-/* Looks at a vector, or compares it exactly where a look does not tell. */
-shx_status shx_search_look(shx_search_run *run, shx_candidate candidate, const void *vector);
+/* Looks at the vector of a row of the delta, or compares it exactly where a look does not tell. */
+shx_status shx_search_look(shx_search_run *run, uint32_t row, const void *vector);
+
+/* Looks at the vectors of `count` ≤ SHX_BLOCK_ROWS rows of a segment; without looks they are compared exactly. */
+shx_status shx_search_look_rows(shx_search_run *run, uint32_t segment, const uint32_t *rows, uint32_t count);
 
 /* Takes in a candidate if it may still be one of the k nearest and the filter accepts it. */
 shx_status shx_search_take(shx_search_run *run, const shx_candidate *candidate);
@@ -138,9 +143,8 @@ shx_status shx_search_settle(shx_search_run *run, uint32_t count);
 
 /* ---- search_filter.c: the predicate ---- */
 
-/* Finds out what the predicate means and how the search goes about it. End it in any case. */
+/* Finds out what the predicate means and how the search goes about it. */
 shx_status shx_search_prepare_filter(shx_search_run *run);
-void shx_search_end_filter(shx_search_run *run);
 
 /* Does the predicate admit a posting with these columns? For postings outside segments. */
 shx_status shx_search_admits(const shx_search_run *run, int64_t rowid, const shx_packed *columns, bool *ret_admitted);

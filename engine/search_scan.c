@@ -24,7 +24,7 @@ static shx_status scan_delta_row(shx_search_run *run, uint32_t position) {
     if (!shx_delta_row_alive(row, run->view->mark.operations)) return SHX_OK;
     SHX_TRY(shx_search_admits(run, row->rowid, &row->columns, &admitted));
     if (!admitted) return SHX_OK;
-    return shx_search_look(run, (shx_candidate){.segment = SHX_SEARCH_DELTA, .row = position}, row->vector);
+    return shx_search_look(run, position, row->vector);
 }
 
 /* Looks at the rows of the delta from `first` on. */
@@ -66,11 +66,9 @@ shx_status shx_search_scan_vectors(shx_search_run *run, shx_place place, float d
         uint32_t mask = scan_lanes(rows, i);
         mask &= ~shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
         if (match) mask = scan_match(run, place.segment, first, mask);
-        for (; mask; mask &= mask - 1) {
-            uint64_t row = first + (uint32_t)__builtin_ctz(mask);
-            shx_candidate candidate = {.segment = place.segment, .row = (uint32_t)row};
-            SHX_TRY(shx_search_look(run, candidate, shx_segment_vector_at(segment, row)));
-        }
+        uint32_t listed[SHX_BLOCK_ROWS], count = 0;
+        for (; mask; mask &= mask - 1) listed[count++] = (uint32_t)first + (uint32_t)__builtin_ctz(mask);
+        SHX_TRY(shx_search_look_rows(run, place.segment, listed, count));
     }
     run->work.rows += rows->rows;
     return shx_search_poll(run, rows->rows);

@@ -37,8 +37,11 @@ static void read_rows(shx_segment *segment) {
 
 /* Whichever way they are told, the same rows match. */
 static void match_rows(shx_segment *segment, const shx_predicate *predicate) {
-    shx_match match;
-    if (shx_match_make(segment, predicate, &match) != SHX_OK) return;
+    shx_match match = {0};
+    if (shx_match_make(segment, predicate, &match) != SHX_OK) {
+        shx_match_free(&match);
+        return;
+    }
     bool sound = shx_segment_check(segment) == SHX_OK;
     uint64_t admitted = 0, walked = 0, row;
     for (uint32_t r = 0; r < segment->run_count; r++) {

@@ -99,7 +99,7 @@ static void add_condition(fixture_random *random, shx_predicate *predicate) {
 
 /* Every row of a segment: told alone, in its block, by its run's zone and in the list, as the predicate tells it. */
 static void compare_match(const column_table *columns, shx_segment *segment, const shx_predicate *predicate) {
-    shx_match match;
+    shx_match match = {0};
     assert_ok(shx_match_make(segment, predicate, &match));
     uint8_t *listed = calloc(segment->row_count, 1);
     shx_match_walk walk = {0};
@@ -133,7 +133,7 @@ static void assert_run_holds(const column_table *columns, shx_segment *segment, 
     shx_packed packed = packed_of(columns, segment->rowids[row]), bytes;
     shx_predicate predicate = {0};
     shx_value value;
-    shx_match match;
+    shx_match match = {0};
     assert_true(shx_packed_find(&packed, column, &bytes));
     const uint8_t *at = bytes.bytes;
     assert_true(shx_value_read(&at, at + bytes.size, &value));

@@ -1,4 +1,5 @@
 /* The first look against exact distances: never off by more than it says. */
+#include "limits.h"
 #include "near.h"
 
 #include <math.h>
@@ -7,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -65,6 +67,55 @@ static void a_look_is_never_off_by_more_than_it_says(void **state) {
     }
 }
 
+/* Many rows at once: those that are left out are beyond the threshold, the others are seen as one by one. */
+static void check_rows(shx_metric metric, uint32_t dim, float scale) {
+    static float vectors[SHX_BLOCK_ROWS * DIM_MAX], query[DIM_MAX];
+    shx_encoding encoding = {.metric = metric, .dim = dim, .ip_bound = metric == SHX_IP ? 3 : 0};
+    shx_near near;
+    shx_near_sight seen[SHX_BLOCK_ROWS];
+    uint32_t rows[SHX_BLOCK_ROWS], count = 0;
+    test_fill(query, dim, 1);
+    test_fill(vectors, SHX_BLOCK_ROWS * dim, scale);
+    memcpy(vectors + 3 * dim, query, dim * sizeof *query);
+    memset(vectors + 6 * dim, 0, dim * sizeof *query);
+    assert_true(shx_near_set(&near, &encoding, query));
+    double norm = sqrt(shx_kernels_get()->dot(query, query, dim));
+    for (uint32_t row = 0; row < SHX_BLOCK_ROWS; row += 1 + row % 2) rows[count++] = row;
+    for (uint32_t t = 0; t <= count; t++) {
+        float threshold = INFINITY, margin;
+        if (t < count) (void)shx_near_look(&near, vectors + rows[t] * dim, &threshold, &margin);
+        uint32_t left = shx_near_look_rows(&near, vectors, rows, count, threshold, seen), at = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            const float *vector = vectors + rows[i] * dim;
+            float distance2 = 0;
+            if (at == left || seen[at].row != rows[i]) {
+                double distance = shx_distance(metric, SHX_FLOAT32, query, vector, dim);
+                assert_true(shx_distance_to_code(&encoding, norm, distance) > (double)threshold);
+                continue;
+            }
+            if (!shx_near_look(&near, vector, &distance2, &margin)) margin = INFINITY;
+            assert_true(seen[at].margin == margin);
+            assert_true(margin == INFINITY || seen[at].distance2 == distance2);
+            at++;
+        }
+        assert_int_equal(at, left);
+        if (t == count) assert_int_equal(left, count);
+    }
+}
+
+static void rows_that_are_left_out_are_beyond(void **state) {
+    (void)state;
+    static const uint32_t dims[] = {1, 2, 17, 100, DIM_MAX};
+    test_state = 11;
+    for (shx_metric metric = SHX_L2; metric <= SHX_IP; metric++) {
+        for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
+            check_rows(metric, dims[i], 1);
+            check_rows(metric, dims[i], 1e-9f);
+            check_rows(metric, dims[i], 1e12f);
+        }
+    }
+}
+
 static void what_floats_cannot_tell_is_left_alone(void **state) {
     (void)state;
     float query[4] = {1, 2, 3, 4}, zero[4] = {0}, huge[4] = {1e30f, 1e30f, 0, 0}, distance2, margin;
@@ -82,6 +133,7 @@ static void what_floats_cannot_tell_is_left_alone(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_look_is_never_off_by_more_than_it_says),
+        cmocka_unit_test(rows_that_are_left_out_are_beyond),
         cmocka_unit_test(what_floats_cannot_tell_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

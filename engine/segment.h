@@ -28,8 +28,8 @@
 ** 2^32; (4) the runs cover the rows and the blocks in order, without gap or overlap, and their shards ascend; (5) ORDER
 ** holds numbers below n and the rowids along it ascend strictly; (6) each run's checksum matches, tested when a process
 ** first touches the run; (7) each vector matches its fingerprint, tested when it first becomes a finalist in a process;
-** (8) its columns are valid (columns.h). (5)'s order of rowids is tested by shx_segment_check; look-ups are safe without
-** it.
+** (8) its columns are valid (columns.h). (5)'s order of rowids is tested by shx_segment_check; look-ups are safe
+** without it.
 **
 ** Codes are made anew from the vectors whenever a segment is written, also by merges (1 to 2 µs a row at 128
 ** dimensions): the design's copying of sign bits and conservative requantising of factors would save that, and cost a

@@ -119,17 +119,31 @@ static int row_bind_values(sqlite3_stmt *statement, int slot, sqlite3_value **va
     return rc;
 }
 
-static int row_put_narrow(shx_table *table, shx_row *row, bool choose_rowid) {
-    sqlite3_stmt *statement;
-    int rc = shx_statement_get(table, SHX_STATEMENT_PUT_ROW, &statement);
-    if (rc != SQLITE_OK) return rc;
-    rc = choose_rowid ? sqlite3_bind_null(statement, 1) : sqlite3_bind_int64(statement, 1, row->rowid);
-    if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 2, (int64_t)row->vector_hash);
+/* Runs insert_row or put_row; the id is bound. */
+static int row_run_narrow(const shx_table *table, const shx_row *row, sqlite3_stmt *statement) {
+    int rc = sqlite3_bind_int64(statement, 2, (int64_t)row->vector_hash);
     if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 3, (int64_t)row->column_hash);
     if (rc == SQLITE_OK) rc = row_bind_values(statement, 4, row->values, table->declaration->plain_count);
-    if (rc == SQLITE_OK) rc = shx_statement_run(statement);
-    if (rc == SQLITE_OK && choose_rowid) row->rowid = sqlite3_last_insert_rowid(table->connection->db);
-    return rc;
+    return rc == SQLITE_OK ? shx_statement_run(statement) : rc;
+}
+
+int shx_row_insert(shx_table *table, shx_row *row, bool choose_rowid) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(table, SHX_STATEMENT_INSERT_ROW, &statement);
+    if (rc != SQLITE_OK) return rc;
+    rc = choose_rowid ? sqlite3_bind_null(statement, 1) : sqlite3_bind_int64(statement, 1, row->rowid);
+    if (rc == SQLITE_OK) rc = row_run_narrow(table, row, statement);
+    if (rc != SQLITE_OK) return rc;
+    if (sqlite3_changes(table->connection->db) == 0) return SQLITE_CONSTRAINT;
+    if (choose_rowid) row->rowid = sqlite3_last_insert_rowid(table->connection->db);
+    return SQLITE_OK;
+}
+
+static int row_put_narrow(shx_table *table, const shx_row *row) {
+    sqlite3_stmt *statement;
+    int rc = shx_statement_get(table, SHX_STATEMENT_PUT_ROW, &statement);
+    if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 1, row->rowid);
+    return rc == SQLITE_OK ? row_run_narrow(table, row, statement) : rc;
 }
 
 static int row_put_aux(shx_table *table, const shx_row *row) {
@@ -156,9 +170,9 @@ static int row_put_vector(shx_table *table, const shx_row *row) {
     return rc;
 }
 
-int shx_row_put(shx_table *table, shx_row *row, unsigned parts, bool choose_rowid) {
+int shx_row_put(shx_table *table, const shx_row *row, unsigned parts) {
     int rc = SQLITE_OK;
-    if (parts & SHX_ROW_NARROW) rc = row_put_narrow(table, row, choose_rowid);
+    if (parts & SHX_ROW_NARROW) rc = row_put_narrow(table, row);
     if (rc == SQLITE_OK && (parts & SHX_ROW_AUXILIARY) && table->declaration->auxiliary_count > 0) {
         rc = row_put_aux(table, row);
     }
@@ -185,30 +199,6 @@ static void row_write_bytes(sqlite3_str *bytes, const void *from, size_t size) {
     if (size > 0) sqlite3_str_append(bytes, from, (int)size);
 }
 
-static void row_write_value(sqlite3_str *bytes, sqlite3_value *value) {
-    int type = value ? sqlite3_value_type(value) : SQLITE_NULL;
-    uint8_t head[9] = {(uint8_t)type}, number[8];
-    const void *from = number;
-    size_t size = 0;
-    if (type == SQLITE_INTEGER) {
-        shx_put64(number, (uint64_t)sqlite3_value_int64(value));
-        size = sizeof number;
-    } else if (type == SQLITE_FLOAT) {
-        double real = sqlite3_value_double(value);
-        memcpy(number, &real, sizeof real);
-        size = sizeof number;
-    } else if (type != SQLITE_NULL) {
-        from = type == SQLITE_TEXT ? (const void *)sqlite3_value_text(value) : sqlite3_value_blob(value);
-        size = (size_t)sqlite3_value_bytes(value);
-    }
-    shx_put64(head + 1, size);
-    row_write_bytes(bytes, head, sizeof head);
-    row_write_bytes(bytes, from, size);
-}
-
-static void row_write_values(sqlite3_str *bytes, sqlite3_value **values, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) row_write_value(bytes, values[i]);
-}
 
 static int row_pack_value(sqlite3_str *bytes, sqlite3_value *value, shx_affinity affinity) {
     shx_value packed = {.type = SHX_VALUE_NULL};
@@ -230,6 +220,7 @@ static int row_pack_value(sqlite3_str *bytes, sqlite3_value *value, shx_affinity
 
 static int row_pack(const shx_table *table, shx_row *row) {
     const shx_declaration *declaration = table->declaration;
+    if (declaration->plain_count == 0) return SQLITE_OK;
     sqlite3_str *bytes = sqlite3_str_new(NULL);
     int rc = SQLITE_OK;
     for (uint32_t i = 0; i < declaration->column_count && rc == SQLITE_OK; i++) {
@@ -264,18 +255,65 @@ int shx_row_read_columns(shx_table *table, int64_t rowid, shx_row *ret_row) {
     return rc == SQLITE_OK ? row_pack(table, ret_row) : rc;
 }
 
-int shx_row_digest(const shx_table *table, shx_op_kind kind, const shx_row *row, shx_id *ret_digest) {
-    sqlite3_str *bytes = sqlite3_str_new(NULL);
-    uint8_t head[9] = {(uint8_t)kind};
-    shx_put64(head + 1, (uint64_t)row->rowid);
-    row_write_bytes(bytes, head, sizeof head);
-    if (kind != SHX_OP_DELETE) {
-        uint32_t count = SHX_PLANTED(50) ? table->declaration->plain_count : row_value_count(table);
-        row_write_values(bytes, row->values, count);
-        if (row->vector.data) row_write_bytes(bytes, row->vector.data, shx_vector_bytes(&row->vector));
+/* ---- digests ---- */
+
+#define ROW_HEAD_BYTES 9      /* of an operation, and of a value */
+#define ROW_DIGEST_BYTES 4096 /* what is hashed stands on the stack up to this size */
+
+/* The bytes of a value behind its head; false when memory ran out. */
+static bool row_value_bytes(sqlite3_value *value, uint8_t number[8], const void **ret_bytes, size_t *ret_size) {
+    int type = value ? sqlite3_value_type(value) : SQLITE_NULL;
+    *ret_bytes = number;
+    *ret_size = type == SQLITE_NULL ? 0 : 8;
+    if (type == SQLITE_INTEGER) shx_put64(number, (uint64_t)sqlite3_value_int64(value));
+    if (type == SQLITE_FLOAT) {
+        double real = sqlite3_value_double(value);
+        memcpy(number, &real, sizeof real);
     }
-    int rc = sqlite3_str_errcode(bytes);
-    if (rc == SQLITE_OK) *ret_digest = shx_hash128(sqlite3_str_value(bytes), (uint64_t)sqlite3_str_length(bytes));
-    sqlite3_free(sqlite3_str_finish(bytes));
-    return rc;
+    if (type != SQLITE_TEXT && type != SQLITE_BLOB) return true;
+    *ret_bytes = type == SQLITE_TEXT ? (const void *)sqlite3_value_text(value) : sqlite3_value_blob(value);
+    *ret_size = (size_t)sqlite3_value_bytes(value);
+    return *ret_bytes || *ret_size == 0;
+}
+
+/* How many bytes of an operation are hashed; 0 when memory ran out. */
+static size_t row_digest_size(const shx_row *row, uint32_t count) {
+    size_t total = ROW_HEAD_BYTES + (row->vector.data ? shx_vector_bytes(&row->vector) : 0);
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t number[8];
+        const void *bytes;
+        size_t size;
+        if (!row_value_bytes(row->values[i], number, &bytes, &size)) return 0;
+        total += ROW_HEAD_BYTES + size;
+    }
+    return total;
+}
+
+static void row_digest_values(const shx_row *row, uint32_t count, uint8_t *at) {
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t number[8];
+        const void *bytes = NULL;
+        size_t size = 0;
+        (void)row_value_bytes(row->values[i], number, &bytes, &size);
+        at[0] = (uint8_t)(row->values[i] ? sqlite3_value_type(row->values[i]) : SQLITE_NULL);
+        shx_put64(at + 1, size);
+        if (size > 0) memcpy(at + ROW_HEAD_BYTES, bytes, size);
+        at += ROW_HEAD_BYTES + size;
+    }
+    if (row->vector.data) memcpy(at, row->vector.data, shx_vector_bytes(&row->vector));
+}
+
+int shx_row_digest(const shx_table *table, shx_op_kind kind, const shx_row *row, shx_id *ret_digest) {
+    uint8_t few[ROW_DIGEST_BYTES];
+    uint32_t count = SHX_PLANTED(50) ? table->declaration->plain_count : row_value_count(table);
+    bool values = kind != SHX_OP_DELETE;
+    size_t size = values ? row_digest_size(row, count) : ROW_HEAD_BYTES;
+    uint8_t *bytes = size <= sizeof few ? few : sqlite3_malloc64(size);
+    if (size == 0 || !bytes) return SQLITE_NOMEM;
+    bytes[0] = (uint8_t)kind;
+    shx_put64(bytes + 1, (uint64_t)row->rowid);
+    if (values) row_digest_values(row, count, bytes + ROW_HEAD_BYTES);
+    *ret_digest = shx_hash128(bytes, size);
+    if (bytes != few) sqlite3_free(bytes);
+    return SQLITE_OK;
 }

@@ -33,8 +33,12 @@ void shx_row_clear(const shx_table *table, shx_row *row);
 int shx_row_read(shx_table *table, int64_t rowid, bool with_vector, shx_row *ret_row);
 int shx_row_read_vector(shx_table *table, int64_t rowid, shx_vector *ret_vector);
 
-/* Writes parts over what is there. With `choose_rowid` SQLite chooses the id, which is noted in the row. */
-int shx_row_put(shx_table *table, shx_row *row, unsigned parts, bool choose_rowid);
+/* Writes the narrow part of a new row. With `choose_rowid` SQLite chooses the id, which is noted in the row.
+** SQLITE_CONSTRAINT when there is a row with this id: then nothing has changed. */
+int shx_row_insert(shx_table *table, shx_row *row, bool choose_rowid);
+
+/* Writes parts over what is there. */
+int shx_row_put(shx_table *table, const shx_row *row, unsigned parts);
 int shx_row_delete(shx_table *table, int64_t rowid, unsigned parts);
 
 /* Reads the plain columns of a row and packs them. The row must be cleared in any case. */

@@ -74,13 +74,13 @@ int shx_state_row_open(shx_table *table, shx_state_row *ret_row) {
 ** transaction that is under way, so there must be none, and about the snapshot only while one is open. */
 static bool state_row_version(const shx_table *table, uint32_t *ret_version) {
     sqlite3 *db = table->connection->db;
-    return sqlite3_txn_state(db, table->schema) == SQLITE_TXN_READ &&
-           sqlite3_file_control(db, table->schema, SQLITE_FCNTL_DATA_VERSION, ret_version) == SQLITE_OK;
+    return sqlite3_file_control(db, table->schema, SQLITE_FCNTL_DATA_VERSION, ret_version) == SQLITE_OK;
 }
 
 int shx_state_row_look(shx_table *table, shx_state_row *ret_row) {
     uint32_t version = 0;
-    bool versioned = state_row_version(table, &version);
+    bool reading = sqlite3_txn_state(table->connection->db, table->schema) == SQLITE_TXN_READ;
+    bool versioned = reading && state_row_version(table, &version);
     int rc = SQLITE_OK;
     if (!versioned || !table->knows || version != table->known_version) {
         rc = shx_state_row_read(table, &table->known);
@@ -90,6 +90,24 @@ int shx_state_row_look(shx_table *table, shx_state_row *ret_row) {
     if (rc == SQLITE_OK) rc = state_row_use(table, &table->known);
     if (rc == SQLITE_OK) *ret_row = table->known;
     return rc;
+}
+
+/* Without BEGIN the transaction is this statement's, which has not written yet. */
+int shx_state_row_begin(shx_table *table, shx_state_row *ret_row) {
+    uint32_t version;
+    bool fresh = sqlite3_get_autocommit(table->connection->db) && !(table->state && table->state->writing);
+    if (fresh && table->knows && state_row_version(table, &version) && version == table->known_version) {
+        int rc = state_row_use(table, &table->known);
+        if (rc == SQLITE_OK) *ret_row = table->known;
+        return rc;
+    }
+    table->knows = false;
+    return shx_state_row_open(table, ret_row);
+}
+
+void shx_state_row_committed(shx_table *table, const shx_id *commit) {
+    table->known = (shx_state_row){.uuid = table->state->uuid, .commit = *commit};
+    table->knows = state_row_version(table, &table->known_version);
 }
 
 /* Gives the table object another name, for its statements only. */
@@ -134,7 +152,7 @@ int shx_state_row_locate(shx_table *table, shx_state_row *ret_row) {
 }
 
 static int state_row_bind_id(sqlite3_stmt *statement, int slot, const shx_id *id) {
-    return sqlite3_bind_blob(statement, slot, id->bytes, sizeof id->bytes, SQLITE_TRANSIENT);
+    return sqlite3_bind_blob(statement, slot, id->bytes, sizeof id->bytes, SQLITE_STATIC);
 }
 
 /* A host that limits the length of values to less than a page has no ring. */
@@ -168,7 +186,7 @@ int shx_state_row_write(shx_table *table, const shx_ring *ring) {
     if (rc == SQLITE_OK) rc = state_row_bind_id(statement, 3, &table->state->uuid);
     if (rc != SQLITE_OK) return rc;
     rc = shx_statement_run(statement);
-    sqlite3_bind_null(statement, 2); /* the ring is not ours for longer */
+    sqlite3_clear_bindings(statement); /* what was bound is not ours for longer */
     if (rc != SQLITE_OK) return shx_internal_code(rc);
     return sqlite3_changes(table->connection->db) == 1 ? SQLITE_OK : SQLITE_NOTFOUND;
 }

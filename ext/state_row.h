@@ -16,6 +16,12 @@ int shx_state_row_open(shx_table *table, shx_state_row *ret_row);
 /* The same for queries: what was read before holds as long as the content of the database is the same. */
 int shx_state_row_look(shx_table *table, shx_state_row *ret_row);
 
+/* The same for the begin of a write transaction. */
+int shx_state_row_begin(shx_table *table, shx_state_row *ret_row);
+
+/* A transaction of the table was committed, and left this commit in the row. */
+void shx_state_row_committed(shx_table *table, const shx_id *commit);
+
 /* For callbacks of a transaction: reads the row of the table's own index, also when ALTER TABLE RENAME or its rollback
 ** left this object with a name that is not the table's. SQLITE_NOTFOUND: there is no such table. */
 int shx_state_row_locate(shx_table *table, shx_state_row *ret_row);

@@ -42,13 +42,16 @@ static const char *statement_format(shx_statement_kind kind) {
 
 /* Texts that hold the table's columns as well. */
 static char *statement_column_text(const shx_table *table, shx_statement_kind kind) {
-    bool plain = kind == SHX_STATEMENT_PUT_ROW || kind == SHX_STATEMENT_READ_ROW;
+    bool plain = kind != SHX_STATEMENT_PUT_AUX && kind != SHX_STATEMENT_READ_AUX;
     uint32_t count = plain ? table->declaration->plain_count : table->declaration->auxiliary_count;
     char *names = shx_statement_list(plain ? SHX_SQL_PLAIN_NAME : SHX_SQL_AUXILIARY_NAME, 0, count);
     char *slots = shx_statement_list(SHX_SQL_VALUE_SLOT, plain ? 4 : 2, count);
     char *text = NULL;
     if (names && slots) {
         switch (kind) {
+        case SHX_STATEMENT_INSERT_ROW:
+            text = sqlite3_mprintf(SHX_SQL_INSERT_ROW, table->schema, table->name, names, slots);
+            break;
         case SHX_STATEMENT_PUT_ROW:
             text = sqlite3_mprintf(SHX_SQL_PUT_ROW, table->schema, table->name, names, slots);
             break;

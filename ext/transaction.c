@@ -81,7 +81,7 @@ static int transaction_take_ring(shx_table *table, bool named) {
 
 static int transaction_enter(shx_table *table) {
     shx_state_row row;
-    int rc = shx_state_row_open(table, &row);
+    int rc = shx_state_row_begin(table, &row);
     if (rc != SQLITE_OK) return rc;
     shx_state *state = table->state;
     if (!shx_transaction_overlays(table, &row)) {
@@ -180,8 +180,10 @@ static void transaction_finish(shx_table *table, bool committed) {
     state->joined--;
     if (!state->writing) return;
     bool here = !shx_connection_forked(table->connection);
+    table->knows = false;
     if (committed && here && state->synced && shx_pending_count(state->pending) > 0) {
         shx_index_committed(state->index, &state->synced_commit);
+        shx_state_row_committed(table, &state->synced_commit);
     }
     transaction_end(state);
 }

@@ -115,12 +115,14 @@ static int write_columns(write_operation *operation) {
     return rc;
 }
 
+static bool write_moves(const write_operation *operation) {
+    return operation->has_before && operation->before.rowid != operation->after.rowid;
+}
+
 /* Is there a row with the new rowid already? Then OR REPLACE removes it, and everything else is a constraint failure.
 ** */
 static int write_check_unique(write_operation *operation) {
     shx_table *table = operation->table;
-    bool moves = operation->has_before && operation->before.rowid != operation->after.rowid;
-    if (operation->choose_rowid || (operation->has_before && !moves)) return SQLITE_OK;
     int rc = shx_row_read(table, operation->after.rowid, false, &operation->replaced);
     if (rc == SQLITE_NOTFOUND) return SQLITE_OK;
     if (rc != SQLITE_OK) return shx_table_failed(table, shx_internal_code(rc));
@@ -141,14 +143,16 @@ static void write_undone(shx_table *table, int rc) {
     if (rc != SQLITE_OK) table->state->broken = true;
 }
 
-/* Writes parts of `after` over `before` (NULL: there was no such row). On failure everything is as it was. */
+/* Writes parts of `after` over `before`. NULL: there is no such row, or this gives SQLITE_CONSTRAINT. On failure
+** everything is as it was. */
 static int write_put(shx_table *table, shx_row *after, unsigned parts, shx_row *before, bool choose_rowid) {
     for (unsigned part = SHX_ROW_NARROW, done = 0; part <= SHX_ROW_VECTOR; part <<= 1) {
         if (!(parts & part)) continue;
-        int rc = shx_row_put(table, after, part, choose_rowid && part == SHX_ROW_NARROW);
+        bool insert = !before && part == SHX_ROW_NARROW;
+        int rc = insert ? shx_row_insert(table, after, choose_rowid) : shx_row_put(table, after, part);
         if (rc != SQLITE_OK) { /* the vector comes last: it need not be put back */
             write_undone(table,
-                         before ? shx_row_put(table, before, done, false) : shx_row_delete(table, after->rowid, done));
+                         before ? shx_row_put(table, before, done) : shx_row_delete(table, after->rowid, done));
             return rc;
         }
         done |= part;
@@ -160,7 +164,7 @@ static int write_remove(shx_table *table, shx_row *before) {
     for (unsigned part = SHX_ROW_NARROW, done = 0; part <= SHX_ROW_VECTOR; part <<= 1) {
         int rc = shx_row_delete(table, before->rowid, part);
         if (rc != SQLITE_OK) {
-            write_undone(table, shx_row_put(table, before, done, false));
+            write_undone(table, shx_row_put(table, before, done));
             return rc;
         }
         done |= part;
@@ -214,15 +218,14 @@ static int write_move(write_operation *operation) {
     shx_row *replaced = operation->has_replaced ? &operation->replaced : NULL;
     rc = write_store(operation, replaced ? SHX_OP_REPLACE : SHX_OP_INSERT, SHX_ROW_ALL, replaced);
     if (rc == SQLITE_OK) return rc;
-    write_undone(table, shx_row_put(table, &operation->before, SHX_ROW_ALL, false));
+    write_undone(table, shx_row_put(table, &operation->before, SHX_ROW_ALL));
     shx_pending_truncate(table->state->pending, count);
     return rc;
 }
 
 /* Everything is checked: makes the change. */
 static int write_apply(write_operation *operation) {
-    shx_row *after = &operation->after;
-    if (operation->has_before && operation->before.rowid != after->rowid) return write_move(operation);
+    if (write_moves(operation)) return write_move(operation);
     if (!operation->has_before) {
         shx_row *replaced = operation->has_replaced ? &operation->replaced : NULL;
         return write_store(operation, replaced ? SHX_OP_REPLACE : SHX_OP_INSERT, SHX_ROW_ALL, replaced);
@@ -234,7 +237,7 @@ static int write_apply(write_operation *operation) {
 /* Takes over the vector that an UPDATE left alone, when the index or another rowid needs it. */
 static int write_keep_vector(write_operation *operation) {
     shx_row *after = &operation->after;
-    bool moves = operation->before.rowid != after->rowid;
+    bool moves = write_moves(operation);
     if (moves && !operation->before.vector.data) {
         int rc = shx_row_read_vector(operation->table, operation->before.rowid, &operation->before.vector);
         if (rc != SQLITE_OK) return rc;
@@ -243,13 +246,19 @@ static int write_keep_vector(write_operation *operation) {
     return shx_row_read_vector(operation->table, operation->before.rowid, &after->vector);
 }
 
+/* A new row is written without a look for one of its rowid: writing it tells. */
 static int write_finish(write_operation *operation) {
     shx_table *table = operation->table;
-    int rc = write_check_unique(operation);
+    int rc = write_moves(operation) ? write_check_unique(operation) : SQLITE_OK;
     if (rc != SQLITE_OK) return rc;
     if (operation->has_before) rc = write_keep_vector(operation);
     if (rc == SQLITE_OK && operation->after.vector.data) rc = shx_row_fingerprint(table, &operation->after);
     if (rc == SQLITE_OK) rc = write_apply(operation);
+    if (rc == SQLITE_CONSTRAINT && !operation->has_before) {
+        rc = write_check_unique(operation);
+        if (rc != SQLITE_OK) return rc;
+        rc = write_apply(operation);
+    }
     return rc == SQLITE_OK ? rc : shx_table_failed(table, shx_internal_code(rc));
 }
 

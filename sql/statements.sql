@@ -72,7 +72,12 @@ WHERE type = 'table' AND name LIKE '%%\_state' ESCAPE '\';
 -- name: hex_uuid
 SELECT lower(hex(uuid)) FROM "%w"."%w_state" WHERE id = 1 AND typeof(uuid) = 'blob' AND commit_id IS NOT NULL;
 
--- Arguments 3 and 4: plain_name and value_slot for each plain column.
+-- A new row; nothing is changed when its id is taken. Arguments 3 and 4: plain_name and value_slot for each plain
+-- column.
+-- name: insert_row
+INSERT OR IGNORE INTO "%w"."%w_rows"(id, vector_hash, column_hash%s) VALUES(?1, ?2, ?3%s);
+
+-- Arguments 3 and 4 as there.
 -- name: put_row
 INSERT OR REPLACE INTO "%w"."%w_rows"(id, vector_hash, column_hash%s) VALUES(?1, ?2, ?3%s);
 

@@ -1,6 +1,7 @@
 #include "base.h"
 
 #include "memory.h"
+#include "planted.h"
 
 #include <assert.h>
 #include <math.h>
@@ -12,7 +13,7 @@ static_assert(sizeof(shx_calibration) == 16 + 8 * 5 * SHX_CALIBRATION_KS * SHX_C
 enum base_section { BASE_INFO = 1, BASE_MEAN, BASE_CALIBRATION, BASE_SEGMENTS, BASE_TOMBSTONES };
 
 #define BASE_INFO_BYTES 192
-#define BASE_SEGMENT_BYTES 32
+#define BASE_SEGMENT_BYTES 40
 #define BASE_NO_TOMBSTONES UINT64_MAX
 
 /* ---- writing ---- */
@@ -33,6 +34,7 @@ static void base_put_info(const shx_base_plan *plan, uint8_t bytes[BASE_INFO_BYT
     shx_put32(bytes + 72, encoding->code_dim);
     memcpy(bytes + 76, &encoding->ip_bound, sizeof encoding->ip_bound);
     shx_put32(bytes + 144, encoding->element);
+    shx_put64(bytes + 152, plan->shards_checksum);
     const uint64_t numbers[] = {info->next_shard, info->clustered_rows, info->calibrated_rows, info->flushes,
                                 info->merges,     info->splits,         info->builds,          info->changes};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) shx_put64(bytes + 80 + 8 * i, numbers[i]);
@@ -48,6 +50,7 @@ static void base_put_segments(shx_container_writer *out, const shx_base_plan *pl
         shx_put64(row + 8, plan->segments[i].rows);
         shx_put64(row + 16, plan->segments[i].blocks);
         shx_put64(row + 24, any ? word : BASE_NO_TOMBSTONES);
+        shx_put64(row + 32, plan->segments[i].checksum);
         if (!any) continue;
         word += plan->segments[i].blocks;
     }
@@ -96,8 +99,17 @@ shx_status shx_base_write(shx_store *store, const shx_id *uuid, uint64_t file, c
 
 /* ---- reading ---- */
 
+/* A file that a base names. Where two copies of a directory went different ways, both have files of one id. */
+typedef struct base_file {
+    uint64_t id, checksum;
+} base_file;
+
+static bool base_is_file(const shx_container *container, base_file file) {
+    return shx_container_checksum(container) == file.checksum || SHX_PLANTED(51);
+}
+
 /* The encoding has metric, element and dim already, which the file must agree with. */
-static shx_status base_read_info(shx_base *base, uint64_t *ret_shards_file) {
+static shx_status base_read_info(shx_base *base, base_file *ret_shards) {
     shx_encoding *encoding = &base->encoding;
     const void *at;
     SHX_TRY(shx_container_section(&base->container, BASE_INFO, 1, BASE_INFO_BYTES, &at));
@@ -118,7 +130,7 @@ static shx_status base_read_info(shx_base *base, uint64_t *ret_shards_file) {
                 shx_get32(bytes + 72) == encoding->code_dim && shx_get32(bytes + 144) == (uint32_t)encoding->element;
     SHX_CHECK(same, shx_corrupt("base of another kind of vectors"));
     SHX_CHECK(isfinite(encoding->ip_bound) && encoding->ip_bound >= 0, shx_corrupt("bound of ip"));
-    *ret_shards_file = shx_get64(bytes + 40);
+    *ret_shards = (base_file){shx_get64(bytes + 40), shx_get64(bytes + 152)};
     return SHX_OK;
 }
 
@@ -134,30 +146,35 @@ static shx_status base_read_encoding(shx_base *base) {
     return shx_calibration_valid(&base->calibration) ? SHX_OK : shx_corrupt("calibration");
 }
 
-static shx_status base_open_shards(shx_base *base, shx_store *store, const shx_id *uuid, uint64_t file,
+static shx_status base_open_shards(shx_base *base, shx_store *store, const shx_id *uuid, base_file file,
                                    const shx_base *known) {
-    if (known && known->shards && known->shards->file == file && known->encoding.code_dim == base->encoding.code_dim) {
+    bool lends = known && known->shards && known->shards->file == file.id &&
+                 known->encoding.code_dim == base->encoding.code_dim;
+    if (lends) {
         base->shards = known->shards;
         shx_shards_retain(base->shards);
-        return SHX_OK;
+    } else {
+        SHX_TRY(shx_shards_open(store, uuid, file.id, base->encoding.code_dim, &base->shards));
     }
-    return shx_shards_open(store, uuid, file, base->encoding.code_dim, &base->shards);
+    return base_is_file(&base->shards->container, file) ? SHX_OK : shx_corrupt("other shards");
 }
 
-static shx_status base_open_segment(shx_base *base, shx_store *store, const shx_id *uuid, uint64_t file,
+static shx_status base_open_segment(shx_base *base, shx_store *store, const shx_id *uuid, base_file file,
                                     const shx_base *known) {
+    shx_segment **segment = &base->segments[base->segment_count];
     for (uint32_t i = 0; i < base->segment_count; i++) {
-        SHX_CHECK(base->segments[i]->id != file, shx_corrupt("segment twice"));
+        SHX_CHECK(base->segments[i]->id != file.id, shx_corrupt("segment twice"));
     }
-    for (uint32_t i = 0; known && i < known->segment_count; i++) {
-        if (known->segments[i]->id != file) continue;
-        base->segments[base->segment_count++] = known->segments[i];
-        shx_segment_retain(known->segments[i]);
-        return SHX_OK;
+    for (uint32_t i = 0; known && i < known->segment_count && !*segment; i++) {
+        if (known->segments[i]->id == file.id) *segment = known->segments[i];
     }
-    SHX_TRY(shx_segment_open(store, uuid, file, &base->encoding, &base->segments[base->segment_count]));
+    if (*segment) {
+        shx_segment_retain(*segment);
+    } else {
+        SHX_TRY(shx_segment_open(store, uuid, file.id, &base->encoding, segment));
+    }
     base->segment_count++;
-    return SHX_OK;
+    return base_is_file(&(*segment)->container, file) ? SHX_OK : shx_corrupt("another segment");
 }
 
 static shx_status base_open_segments(shx_base *base, shx_store *store, const shx_id *uuid, const shx_base *known) {
@@ -170,7 +187,7 @@ static shx_status base_open_segments(shx_base *base, shx_store *store, const shx
     SHX_TRY(shx_container_section(&base->container, BASE_TOMBSTONES, words, sizeof(uint32_t), &masks));
     for (uint64_t i = 0; i < count; i++) {
         const uint8_t *row = (const uint8_t *)table + i * BASE_SEGMENT_BYTES;
-        SHX_TRY(base_open_segment(base, store, uuid, shx_get64(row), known));
+        SHX_TRY(base_open_segment(base, store, uuid, (base_file){shx_get64(row), shx_get64(row + 32)}, known));
         const shx_segment *segment = base->segments[i];
         SHX_CHECK(segment->row_count == shx_get64(row + 8) && segment->block_count == shx_get64(row + 16),
                   shx_corrupt("segment of another size"));
@@ -229,11 +246,11 @@ static shx_status base_place_runs(shx_base *base) {
 }
 
 static shx_status base_load(shx_base *base, shx_store *store, const shx_id *uuid, const shx_base *known) {
-    uint64_t shards_file = 0;
+    base_file shards = {0};
     SHX_TRY(shx_container_open(store, SHX_FILE_BASE, uuid, base->file, &base->container));
-    SHX_TRY(base_read_info(base, &shards_file));
+    SHX_TRY(base_read_info(base, &shards));
     SHX_TRY(base_read_encoding(base));
-    SHX_TRY(base_open_shards(base, store, uuid, shards_file, known));
+    SHX_TRY(base_open_shards(base, store, uuid, shards, known));
     SHX_TRY(base_open_segments(base, store, uuid, known));
     return base_place_runs(base);
 }

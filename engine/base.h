@@ -6,19 +6,21 @@
 **     1   INFO         192      see below
 **     2   MEAN         4 × D    f32: the mean that code space is centred on
 **     3   CALIBRATION  (fixed)  shx_calibration (calibration.h)
-**     4   SEGMENTS     32 × g   for each segment: u64 file id, u64 rows, u64 blocks, u64 first word in TOMBSTONES
-**                                      or 2^64-1
+**     4   SEGMENTS     40 × g   for each segment: u64 file id, u64 rows, u64 blocks, u64 first word in TOMBSTONES
+**                               or 2^64-1, u64 checksum of the file (shx_container_checksum)
 **     5   TOMBSTONES   4 × w    u32 masks, one a block of a segment that has any: bit i = the posting in lane i is dead
 **
 ** INFO: 0: 16 commit id · 16: u64 generation · 24: u64 first WAL file that may hold later records · 32: u64 live rows ·
 ** 40: u64 file id of the shards, 0 = none · 48: u64 encoding id · 56: u64 rotation seed · 64: u32 metric · 68: u32 dim
 ** · 72: u32 code dim · 76: f32 bound of ip · 80: u64 next shard id · 88: u64 rows when it was last clustered as a whole
 ** · 96: u64 rows when it was last calibrated · 104: u64 flushes, 112: merges, 120: splits, 128: builds so far, 136:
-** operations since it was last calibrated · 144: u32 element type · 148: zero.
+** operations since it was last calibrated · 144: u32 element type · 152: u64 checksum of the shards' file · the rest:
+** zero.
 **
 ** A base is valid if and only if its container is, every section has its size, all numbers are in range, segments are
-** all different, all files that it names are valid, and every run of a segment lies in a shard of the table or in the
-** overflow shard. Of several valid bases on a commit's path the one with the highest generation counts.
+** all different, all files that it names are valid and have these checksums, and every run of a segment lies in a shard
+** of the table or in the overflow shard. Of several valid bases on a commit's path the one with the highest generation
+** counts.
 */
 #ifndef SHX_BASE_H
 #define SHX_BASE_H
@@ -81,10 +83,10 @@ typedef struct shx_base_plan {
     shx_base_info info;
     const shx_encoding *encoding;
     const shx_calibration *calibration;
-    uint64_t shards_file;
+    uint64_t shards_file, shards_checksum;
     uint32_t segment_count;
     struct {
-        uint64_t file, rows, blocks;
+        uint64_t file, rows, blocks, checksum;
         const uint32_t *dead; /* one mask a block, or NULL */
     } segments[SHX_SEGMENTS_MAX];
 } shx_base_plan;

@@ -535,7 +535,10 @@ static uint64_t calibrate_query_count(const shx_base *base, uint64_t rows) {
 static shx_status calibrate_choose_queries(calibrate_work *work) {
     const shx_base *base = work->base;
     uint64_t total = 0;
-    for (uint32_t s = 0; s < base->segment_count; s++) total += base->segments[s]->row_count;
+    for (uint32_t s = 0; s < base->segment_count; s++) {
+        SHX_TRY(shx_segment_verify_rowids(base->segments[s]));
+        total += base->segments[s]->row_count;
+    }
     uint64_t wanted = calibrate_query_count(base, total);
     if (wanted > total) wanted = total;
     work->queries = shx_alloc_zero(wanted, sizeof *work->queries);

@@ -113,7 +113,8 @@ static shx_status container_put_table(shx_container_writer *writer) {
         shx_put64(row + 24, section->checksum);
     }
     uint64_t covered = container_table_bytes(writer->count) - 8;
-    shx_put64(bytes + covered, shx_hash64(bytes, covered, writer->id));
+    writer->checksum = shx_hash64(bytes, covered, writer->id);
+    shx_put64(bytes + covered, writer->checksum);
     return shx_file_write(writer->file, 0, bytes, covered + 8);
 }
 
@@ -208,6 +209,10 @@ shx_status shx_container_open(shx_store *store, shx_file_kind kind, const shx_id
 }
 
 void shx_container_close(shx_container *container) { shx_map_release(&container->map); }
+
+uint64_t shx_container_checksum(const shx_container *container) {
+    return shx_get64(container->map.bytes + container_table_bytes(container->count) - 8);
+}
 
 uint64_t shx_container_section_size(const shx_container *container, uint32_t section_id) {
     uint32_t i = container_find(container->sections, container->count, section_id);

@@ -4,7 +4,7 @@
 **
 **     offset  size  meaning
 **     0       8     magic "shardex\n"
-**     8       4     format version, 2
+**     8       4     format version, SHX_FORMAT_VERSION
 **     12      4     kind of file (shx_file_kind)
 **     16      16    uuid of the index
 **     32      8     file id, as in the file's name
@@ -30,9 +30,14 @@
 ** Writer: sections first, in any order, header and table last: until then the file is not valid. A file is synced
 ** before anything names it.
 **
+** That last checksum stands for the whole file: what it covers are checksums of the rest, or lead to them. So whoever
+** names a file by id and checksum gets no other one, also where two copies of a directory went different ways under the
+** same uuid and ids.
+**
 ** | version | since | change |
 ** | 1       | 0.1.0 | first                                                |
 ** | 2       | 0.1.0 | filterable columns in WAL records and in segments    |
+** | 4       | 0.1.0 | bases name files with their checksums                |
 */
 #ifndef SHX_CONTAINER_H
 #define SHX_CONTAINER_H
@@ -43,7 +48,7 @@
 
 #include <pthread.h>
 
-#define SHX_FORMAT_VERSION 3
+#define SHX_FORMAT_VERSION 4
 #define SHX_HEADER_BYTES 64
 #define SHX_SECTIONS_MAX 32
 
@@ -82,6 +87,7 @@ typedef struct shx_container_writer {
     shx_file_kind kind;
     shx_id uuid;
     uint64_t id, size;
+    uint64_t checksum; /* of the table of contents, once finished */
     uint32_t count;
     shx_section sections[SHX_SECTIONS_MAX];
     uint64_t written[SHX_SECTIONS_MAX];
@@ -120,6 +126,9 @@ shx_status shx_container_check(const uint8_t *bytes, uint64_t size, shx_file_kin
 /* The bytes of a section that must hold exactly count × size bytes; SHX_CORRUPT otherwise. */
 shx_status shx_container_section(const shx_container *container, uint32_t section_id, uint64_t count, uint64_t size,
                                  const void **ret_bytes);
+
+/* The checksum of the table of contents, which stands for the whole file. */
+uint64_t shx_container_checksum(const shx_container *container);
 
 /* The size of a section, 0 when there is none. */
 uint64_t shx_container_section_size(const shx_container *container, uint32_t section_id);

@@ -140,6 +140,7 @@ static shx_status delta_kill(shx_delta *delta, int64_t rowid) {
     }
     for (uint32_t s = 0; s < delta->base->segment_count; s++) {
         uint64_t row;
+        SHX_TRY(shx_segment_verify_rowids(delta->base->segments[s]));
         if (!shx_segment_find(delta->base->segments[s], rowid, &row)) continue;
         uint64_t slot = shx_segment_slot(delta->base->segments[s], row);
         if (!delta_slot_alive(delta, s, slot)) continue;

@@ -192,6 +192,19 @@ static shx_status index_walk(shx_index *index, const shx_id *commit, index_path 
     }
 }
 
+/* The base in front proves damaged when a row is looked for in its segments: there may be an older one. False when it
+** is none of the catalog's. */
+static bool index_doubt_base(shx_index *index) {
+    uint64_t file = index->deltas[0]->base->file;
+    for (uint64_t i = 0; i < index->catalog.base_count; i++) {
+        shx_catalog_base *base = &index->catalog.bases[i];
+        if (base->file != file || base->damaged) continue;
+        base->damaged = true;
+        return true;
+    }
+    return false;
+}
+
 /* Applies a path to the delta in front. A record that proves damaged is forgotten, which *ret_again says: another
 ** one of its commit may do. */
 static shx_status index_apply(shx_index *index, const index_path *path, bool *ret_again) {
@@ -201,7 +214,10 @@ static shx_status index_apply(shx_index *index, const index_path *path, bool *re
         bool kept = index->writer && shx_wal_take_image(index->writer, entry, &record);
         shx_status status = kept ? SHX_OK : shx_wal_load(index->store, entry, shx_index_vector_bytes(index), &record);
         *ret_again = status == SHX_CORRUPT && shx_catalog_forget(&index->catalog, entry) == SHX_OK;
-        if (status == SHX_OK) status = shx_delta_apply(index->deltas[0], &record, &entry->commit);
+        if (status == SHX_OK) {
+            status = shx_delta_apply(index->deltas[0], &record, &entry->commit);
+            *ret_again = status == SHX_CORRUPT && index_doubt_base(index);
+        }
         if (status != SHX_OK) {
             index_drop_deltas(index);
             return status;

@@ -31,7 +31,7 @@ typedef struct maintain_job {
     bool anew;                    /* cluster everything anew */
     bool taken[SHX_SEGMENTS_MAX]; /* segments that are rewritten */
     shx_rewrite rewrite;
-    uint64_t segment_file, segment_blocks, shards_file;
+    uint64_t segment_file, segment_blocks, segment_checksum, shards_file, shards_checksum;
     uint32_t *dead[SHX_SEGMENTS_MAX]; /* of segments that stay */
     shx_notice notice;
     shx_interrupted interrupted; /* the caller's, or NULL, and its context */
@@ -192,7 +192,7 @@ static shx_status maintain_write_shards(maintain_job *job) {
     if (status == SHX_OK) status = maintain_route(job, shards);
     if (status == SHX_OK) {
         job->shards_file = maintain_new_file(index);
-        status = shx_shards_write(index->store, &index->config.uuid, job->shards_file, shards);
+        status = shx_shards_write(index->store, &index->config.uuid, job->shards_file, shards, &job->shards_checksum);
     }
     shx_shards_release(shards);
     shx_free(used);
@@ -222,7 +222,7 @@ static shx_status maintain_rewrite(maintain_job *job) {
     if (job->rewrite.count > 0) {
         job->segment_file = maintain_new_file(index);
         SHX_TRY(shx_rewrite_write(&job->rewrite, index->store, &index->config.uuid, job->segment_file,
-                                  &job->segment_blocks));
+                                  &job->segment_blocks, &job->segment_checksum));
     }
     SHX_TRY(maintain_write_shards(job));
     return maintain_copy_tombstones(job);
@@ -263,6 +263,7 @@ static void maintain_plan_segments(const maintain_job *job, shx_base_plan *plan)
         plan->segments[i].file = segment->id;
         plan->segments[i].rows = segment->row_count;
         plan->segments[i].blocks = segment->block_count;
+        plan->segments[i].checksum = shx_container_checksum(&segment->container);
         plan->segments[i].dead = job->dead[s];
     }
     if (job->segment_file == 0) return;
@@ -270,6 +271,7 @@ static void maintain_plan_segments(const maintain_job *job, shx_base_plan *plan)
     plan->segments[i].file = job->segment_file;
     plan->segments[i].rows = job->rewrite.count;
     plan->segments[i].blocks = job->segment_blocks;
+    plan->segments[i].checksum = job->segment_checksum;
     plan->segments[i].dead = NULL;
 }
 
@@ -313,6 +315,7 @@ static shx_status maintain_publish(maintain_job *job) {
     uint64_t file;
     maintain_plan_info(job, &plan.info);
     plan.shards_file = job->shards_file;
+    plan.shards_checksum = job->shards_checksum;
     maintain_plan_segments(job, &plan);
     if (job->anew || !calibration.fitted) shx_calibration_default(&calibration);
     SHX_TRY(maintain_write_base(job, &plan, &file));

@@ -102,6 +102,7 @@ shx_status shx_match_make(const shx_segment *segment, const shx_predicate *predi
         if (condition->rows < match->rows) match->rows = condition->rows;
     }
     match->by_rowids = predicate->restricted && (!match->narrowest || predicate->rowid_count < match->rows);
+    if (match->by_rowids) SHX_TRY(shx_segment_verify_rowids(segment));
     if (match->by_rowids && predicate->rowid_count < match->rows) match->rows = predicate->rowid_count;
     match->certain = match->count == (match->by_rowids ? 0 : 1) && (match->by_rowids || !predicate->restricted);
     return SHX_OK;

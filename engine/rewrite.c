@@ -168,7 +168,7 @@ static void rewrite_sort_postings(const shx_rewrite *rewrite, const uint32_t *or
 }
 
 shx_status shx_rewrite_write(shx_rewrite *rewrite, shx_store *store, const shx_id *uuid, uint64_t file,
-                             uint64_t *ret_blocks) {
+                             uint64_t *ret_blocks, uint64_t *ret_checksum) {
     uint32_t *order, *first;
     SHX_TRY(shx_rewrite_group(rewrite, &order, &first));
     shx_run_plan *plans = shx_alloc_zero(rewrite->shard_count + 1, sizeof *plans);
@@ -180,7 +180,7 @@ shx_status shx_rewrite_write(shx_rewrite *rewrite, shx_store *store, const shx_i
         *ret_blocks = 0;
         for (uint32_t i = 0; i < count; i++) *ret_blocks += shx_blocks_of(plans[i].count);
         status = shx_segment_write(store, uuid, file, &rewrite->encoding, rewrite->encoding_id, rewrite->columns, plans,
-                                   count, sorted, rewrite->count, rewrite->pool);
+                                   count, sorted, rewrite->count, rewrite->pool, ret_checksum);
     }
     shx_free(order);
     shx_free(first);

@@ -50,9 +50,9 @@ shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, const shx_view *view, 
 ** Both arrays are the caller's (shx_free). All postings must have a place. */
 shx_status shx_rewrite_group(const shx_rewrite *rewrite, uint32_t **ret_order, uint32_t **ret_first);
 
-/* Writes the segment file `file`; *ret_blocks: its number of blocks. */
+/* Writes the segment file `file`; *ret_blocks: its number of blocks; *ret_checksum: as shx_container_checksum. */
 shx_status shx_rewrite_write(shx_rewrite *rewrite, shx_store *store, const shx_id *uuid, uint64_t file,
-                             uint64_t *ret_blocks);
+                             uint64_t *ret_blocks, uint64_t *ret_checksum);
 
 /* The table of the shards that `used` marks (one byte a shard of the list), in memory. */
 shx_status shx_rewrite_table(const shx_rewrite *rewrite, const uint8_t *used, shx_shards **ret_shards);

@@ -8,6 +8,7 @@
 
 static_assert(sizeof(shx_run) == 64, "a run is 64 bytes on disk");
 static_assert(offsetof(shx_run, checksum) == 40, "a run's checksum stands at 40");
+static_assert(offsetof(shx_run, rowids_checksum) == 48, "the checksum of its rowids stands at 48");
 static_assert(sizeof(shx_fingerprint) == 16, "a fingerprint is 16 bytes on disk");
 
 /* ---- reading ---- */
@@ -78,7 +79,7 @@ static shx_status segment_check_runs(const shx_segment *segment) {
 /* What is noted beside the file: what was tested, and where runs begin. The runs cover the rows. */
 static shx_status segment_make_notes(shx_segment *segment) {
     uint64_t rows = segment->row_count, parts = (rows + SHX_SEGMENT_STRIDE - 1) / SHX_SEGMENT_STRIDE;
-    segment->verified = shx_alloc_zero(segment->run_count, sizeof *segment->verified);
+    segment->verified = shx_alloc_zero((uint64_t)segment->run_count + 1, sizeof *segment->verified);
     segment->verified_row = shx_alloc_zero(rows / 8 + 1, sizeof *segment->verified_row);
     segment->first_run = shx_alloc_zero(parts, sizeof *segment->first_run);
     SHX_CHECK(segment->verified && segment->verified_row && segment->first_run, SHX_NOMEM);
@@ -140,6 +141,7 @@ static uint64_t segment_run_checksum(const shx_segment *segment, const shx_run *
 
 #define SEGMENT_RUN_VERIFIED 1
 #define SEGMENT_VECTORS_VERIFIED 2
+#define SEGMENT_ROWIDS_VERIFIED 4 /* of all runs */
 
 static bool segment_is_verified(const shx_segment *segment, uint32_t run, unsigned char what) {
     return (atomic_load_explicit(&segment->verified[run], memory_order_relaxed) & what) != 0;
@@ -150,6 +152,17 @@ shx_status shx_segment_verify_run(shx_segment *segment, uint32_t run) {
     uint64_t checksum = segment_run_checksum(segment, &segment->runs[run]);
     SHX_CHECK(checksum == segment->runs[run].checksum || SHX_PLANTED(6), shx_corrupt("run checksum"));
     atomic_fetch_or_explicit(&segment->verified[run], SEGMENT_RUN_VERIFIED, memory_order_relaxed);
+    return SHX_OK;
+}
+
+shx_status shx_segment_verify_rowids(const shx_segment *segment) {
+    if (segment_is_verified(segment, segment->run_count, SEGMENT_ROWIDS_VERIFIED) || SHX_PLANTED(52)) return SHX_OK;
+    for (uint32_t i = 0; i < segment->run_count; i++) {
+        const shx_run *run = &segment->runs[i];
+        uint64_t checksum = shx_hash64(segment->rowids + run->first_row, run->rows * sizeof(int64_t), segment->id);
+        SHX_CHECK(checksum == run->rowids_checksum, shx_corrupt("rowids"));
+    }
+    atomic_store_explicit(&segment->verified[segment->run_count], SEGMENT_ROWIDS_VERIFIED, memory_order_relaxed);
     return SHX_OK;
 }
 
@@ -219,6 +232,7 @@ shx_status shx_segment_check(shx_segment *segment) {
         uint64_t checksum = segment_run_checksum(segment, &segment->runs[i]);
         SHX_CHECK(checksum == segment->runs[i].checksum, shx_corrupt("run checksum"));
     }
+    SHX_TRY(shx_segment_verify_rowids(segment));
     for (uint64_t i = 0; i < segment->row_count; i++) {
         SHX_TRY(segment_test_vector(segment, i));
         bool ascends = i == 0 || segment->rowids[segment->order[i - 1]] < segment->rowids[segment->order[i]];

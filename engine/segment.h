@@ -22,14 +22,14 @@
 ** A run is the rows [first_row, first_row + rows) in the blocks [first_block, first_block + ceil(rows / 32)): row
 ** first_row + i is lane i mod 32 of block first_block + i / 32. Its checksum is XXH3-64 chained over its BLOCKS,
 ** REFINE, FACTORS, ROWIDS and FINGERPRINTS bytes, and the IDS of each column (each hash seeds the next, the first one
-** is seeded with the file id).
+** is seeded with the file id). The checksum of its rowids is XXH3-64 of its ROWIDS bytes, seeded with the file id.
 **
 ** A segment is valid if and only if: (1) its container is; (2) every section has exactly the size above; (3) rows <
 ** 2^32; (4) the runs cover the rows and the blocks in order, without gap or overlap, and their shards ascend; (5) ORDER
 ** holds numbers below n and the rowids along it ascend strictly; (6) each run's checksum matches, tested when a process
-** first touches the run; (7) each vector matches its fingerprint, tested when it first becomes a finalist in a process;
-** (8) its columns are valid (columns.h). (5)'s order of rowids is tested by shx_segment_check; look-ups are safe
-** without it.
+** first touches the run, and those of all rowids, tested before a row is first looked for; (7) each vector matches its
+** fingerprint, tested when it first becomes a finalist in a process; (8) its columns are valid (columns.h). (5)'s order
+** of rowids is tested by shx_segment_check; look-ups are safe without it.
 **
 ** Codes are made anew from the vectors whenever a segment is written, also by merges (1 to 2 µs a row at 128
 ** dimensions): the design's copying of sign bits and conservative requantising of factors would save that, and cost a
@@ -70,7 +70,8 @@ typedef struct shx_run {
     uint32_t first_block;
     shx_factor_scale scale;
     uint64_t checksum;
-    uint64_t reserved[2];
+    uint64_t rowids_checksum;
+    uint64_t reserved;
 } shx_run;
 
 typedef struct shx_fingerprint {
@@ -104,7 +105,8 @@ typedef struct shx_segment {
     const shx_fingerprint *fingerprints;
     const uint32_t *order;
     shx_columns columns;
-    atomic_uchar *verified;     /* per run: 1: its checksum was tested in this process, 2: its vectors were */
+    atomic_uchar *verified;     /* per run: 1: its checksum was tested in this process, 2: its vectors were; behind the
+                                ** last run: all rowids were */
     atomic_uchar *verified_row; /* a bit a row: its run was tested in this process, and its vector */
     uint32_t *first_run;        /* of each SHX_SEGMENT_STRIDE rows: the run that holds the first one */
     shx_container container;
@@ -123,6 +125,10 @@ shx_status shx_segment_verify_run(shx_segment *segment, uint32_t run);
 ** vectors. */
 shx_status shx_segment_verify_vectors(shx_segment *segment, uint32_t run);
 
+/* Tests all rowids unless this process did already. Call before a row is looked for: a wrong rowid in one run hides
+** rows of others, and a row that was deleted and is not found comes back to life. */
+shx_status shx_segment_verify_rowids(const shx_segment *segment);
+
 /* The vector of a row, untested. */
 static inline const void *shx_segment_vector_at(const shx_segment *segment, uint64_t row) {
     return segment->vectors + row * segment->vector_bytes;
@@ -136,7 +142,7 @@ static inline bool shx_segment_row_is_verified(const shx_segment *segment, uint6
 /* The vector of a row, tested against its fingerprint, as its run is, unless this process did already. */
 shx_status shx_segment_vector(shx_segment *segment, uint64_t row, const void **ret_vector);
 
-/* The row with this rowid; false when there is none. */
+/* The row with this rowid, of a segment whose rowids are verified; false when there is none. */
 bool shx_segment_find(const shx_segment *segment, int64_t rowid, uint64_t *ret_row);
 
 /* The run that holds a row, and the row's slot: block × 32 + lane. */
@@ -159,9 +165,10 @@ typedef struct shx_run_plan {
 shx_status shx_posting_column(const shx_posting *posting, uint32_t column, shx_packed *ret_bytes);
 
 /* Writes a segment file of the given runs (ascending by shard, covering the postings in order), encoding on the pool's
-** threads. The file is synced; on failure it stays invalid. */
+** threads. The file is synced; on failure it stays invalid. *ret_checksum: as shx_container_checksum. */
 shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, const shx_encoding *encoding,
                              uint64_t encoding_id, uint32_t columns, const shx_run_plan *plans, uint32_t plan_count,
-                             const shx_posting *postings, uint64_t posting_count, shx_pool *pool);
+                             const shx_posting *postings, uint64_t posting_count, shx_pool *pool,
+                             uint64_t *ret_checksum);
 
 #endif

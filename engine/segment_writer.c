@@ -168,6 +168,7 @@ static shx_status segment_write_runs(void *context, uint64_t first, uint64_t end
         segment_pack_run(writer, plan->count, buffer, run);
         uint64_t checksum = segment_buffer_checksum(writer, buffer, plan->count);
         run->checksum = shx_columns_write_ids(writer->columns, run->first_row, run->rows, checksum, &writer->out);
+        run->rowids_checksum = shx_hash64(buffer->rowids, run->rows * sizeof(int64_t), writer->out.id);
         segment_put_run(writer, run, buffer);
         shx_progress_add(writer->progress, plan->count);
     }
@@ -292,7 +293,8 @@ static shx_status segment_fill(segment_writer *writer, uint32_t run_count, uint6
 
 shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, const shx_encoding *encoding,
                              uint64_t encoding_id, uint32_t columns, const shx_run_plan *plans, uint32_t plan_count,
-                             const shx_posting *postings, uint64_t posting_count, shx_pool *pool) {
+                             const shx_posting *postings, uint64_t posting_count, shx_pool *pool,
+                             uint64_t *ret_checksum) {
     SHX_CHECK(posting_count < UINT32_MAX, SHX_FULL);
     segment_writer writer = {.encoding = encoding,
                              .plans = plans,
@@ -319,6 +321,7 @@ shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, 
         status = segment_fill(&writer, plan_count, posting_count, pool);
         if (status == SHX_OK) {
             status = shx_container_finish(&writer.out);
+            if (status == SHX_OK) *ret_checksum = writer.out.checksum;
         } else {
             shx_container_abandon(&writer.out);
         }

@@ -202,7 +202,8 @@ static void shards_put_info(const shx_shards *shards, uint8_t info[SHARDS_INFO_B
     shx_put64(info + 56, shards->graph.upper_count);
 }
 
-shx_status shx_shards_write(shx_store *store, const shx_id *uuid, uint64_t file, const shx_shards *shards) {
+shx_status shx_shards_write(shx_store *store, const shx_id *uuid, uint64_t file, const shx_shards *shards,
+                            uint64_t *ret_checksum) {
     uint8_t info[SHARDS_INFO_BYTES];
     shards_piece pieces[SHARDS_SECTIONS_MAX];
     shx_section sections[SHARDS_SECTIONS_MAX] = {{0}};
@@ -214,7 +215,9 @@ shx_status shx_shards_write(shx_store *store, const shx_id *uuid, uint64_t file,
     }
     SHX_TRY(shx_container_create(store, SHX_FILE_SHARDS, uuid, file, sections, count, &out));
     for (uint32_t i = 0; i < count; i++) shx_container_put(&out, pieces[i].id, 0, pieces[i].bytes, pieces[i].size);
-    return shx_container_finish(&out);
+    SHX_TRY(shx_container_finish(&out));
+    *ret_checksum = out.checksum;
+    return SHX_OK;
 }
 
 uint64_t shx_shards_way_bytes(const shx_shards *shards) {

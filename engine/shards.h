@@ -91,8 +91,9 @@ void shx_centroid_round(float *centroid, uint32_t code_dim);
 shx_status shx_shards_create(uint32_t code_dim, uint64_t count, const uint64_t *ids, const uint8_t *open,
                              const float *centroids, shx_shards **ret_shards);
 
-/* Writes a table as the file `file`. */
-shx_status shx_shards_write(shx_store *store, const shx_id *uuid, uint64_t file, const shx_shards *shards);
+/* Writes a table as the file `file`. *ret_checksum: as shx_container_checksum. */
+shx_status shx_shards_write(shx_store *store, const shx_id *uuid, uint64_t file, const shx_shards *shards,
+                            uint64_t *ret_checksum);
 
 shx_status shx_shards_open(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t code_dim,
                            shx_shards **ret_shards);

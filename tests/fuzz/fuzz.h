@@ -76,6 +76,9 @@ fuzz_file fuzz_edit(const fuzz_file *file, fuzz_input *input);
 ** out so that they can be found; header and size too. Then only structure and values are left to judge. */
 void fuzz_seal(fuzz_file *file, shx_file_kind kind, const shx_id *uuid, uint64_t id, size_t vector_bytes);
 
+/* Makes a base name the file `named`, a segment or a table of shards, by the checksum that it has now. */
+void fuzz_seal_base(fuzz_file *base, uint64_t base_id, const fuzz_file *named, shx_file_kind kind, uint64_t id);
+
 /* An empty directory, and a store of it (close it). */
 shx_store *fuzz_store(void);
 void fuzz_store_put(shx_store *store, const char *name, const fuzz_file *file);

@@ -80,6 +80,20 @@ static void make_disk(void) {
 
 /* --- an input --- */
 
+/* The bases must name what was edited. */
+static void seal_bases(const fuzz_file *named, shx_file_kind kind, uint64_t id) {
+    for (uint64_t i = 1; i < joint_count; i++) {
+        shx_file_kind base_kind;
+        uint64_t base_id;
+        const char *name = strrchr(joint_paths[i], '/') + 1;
+        if (!shx_file_name_parse(name, &base_kind, &base_id) || base_kind != SHX_FILE_BASE) continue;
+        fuzz_file base = read_path(joint_paths[i]);
+        if (base.size >= SHX_HEADER_BYTES) fuzz_seal_base(&base, base_id, named, kind, id);
+        write_path(joint_paths[i], &base);
+        free(base.bytes);
+    }
+}
+
 static void seal(const char *path, fuzz_file *file, const fuzz_file *before) {
     shx_file_kind kind;
     uint64_t id;
@@ -87,6 +101,7 @@ static void seal(const char *path, fuzz_file *file, const fuzz_file *before) {
     if (!shx_file_name_parse(strrchr(path, '/') + 1, &kind, &id)) return;
     memcpy(uuid.bytes, before->bytes + 16, sizeof uuid.bytes);
     fuzz_seal(file, kind, &uuid, id, JOINT_VECTOR_BYTES);
+    if (kind == SHX_FILE_SEGMENT || kind == SHX_FILE_SHARDS) seal_bases(file, kind, id);
 }
 
 /* True when nothing that was done may change an answer. */

@@ -129,6 +129,24 @@ const sample *sample_get(uint64_t number) {
 
 /* --- using --- */
 
+/* The bases must name what was edited. */
+static void sample_seal_bases(const sample *from, fuzz_file *files, bool *edited) {
+    for (uint64_t i = 0; i < from->count; i++) {
+        if (from->files[i].kind != SHX_FILE_BASE) continue;
+        if (!edited[i]) {
+            uint8_t *copy = malloc(FUZZ_FILE_MAX);
+            fuzz_require(copy != NULL);
+            memcpy(copy, files[i].bytes, files[i].size);
+            files[i].bytes = copy;
+            edited[i] = true;
+        }
+        for (uint64_t n = 0; n < from->count; n++) {
+            if (!edited[n] || from->files[n].kind == SHX_FILE_BASE) continue;
+            fuzz_seal_base(&files[i], from->files[i].id, &files[n], from->files[n].kind, from->files[n].id);
+        }
+    }
+}
+
 shx_store *sample_edit(const sample *from, fuzz_input *input) {
     fuzz_file files[SAMPLE_FILES_MAX];
     bool edited[SAMPLE_FILES_MAX] = {0};
@@ -145,6 +163,7 @@ shx_store *sample_edit(const sample *from, fuzz_input *input) {
         if (edited[i]) free(before.bytes);
         edited[i] = true;
     }
+    if (sealed) sample_seal_bases(from, files, edited);
     shx_store *store = fuzz_store();
     for (uint64_t i = 0; i < from->count; i++) {
         fuzz_store_put(store, from->files[i].name, &files[i]);

@@ -8,6 +8,9 @@
 
 #define SEAL_TABLE 80
 #define SEAL_ROW 32
+#define SEAL_BASE_INFO 1     /* sections of a base (base.h), and bytes of a row of the second */
+#define SEAL_BASE_SEGMENTS 4
+#define SEAL_BASE_SEGMENT 40
 
 /* A part of a file; no bytes where there is none. */
 typedef struct seal_part {
@@ -129,6 +132,9 @@ static void seal_runs(const fuzz_file *file, uint64_t rows, uint32_t code_dim, u
                      seal_add(seal_section(file, SHX_SEGMENT_FINGERPRINTS), run.first_row, run.rows, 16, &hash) &&
                      seal_add_ids(file, &run, rows, &hash);
         if (whole) shx_put64(runs.bytes + i * sizeof run + offsetof(shx_run, checksum), hash);
+        uint64_t rowids = id;
+        whole = seal_add(seal_section(file, SHX_SEGMENT_ROWIDS), run.first_row, run.rows, 8, &rowids);
+        if (whole) shx_put64(runs.bytes + i * sizeof run + offsetof(shx_run, rowids_checksum), rowids);
     }
 }
 
@@ -154,6 +160,29 @@ static void seal_container(fuzz_file *file, uint64_t id) {
         shx_put64(row + 24, shx_hash64(file->bytes + offset, size, id));
     }
     shx_put64(file->bytes + covered, shx_hash64(file->bytes, covered, id));
+}
+
+/* ---- bases ---- */
+
+static uint64_t seal_checksum(const fuzz_file *file) {
+    uint64_t at = SEAL_TABLE + SEAL_ROW * seal_count(file);
+    return at + 8 <= file->size ? shx_get64(file->bytes + at) : 0;
+}
+
+/* What a base says of one file, at `id_at` and `checksum_at` of a part of it. */
+static void seal_name(seal_part part, uint64_t id_at, uint64_t checksum_at, uint64_t id, uint64_t checksum) {
+    if (checksum_at + 8 > part.size || shx_get64(part.bytes + id_at) != id) return;
+    shx_put64(part.bytes + checksum_at, checksum);
+}
+
+void fuzz_seal_base(fuzz_file *base, uint64_t base_id, const fuzz_file *named, shx_file_kind kind, uint64_t id) {
+    seal_part info = seal_section(base, SEAL_BASE_INFO), segments = seal_section(base, SEAL_BASE_SEGMENTS);
+    uint64_t checksum = seal_checksum(named);
+    if (kind == SHX_FILE_SHARDS) seal_name(info, 40, 152, id, checksum);
+    for (uint64_t at = 0; kind == SHX_FILE_SEGMENT && at < segments.size; at += SEAL_BASE_SEGMENT) {
+        seal_name(segments, at, at + 32, id, checksum);
+    }
+    seal_container(base, base_id);
 }
 
 void fuzz_seal(fuzz_file *file, shx_file_kind kind, const shx_id *uuid, uint64_t id, size_t vector_bytes) {

@@ -16,8 +16,9 @@ static const shx_id uuid = {{5}};
 static const float mean[CODE_DIM] = {0.5f, -0.25f, 1};
 static const shx_encoding encoding = {SHX_L2, SHX_FLOAT32, DIM, CODE_DIM, 77, 0, mean};
 
-/* A segment of two overflow rows and `rows` rows of a shard. */
-static void write_segment(shx_store *store, uint64_t id, uint64_t shard, uint32_t rows) {
+/* A segment of two overflow rows and `rows` rows of a shard; returns its checksum. */
+static uint64_t write_segment(shx_store *store, uint64_t id, uint64_t shard, uint32_t rows) {
+    uint64_t checksum;
     float vector[DIM] = {1, 2, 3}, centroid[CODE_DIM] = {0};
     shx_posting postings[100];
     assert_true(rows + 2 <= 100);
@@ -27,11 +28,14 @@ static void write_segment(shx_store *store, uint64_t id, uint64_t shard, uint32_
                                     .fingerprint = {shx_hash64(vector, sizeof vector, 0), i}};
     }
     const shx_run_plan plans[] = {{SHX_SHARD_OVERFLOW, NULL, 0, 2}, {shard, centroid, 2, rows}};
-    assert_ok(shx_segment_write(store, &uuid, id, &encoding, 4, 0, plans, 2, postings, rows + 2, NULL));
+    assert_ok(shx_segment_write(store, &uuid, id, &encoding, 4, 0, plans, 2, postings, rows + 2, NULL,
+                                &checksum));
+    return checksum;
 }
 
-/* Two segments (3 and 2 blocks, the first with tombstones) and a table of the shards 2, 3, 4. */
-static shx_store *make_sample(void) {
+/* Two segments (3 and 2 blocks, the first with tombstones; the second has rows of shard `shard`) and a table of the
+** shards 2, 3, 4. */
+static shx_store *make_sample_with(uint64_t shard) {
     shx_store *store = fixture_prepared_heap();
     shx_shards *table;
     shx_calibration calibration;
@@ -40,10 +44,9 @@ static shx_store *make_sample(void) {
     const uint32_t dead[] = {2, 0, 1};
     float centroids[3 * CODE_DIM];
     for (int i = 0; i < 3 * CODE_DIM; i++) centroids[i] = (float)(i % 5);
-    write_segment(store, 10, 2, 33);
-    write_segment(store, 11, 4, 5);
+    uint64_t first = write_segment(store, 10, 2, 33), second = write_segment(store, 11, shard, 5), table_checksum;
     assert_ok(shx_shards_create(CODE_DIM, 3, ids, open, centroids, &table));
-    assert_ok(shx_shards_write(store, &uuid, 12, table));
+    assert_ok(shx_shards_write(store, &uuid, 12, table, &table_checksum));
     shx_shards_release(table);
     memset(&calibration, 0, sizeof calibration);
     calibration.fitted = 1;
@@ -64,11 +67,14 @@ static shx_store *make_sample(void) {
                           .encoding = &encoding,
                           .calibration = &calibration,
                           .shards_file = 12,
+                          .shards_checksum = table_checksum,
                           .segment_count = 2,
-                          .segments = {{10, 35, 3, dead}, {11, 7, 2, NULL}}};
+                          .segments = {{10, 35, 3, first, dead}, {11, 7, 2, second, NULL}}};
     assert_ok(shx_base_write(store, &uuid, FILE_ID, &plan));
     return store;
 }
+
+static shx_store *make_sample(void) { return make_sample_with(4); }
 
 static shx_status just_open(void *store) {
     shx_base *base;
@@ -115,7 +121,7 @@ static void the_file_is_as_documented(void **state) {
     shx_store *store = make_sample();
     uint64_t size;
     uint8_t *bytes = fixture_read_file(store, NAME, &size);
-    const uint64_t sizes[] = {192, 4 * CODE_DIM, sizeof(shx_calibration), 2 * 32, 3 * 4};
+    const uint64_t sizes[] = {192, 4 * CODE_DIM, sizeof(shx_calibration), 2 * 40, 3 * 4};
     for (uint32_t i = 0; i < 5; i++) {
         assert_int_equal(shx_get32(bytes + 80 + 32 * i), i + 1);
         assert_int_equal(shx_get32(bytes + 80 + 32 * i + 4), 1);
@@ -126,7 +132,7 @@ static void the_file_is_as_documented(void **state) {
         int offset;
         uint64_t value;
     } numbers[] = {{16, 3},  {24, 2},  {32, 40}, {40, 12}, {48, 4},  {56, 77}, {80, 5}, {88, 30},
-                   {96, 31}, {104, 6}, {112, 7}, {120, 8}, {128, 9}, {136, 0}, {184, 0}};
+                   {96, 31}, {104, 6}, {112, 7}, {120, 8}, {128, 9}, {136, 0}, {160, 0}, {184, 0}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         assert_int_equal(shx_get64(info + numbers[i].offset), numbers[i].value);
     }
@@ -136,8 +142,18 @@ static void the_file_is_as_documented(void **state) {
     assert_int_equal(shx_get32(info + 72), CODE_DIM);
     assert_int_equal(shx_get32(info + 76), 0);
     const uint8_t *segments = bytes + fixture_section(bytes, 4);
-    const uint64_t rows[] = {10, 35, 3, 0, 11, 7, 2, UINT64_MAX};
-    assert_memory_equal(segments, rows, sizeof rows);
+    const uint64_t rows[] = {10, 35, 3, 0, 0, 11, 7, 2, UINT64_MAX, 0};
+    const char *const named[] = {"segment-000000000000000a", "segment-000000000000000b", "shards-000000000000000c"};
+    const uint8_t *const checksums[] = {segments + 32, segments + 72, info + 152};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (i % 5 < 4) assert_int_equal(shx_get64(segments + 8 * i), rows[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        uint64_t file_size;
+        uint8_t *file = fixture_read_file(store, named[i], &file_size);
+        assert_int_equal(shx_get64(checksums[i]), shx_get64(file + 80 + 32 * shx_get32(file + 64)));
+        free(file);
+    }
     fixture_assert_golden("base.bin", bytes, size);
     free(bytes);
     shx_store_close(store);
@@ -162,20 +178,20 @@ static void every_field_is_judged(void **state) {
         {"mean", means + 4 * (CODE_DIM - 1), 0xff800000, 4, true, "mean"},
         {"calibration", calibration + 16, nan, 8, true, "calibration"},
         {"calibration", calibration + 16 + 24 * 8, nan, 8, true, "calibration"},
-        {"segment twice", segments + 32, 10, 8, true, "segment twice"},
+        {"segment twice", segments + 40, 10, 8, true, "segment twice"},
         {"segment's rows", segments + 8, 34, 8, true, "segment of another size"},
         {"segment's blocks", segments + 16, 2, 8, true, "segment of another size"},
         {"tombstones", segments + 24, 1, 8, true, "tombstones"},
         {"tombstones", segments + 24, UINT64_MAX - 1, 8, true, "tombstones"},
-        {"tombstones", segments + 32 + 24, 2, 8, true, "tombstones"},
-        {"tombstones of the other", segments + 32 + 24, 1, 8, true, NULL},
+        {"tombstones", segments + 40 + 24, 2, 8, true, "tombstones"},
+        {"tombstones of the other", segments + 40 + 24, 1, 8, true, NULL},
         {"number without its checksum", info + 32, 41, 1, false, "section checksum"},
     };
     fixture_assert_damages(store, NAME, table, sizeof table / sizeof *table, just_open, store);
     const struct {
         const char *name;
         uint64_t offset;
-    } missing[] = {{"shards", info + 40}, {"segment", segments}, {"segment", segments + 32}};
+    } missing[] = {{"shards", info + 40}, {"segment", segments}, {"segment", segments + 40}};
     for (int i = 0; i < 3; i++) {
         bytes = fixture_read_file(store, NAME, &size);
         uint8_t *changed = malloc(size);
@@ -194,11 +210,40 @@ static void every_field_is_judged(void **state) {
 /* A run of a shard that the table does not know has no centroid to be searched by. */
 static void runs_of_unknown_shards(void **state) {
     (void)state;
-    shx_store *store = make_sample();
-    assert_ok(shx_store_remove(store, "segment-000000000000000b"));
-    write_segment(store, 11, 7, 5);
+    shx_store *store = make_sample_with(7);
     assert_status(just_open(store), SHX_CORRUPT);
     assert_string_equal(shx_corrupt_last(), "run of an unknown shard");
+    shx_store_close(store);
+}
+
+/* Two copies of a directory went different ways: their files have the same names, and are of the same shape. */
+static void files_of_another_copy(void **state) {
+    (void)state;
+    shx_store *store = make_sample(), *copy = make_sample_with(3);
+    static const char *const names[] = {"segment-000000000000000b", "shards-000000000000000c"};
+    static const char *const texts[] = {"another segment", "other shards"};
+    float centroids[2 * CODE_DIM] = {0.5f};
+    const uint64_t ids[] = {2, 4};
+    const uint8_t open[] = {1, 1};
+    uint64_t checksum;
+    shx_shards *table;
+    assert_ok(shx_store_remove(copy, names[1]));
+    assert_ok(shx_shards_create(CODE_DIM, 2, ids, open, centroids, &table));
+    assert_ok(shx_shards_write(copy, &uuid, 12, table, &checksum));
+    shx_shards_release(table);
+    for (int i = 0; i < 2; i++) {
+        uint64_t size, other_size;
+        uint8_t *bytes = fixture_read_file(store, names[i], &size);
+        uint8_t *other = fixture_read_file(copy, names[i], &other_size);
+        fixture_write_file(store, names[i], other, other_size);
+        assert_status(just_open(store), SHX_CORRUPT);
+        assert_string_equal(shx_corrupt_last(), texts[i]);
+        fixture_write_file(store, names[i], bytes, size);
+        free(bytes);
+        free(other);
+    }
+    assert_ok(just_open(store));
+    shx_store_close(copy);
     shx_store_close(store);
 }
 
@@ -268,6 +313,7 @@ int main(void) {
         cmocka_unit_test(the_file_is_as_documented),
         cmocka_unit_test(every_field_is_judged),
         cmocka_unit_test(runs_of_unknown_shards),
+        cmocka_unit_test(files_of_another_copy),
         cmocka_unit_test(of_another_kind),
         cmocka_unit_test(an_empty_base),
         cmocka_unit_test(every_truncation_and_every_bit),

@@ -15,6 +15,7 @@
 #define FILE_ID UINT64_C(6)
 #define CODE_DIM 64
 
+static uint64_t file_checksum; /* of the file that was written last */
 static const shx_id uuid = {{8}};
 
 /* `count` shards with ids 2, 5, 8 …, every fourth closed. */
@@ -62,7 +63,7 @@ static void tables_there_and_back(void **state) {
         uint64_t count = counts[c];
         shx_store *store = fixture_prepared_heap();
         shx_shards *table = make_table(&random, count), *opened;
-        assert_ok(shx_shards_write(store, &uuid, FILE_ID, table));
+        assert_ok(shx_shards_write(store, &uuid, FILE_ID, table, &file_checksum));
         assert_ok(shx_shards_open(store, &uuid, FILE_ID, CODE_DIM, &opened));
         assert_int_equal(opened->count, count);
         assert_true(opened->file == FILE_ID && table->file == 0);
@@ -118,7 +119,7 @@ static void every_field_is_judged(void **state) {
     shx_store *store = fixture_prepared_heap();
     shx_shards *table = make_table(&random, 3);
     uint64_t size;
-    assert_ok(shx_shards_write(store, &uuid, FILE_ID, table));
+    assert_ok(shx_shards_write(store, &uuid, FILE_ID, table, &file_checksum));
     uint8_t *bytes = fixture_read_file(store, NAME, &size);
     const uint64_t info = fixture_section(bytes, 1), ids = fixture_section(bytes, 2),
                    steps = fixture_section(bytes, 17);
@@ -164,7 +165,7 @@ static void the_golden_file_and_its_bits(void **state) {
         for (int d = 0; d < CODE_DIM; d++) centroids[i][d] = (float)((i * 5 + d * 3) % 7 - 3) / 2;
     }
     assert_ok(shx_shards_create(CODE_DIM, 3, ids, open, centroids[0], &table));
-    assert_ok(shx_shards_write(store, &uuid, FILE_ID, table));
+    assert_ok(shx_shards_write(store, &uuid, FILE_ID, table, &file_checksum));
     uint8_t *bytes = fixture_read_file(store, NAME, &size);
     fixture_assert_golden("shards.bin", bytes, size);
     for (uint64_t cut = 0; cut < size; cut += 11) {
@@ -448,7 +449,7 @@ static void files_of_every_way(void **state) {
         shx_store *store = fixture_prepared_heap();
         shx_shards *table = small_table(ways[w]), *opened;
         uint64_t size, size_again;
-        assert_ok(shx_shards_write(store, &uuid, FILE_ID, table));
+        assert_ok(shx_shards_write(store, &uuid, FILE_ID, table, &file_checksum));
         uint8_t *bytes = fixture_read_file(store, NAME, &size);
         fixture_assert_golden(golden[w], bytes, size);
         assert_ok(shx_shards_open(store, &uuid, FILE_ID, CODE_DIM, &opened));
@@ -456,7 +457,7 @@ static void files_of_every_way(void **state) {
         assert_int_equal(opened->spread, table->spread);
         assert_true(shx_shards_way_bytes(opened) == shx_shards_way_bytes(table) && shx_shards_way_bytes(table) > 0);
         route_everywhere(opened);
-        assert_ok(shx_shards_write(store, &uuid, FILE_ID + 1, opened));
+        assert_ok(shx_shards_write(store, &uuid, FILE_ID + 1, opened, &file_checksum));
         uint8_t *again = fixture_read_file(store, "shards-0000000000000007", &size_again);
         assert_int_equal(size_again, size);
         shx_shards_release(opened);
@@ -489,7 +490,7 @@ static void every_field_of_the_ways_is_judged(void **state) {
         shx_store *store = fixture_prepared_heap();
         shx_shards *table = small_table(ways[w]);
         uint64_t size;
-        assert_ok(shx_shards_write(store, &uuid, FILE_ID, table));
+        assert_ok(shx_shards_write(store, &uuid, FILE_ID, table, &file_checksum));
         uint8_t *bytes = fixture_read_file(store, NAME, &size);
         const uint64_t info = fixture_section(bytes, 1);
         if (ways[w] == SHX_ROUTE_LEVELS) {

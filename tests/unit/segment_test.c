@@ -12,6 +12,7 @@
 #define ID UINT64_C(9)
 #define NAME "segment-0000000000000009"
 
+static uint64_t file_checksum; /* of the file that was written last */
 static const shx_id uuid = {{5}};
 static const float mean[CODE_DIM] = {0.5f, -0.25f, 1};
 static const shx_encoding encoding = {SHX_L2, SHX_FLOAT32, DIM, CODE_DIM, 77, 0, mean};
@@ -70,7 +71,8 @@ static shx_store *make_sample(void) {
         plans[r] = (shx_run_plan){shards[r], r ? centroids[r - 1] : NULL, first, run_rows[r]};
         first += run_rows[r];
     }
-    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, COLUMNS, plans, 3, postings, ROWS, NULL));
+    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, COLUMNS, plans, 3, postings, ROWS, NULL,
+                                &file_checksum));
     return store;
 }
 
@@ -235,6 +237,8 @@ static void the_file_is_as_documented(void **state) {
         hash = shx_hash64(bytes + fixture_section(bytes, SHX_COLUMN_IDS) + (c * ROWS + 2) * 4, 35 * 4, hash);
     }
     assert_true(shx_get64(run + 40) == hash);
+    uint64_t rowids_at = fixture_section(bytes, SHX_SEGMENT_ROWIDS) + 2 * 8;
+    assert_true(shx_get64(run + 48) == shx_hash64(bytes + rowids_at, 35 * 8, ID));
     columns_are_as_documented(bytes);
     fixture_assert_golden("segment.bin", bytes, size);
     free(bytes);
@@ -296,6 +300,30 @@ static void every_field_is_judged(void **state) {
     shx_store_close(store);
 }
 
+/* Of another run, too: who looks for a row passes by rows of all runs. */
+static void a_wrong_rowid_is_found_before_rows_are_looked_for(void **state) {
+    (void)state;
+    shx_store *store = make_sample();
+    uint64_t size, row, hidden = 0;
+    uint8_t *bytes = fixture_read_file(store, NAME, &size);
+    const uint64_t at = fixture_section(bytes, SHX_SEGMENT_ROWIDS), order = fixture_section(bytes, SHX_SEGMENT_ORDER);
+    shx_segment *segment = open_sample(store);
+    assert_ok(shx_segment_verify_rowids(segment));
+    assert_ok(shx_segment_verify_rowids(segment));
+    shx_segment_release(segment);
+    uint32_t middle = shx_get32(bytes + order + 4 * (ROWS / 2)); /* every search begins there */
+    shx_put64(bytes + at + 8 * middle, (uint64_t)INT64_MAX);
+    fixture_write_file(store, NAME, bytes, size);
+    segment = open_sample(store);
+    for (uint64_t i = 0; i < ROWS; i++) hidden += !shx_segment_find(segment, rowids[i], &row);
+    assert_true(hidden > 1);
+    assert_status(shx_segment_verify_rowids(segment), SHX_CORRUPT);
+    assert_status(shx_segment_verify_rowids(segment), SHX_CORRUPT);
+    shx_segment_release(segment);
+    free(bytes);
+    shx_store_close(store);
+}
+
 /* Found when the run is touched or the segment is checked, not when it is opened. */
 static void what_is_checked_later(void **state) {
     (void)state;
@@ -313,6 +341,7 @@ static void what_is_checked_later(void **state) {
         {"rowid", rowid, 3, 8, false, "run checksum"},
         {"fingerprint", fixture_section(bytes, SHX_SEGMENT_FINGERPRINTS) + 60, 3, 8, false, "run checksum"},
         {"checksum", runs + 64 + 40, 3, 8, true, "run checksum"},
+        {"checksum of rowids", runs + 64 + 48, 3, 8, true, "rowids"},
         {"scale", runs + 64 + 24, 0, 1, true, NULL}, /* only the table's checksum covers it */
         {"order of rowids", order, shx_get32(bytes + order + 4), 4, true, "order of rowids"},
         {"id", fixture_section(bytes, SHX_COLUMN_IDS) + 4 * ROWS + 12, 5, 1, false, "run checksum"},
@@ -388,7 +417,7 @@ static void an_empty_segment(void **state) {
     shx_store *store = fixture_prepared_heap();
     shx_segment *segment;
     uint64_t row;
-    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, 0, NULL, 0, NULL, 0, NULL));
+    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, 0, NULL, 0, NULL, 0, NULL, &file_checksum));
     segment = open_sample(store);
     assert_ok(shx_segment_check(segment));
     assert_int_equal(segment->row_count, 0);
@@ -402,6 +431,7 @@ int main(void) {
         cmocka_unit_test(rows_are_found),
         cmocka_unit_test(the_file_is_as_documented),
         cmocka_unit_test(every_field_is_judged),
+        cmocka_unit_test(a_wrong_rowid_is_found_before_rows_are_looked_for),
         cmocka_unit_test(what_is_checked_later),
         cmocka_unit_test(runs_and_vectors_are_verified_alone),
         cmocka_unit_test(every_truncation_and_many_bits),

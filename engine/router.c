@@ -172,7 +172,10 @@ static void router_expand(shx_router *router, uint32_t node, float distance2, ui
         ranking->work.codes += SHX_BLOCK_ROWS;
     }
     ranking->work.bundles++;
-    for (uint32_t i = 0; i < count && !router->failed; i++) router_meet(router, near[i], width);
+    for (uint32_t i = 0; i < count && !router->failed; i++) {
+        if (router->visited[near[i]] == router->routings) continue; /* a forged file may name a neighbour twice */
+        router_meet(router, near[i], width);
+    }
 }
 
 /* Asks for the node that is next to be expanded. */

@@ -11,6 +11,8 @@
 
 #define SEARCH_LOOKAHEAD 3 /* shards that are known before they are scanned */
 #define SEARCH_PREFETCH_BYTES 4096
+#define SEARCH_MOST_SHARE 8       /* one row in so many asked for: all are looked at, when vectors are short, … */
+#define SEARCH_MANY_SHARE 16      /* … and from here on those of the nearest shards first */
 #define SEARCH_SHORT_DIM 256      /* floats that are looked at in the time of a refine code */
 #define SEARCH_FEW_EPSILON 3      /* wide bounds cost nothing where few rows are refined */
 #define SEARCH_FILTER_GAMMA 0.2   /* how the rank counts under a filter of a selectivity */
@@ -189,19 +191,59 @@ static shx_status search_scan_shards(shx_search_run *run) {
     return shx_search_settle(run, run->survivor_count);
 }
 
-/* Looks at all vectors; in waves, as above, from the second on. */
-static shx_status search_scan_all_vectors(shx_search_run *run) {
+/* Whether code space can serve: the query must have a point there, and the scratch the right size. */
+static shx_status search_set_query(shx_search_run *run, bool *ret_usable) {
+    shx_search_scratch *scratch = run->scratch;
+    const shx_encoding *encoding = &run->base->encoding;
+    if (scratch->query && scratch->query->code_dim != encoding->code_dim) {
+        shx_query_destroy(scratch->query);
+        scratch->query = NULL;
+    }
+    if (!scratch->query) SHX_TRY(shx_query_create(encoding->code_dim, &scratch->query));
+    *ret_usable = shx_query_set(scratch->query, encoding, run->params->query);
+    return SHX_OK;
+}
+
+/* All runs, those of the nearest shards first. */
+static shx_status search_list_by_distance(shx_search_run *run) {
+    const shx_base *base = run->base;
+    shx_route route, overflow = {0, (uint32_t)base->shards->count};
+    uint64_t rows = 0;
+    SHX_TRY(shx_router_start(&run->scratch->router, base->shards, run->scratch->query, false));
+    while (shx_router_next(&run->scratch->router, &route)) SHX_TRY(search_add_pieces(run, &route, &rows));
+    return search_add_pieces(run, &overflow, &rows);
+}
+
+/* All runs, as they stand in the segments. */
+static shx_status search_list_by_place(shx_search_run *run) {
     const shx_base *base = run->base;
     shx_search_scratch *scratch = run->scratch;
-    uint64_t rows = 0, wave = 0;
-    run->work.exhaustive = run->trusted = true;
-    scratch->piece_count = 0;
     for (uint32_t s = 0; s < base->segment_count; s++) {
         uint32_t runs = base->segments[s]->run_count;
         uint64_t room = scratch->piece_count + runs;
         SHX_TRY(shx_grow((void **)&scratch->pieces, &scratch->piece_capacity, room, sizeof *scratch->pieces));
         for (uint32_t r = 0; r < runs; r++) scratch->pieces[scratch->piece_count++] = (shx_piece){{s, r}, 0};
     }
+    return SHX_OK;
+}
+
+/* When many are asked for, those that are found and fall out again cost more than to go from place to place. */
+static shx_status search_list_runs(shx_search_run *run) {
+    bool usable = false;
+    run->scratch->piece_count = 0;
+    uint64_t rows = run->view->mark.live_rows;
+    bool many = run->params->k > rows / SEARCH_MANY_SHARE && run->params->k < rows;
+    if (many && run->base->shards && run->coded) SHX_TRY(search_set_query(run, &usable));
+    return usable ? search_list_by_distance(run) : search_list_by_place(run);
+}
+
+/* Looks at all vectors; in waves, as above, from the second on. */
+static shx_status search_scan_all_vectors(shx_search_run *run) {
+    const shx_base *base = run->base;
+    const shx_search_scratch *scratch = run->scratch;
+    uint64_t rows = 0, wave = 0;
+    run->work.exhaustive = run->trusted = true;
+    SHX_TRY(search_list_runs(run));
     for (uint64_t first = 0, end = 0; first < scratch->piece_count; first = end, wave = rows) {
         for (; end < scratch->piece_count && rows <= 2 * wave + SHX_WAVE_ROWS; end++) {
             rows += base->segments[scratch->pieces[end].place.segment]->runs[scratch->pieces[end].place.run].rows;
@@ -293,23 +335,15 @@ static bool search_prefers_vectors(const shx_search_run *run) {
     if (run->listed || rows < SHX_EXACT_ROWS) return true;
     if (!run->coded) return params->exact || params->recall > SHX_RECALL_EXHAUSTIVE || rows < SHX_ROUTED_ROWS;
     bool is_short = encoding->element == SHX_FLOAT32 && encoding->dim <= SEARCH_SHORT_DIM;
+    if (is_short && params->k > rows / SEARCH_MOST_SHARE && !params->within) return true;
     return params->exact && (is_short || (params->k > rows / 64 && !params->within));
 }
 
-/* Whether code space can serve: the query must have a point there, and the scratch the right size. */
 static shx_status search_prepare_query(shx_search_run *run, bool *ret_usable) {
-    shx_search_scratch *scratch = run->scratch;
-    const shx_encoding *encoding = &run->base->encoding;
     *ret_usable = false;
-    run->coded = shx_encoding_coded(encoding);
+    run->coded = shx_encoding_coded(&run->base->encoding);
     if (!run->base->shards || search_prefers_vectors(run)) return SHX_OK;
-    if (scratch->query && scratch->query->code_dim != encoding->code_dim) {
-        shx_query_destroy(scratch->query);
-        scratch->query = NULL;
-    }
-    if (!scratch->query) SHX_TRY(shx_query_create(encoding->code_dim, &scratch->query));
-    *ret_usable = shx_query_set(scratch->query, encoding, run->params->query);
-    return SHX_OK;
+    return search_set_query(run, ret_usable);
 }
 
 static shx_status search_run_through(shx_search_run *run) {

@@ -16,9 +16,14 @@ typedef struct wave_job {
     shx_search_scan *scan;
 } wave_job;
 
-static void wave_prefetch(const shx_search_run *run, shx_place place) {
+static void wave_prefetch(const shx_search_run *run, shx_place place, shx_search_scan *scan) {
     const shx_segment *segment = run->base->segments[place.segment];
     const shx_run *rows = &segment->runs[place.run];
+    if (scan == shx_search_scan_vectors) {
+        shx_prefetch_later(shx_segment_vector_at(segment, rows->first_row), rows->rows * segment->vector_bytes,
+                           WAVE_PREFETCH_BYTES);
+        return;
+    }
     shx_prefetch_later(segment->blocks + rows->first_block * segment->block_bytes,
                        shx_blocks_of(rows->rows) * segment->block_bytes, WAVE_PREFETCH_BYTES);
 }
@@ -35,7 +40,7 @@ static shx_status wave_scan_chunk(void *context, uint64_t first, uint64_t end, u
     lane.tested = lane.matched = 0;
     *chunk = (shx_chunk){.lane = thread, .first = lane.found->count};
     for (uint64_t i = first; i < end; i++) {
-        if (i + 1 < end) wave_prefetch(&lane, job->pieces[i + 1].place);
+        if (i + 1 < end) wave_prefetch(&lane, job->pieces[i + 1].place, job->scan);
         SHX_TRY(job->scan(&lane, job->pieces[i].place, job->pieces[i].distance2));
     }
     SHX_TRY(shx_search_settle(&lane, lane.survivor_count));

@@ -13,6 +13,9 @@ bool shx_hit_before(const shx_hit *a, const shx_hit *b) {
     return a->distance < b->distance || (a->distance == b->distance && a->rowid < b->rowid);
 }
 
+#define TOPK_MANY 1024     /* hits that are sorted by buckets … */
+#define TOPK_BUCKET_HITS 4 /* … of so many on average */
+
 void shx_topk_reset(shx_topk *topk, uint64_t k) {
     topk->count = 0;
     topk->k = k;
@@ -87,7 +90,51 @@ shx_status shx_topk_insert(shx_topk *topk, double distance, int64_t rowid) {
     return SHX_OK;
 }
 
+/* Ascends with the distance. */
+static uint64_t topk_bucket(double distance, double lowest, double width, uint64_t buckets) {
+    uint64_t bucket = (uint64_t)((distance - lowest) / width);
+    return bucket < buckets ? bucket : buckets - 1;
+}
+
+/* Deals hits out into buckets of equal width, in `dealt`; `starts` has room for one more than there are buckets. */
+static void topk_deal(const shx_hit *hits, uint64_t count, double lowest, double width, uint64_t buckets,
+                      uint32_t *starts, shx_hit *dealt) {
+    memset(starts, 0, (buckets + 1) * sizeof *starts);
+    for (uint64_t i = 0; i < count; i++) starts[topk_bucket(hits[i].distance, lowest, width, buckets) + 1]++;
+    for (uint64_t b = 0; b < buckets; b++) starts[b + 1] += starts[b];
+    for (uint64_t i = count; i-- > 0;) {
+        dealt[--starts[topk_bucket(hits[i].distance, lowest, width, buckets) + 1]] = hits[i];
+    }
+}
+
+/* Sorts many hits: by buckets of a few each, which then are sorted one by one. False, and nothing done, where there is
+** no memory for it or distances are not spread. */
+static bool topk_sort_many(shx_topk *topk) {
+    uint64_t count = topk->count, buckets = count / TOPK_BUCKET_HITS;
+    double lowest = topk->hits[0].distance, highest = lowest;
+    for (uint64_t i = 1; i < count; i++) {
+        double distance = topk->hits[i].distance;
+        lowest = distance < lowest ? distance : lowest;
+        highest = distance > highest ? distance : highest;
+    }
+    double width = (highest - lowest) / (double)buckets;
+    if (!(width > 0 && isfinite(width)) || count > UINT32_MAX) return false;
+    uint64_t room = 2 * count + (buckets + 1) * sizeof(uint32_t) / sizeof(shx_hit) + 1;
+    if (shx_grow((void **)&topk->hits, &topk->capacity, room, sizeof *topk->hits) != SHX_OK) return false;
+    shx_hit *hits = topk->hits, *dealt = hits + count;
+    uint32_t *starts = (uint32_t *)(void *)(dealt + count);
+    topk_deal(hits, count, lowest, width, buckets, starts, dealt);
+    for (uint64_t b = 0; b < buckets; b++) {
+        uint64_t first = starts[b + 1], end = b + 1 < buckets ? starts[b + 2] : count;
+        topk_hits_sort(dealt + first, end - first);
+    }
+    memcpy(hits, dealt, count * sizeof *hits);
+    return true;
+}
+
 void shx_topk_sort(shx_topk *topk) {
-    if (topk->count > topk->k) topk_select(topk);
-    topk_hits_sort(topk->hits, topk->count);
+    bool sorted = topk->count >= TOPK_MANY && topk_sort_many(topk);
+    if (!sorted && topk->count > topk->k) topk_select(topk);
+    if (topk->count > topk->k) topk->count = topk->k;
+    if (!sorted) topk_hits_sort(topk->hits, topk->count);
 }

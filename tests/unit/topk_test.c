@@ -74,19 +74,21 @@ static void ties_break_by_rowid(void **state) {
     shx_topk_free(&topk);
 }
 
-/* Sorted, reversed, equal and organ-pipe input is what partitions come out badly on. */
+/* Sorted, reversed, equal and organ-pipe input is what partitions come out badly on; powers of two, and infinity, what
+** buckets do. */
 static void large_k_of_any_input(void **state) {
     (void)state;
     enum { COUNT = 20000 };
     shx_hit *hits = malloc(COUNT * sizeof *hits);
     shx_topk topk = {0};
-    for (uint64_t kind = 0; kind < 5; kind++) {
+    for (uint64_t kind = 0; kind < 7; kind++) {
         for (uint64_t k = 129; k < 2 * COUNT; k = k * 5 + 1) {
             shx_topk_reset(&topk, k);
             for (int64_t i = 0; i < COUNT; i++) {
                 int64_t any = (int64_t)(test_next() % 999);
-                int64_t value = (int64_t[]){i, -i, 7, i < COUNT / 2 ? i : COUNT - i, any}[kind];
-                hits[i] = (shx_hit){(double)value, i * 7919 % COUNT};
+                int64_t value = (int64_t[]){i, -i, 7, i < COUNT / 2 ? i : COUNT - i, any, 0, 0}[kind];
+                double distance = kind < 5 ? (double)value : kind == 5 || any < 900 ? ldexp(1, (int)any) : INFINITY;
+                hits[i] = (shx_hit){distance, i * 7919 % COUNT};
                 assert_int_equal(shx_topk_insert(&topk, hits[i].distance, hits[i].rowid), SHX_OK);
             }
             qsort(hits, COUNT, sizeof *hits, test_compare);
@@ -120,12 +122,18 @@ static void *test_no_resize(void *block, uint64_t size) { return (void)block, (v
 
 static void a_failed_allocation_is_reported(void **state) {
     (void)state;
-    shx_topk topk = {0};
+    enum { MANY = 3000 };
+    shx_topk topk = {0}, many = {0};
     shx_topk_reset(&topk, 3);
+    shx_topk_reset(&many, MANY);
+    for (int64_t i = 0; i < MANY; i++) assert_int_equal(shx_topk_insert(&many, (double)(i * 7 % MANY), i), SHX_OK);
     shx_memory_use(&(shx_allocator){test_no_alloc, test_no_resize, free});
     assert_int_equal(shx_topk_insert(&topk, 1, 1), SHX_NOMEM);
     assert_int_equal(topk.count, 0);
     shx_topk_free(&topk);
+    shx_topk_sort(&many); /* manages without */
+    for (uint64_t i = 1; i < MANY; i++) assert_true(shx_hit_before(&many.hits[i - 1], &many.hits[i]));
+    shx_topk_free(&many);
 }
 
 int main(void) {

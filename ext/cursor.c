@@ -8,7 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-#define CURSOR_SPARE_HITS 16384 /* searches for more than that do not leave their memory behind */
+#define CURSOR_SPARE_HITS 16384  /* searches for more leave their memory to one cursor of a connection only, … */
+#define CURSOR_LARGE_HITS 524288 /* … and for more than that to none */
 
 /* The shadow tables from which a cursor reads the columns of its row. */
 typedef enum cursor_source {
@@ -74,6 +75,16 @@ static void cursor_rewind(shx_cursor *cursor) {
     cursor->end = true;
 }
 
+/* Whether a closed cursor, with all its memory, is to wait for the next statement. */
+static bool cursor_is_spare(const shx_connection *connection, const shx_cursor *cursor) {
+    if (connection->spare_count == SHX_SPARES || cursor->knn.hits.capacity > CURSOR_LARGE_HITS) return false;
+    if (cursor->knn.hits.capacity <= CURSOR_SPARE_HITS) return true;
+    for (int i = 0; i < connection->spare_count; i++) {
+        if (connection->spares[i]->knn.hits.capacity > CURSOR_SPARE_HITS) return false;
+    }
+    return true;
+}
+
 int shx_cursor_close(sqlite3_vtab_cursor *vtab_cursor) {
     shx_cursor *cursor = (shx_cursor *)vtab_cursor;
     shx_connection *connection = cursor_table(cursor)->connection;
@@ -82,10 +93,10 @@ int shx_cursor_close(sqlite3_vtab_cursor *vtab_cursor) {
         shx_statement_give_back(cursor_table(cursor), cursor->readers[i]);
         cursor->readers[i] = NULL;
     }
-    if (connection->spare_count == SHX_SPARES || cursor->knn.hits.capacity > CURSOR_SPARE_HITS) {
-        shx_cursor_free(cursor);
-    } else {
+    if (cursor_is_spare(connection, cursor)) {
         connection->spares[connection->spare_count++] = cursor;
+    } else {
+        shx_cursor_free(cursor);
     }
     return SQLITE_OK;
 }

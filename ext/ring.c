@@ -23,8 +23,11 @@ static size_t ring_used(const shx_ring *ring) { return (size_t)ring->bytes[0] | 
 static void ring_set_used(shx_ring *ring, size_t used) {
     ring->bytes[0] = (uint8_t)used;
     ring->bytes[1] = (uint8_t)(used >> 8);
-    memset(ring->bytes + used, 0, SHX_RING_BYTES - used);
+    memset(ring->bytes + used, 0, SHX_RING_ROOM - used);
 }
+
+static uint64_t ring_checksum(const shx_ring *ring) { return shx_hash64(ring->bytes, ring_used(ring), 0); }
+static void ring_seal(shx_ring *ring) { shx_put64(ring->bytes + SHX_RING_ROOM, ring_checksum(ring)); }
 
 /* ---- numbers ---- */
 
@@ -76,13 +79,15 @@ void shx_ring_start(shx_ring *ring, const shx_id *commit) {
     ring->tip = *commit;
     memcpy(ring->bytes + 2, commit->bytes, RING_ID_BYTES);
     ring_set_used(ring, RING_FIRST);
+    ring_seal(ring);
 }
 
 bool shx_ring_load(const void *bytes, size_t size, const shx_id *tip, shx_ring *ret_ring) {
     if (!bytes || size != SHX_RING_BYTES) return false;
     memcpy(ret_ring->bytes, bytes, size);
     size_t used = ring_used(ret_ring);
-    if (used < RING_FIRST || used > SHX_RING_BYTES) return false;
+    if (used < RING_FIRST || used > SHX_RING_ROOM) return false;
+    if (shx_get64(ret_ring->bytes + SHX_RING_ROOM) != ring_checksum(ret_ring) && !SHX_PLANTED(53)) return false;
     memcpy(ret_ring->tip.bytes, ret_ring->bytes + 2, RING_ID_BYTES);
     ring_entry entry;
     for (size_t at = RING_FIRST; at < used; at = entry.end) {
@@ -103,7 +108,7 @@ static size_t ring_encode(const shx_pending *pending, const shx_id *commit, uint
     for (size_t i = 0; i < shx_pending_count(pending); i++) {
         const shx_op *op = shx_pending_op(pending, i);
         if (op->kind == SHX_OP_TOUCH) continue;
-        if (size > SHX_RING_BYTES - RING_FIRST - RING_VARINT_MAX) return 0;
+        if (size > SHX_RING_ROOM - RING_FIRST - RING_VARINT_MAX) return 0;
         size += ring_put_varint(bytes + size, ring_zigzag((uint64_t)op->rowid - before));
         before = (uint64_t)op->rowid;
     }
@@ -114,7 +119,7 @@ static size_t ring_encode(const shx_pending *pending, const shx_id *commit, uint
 static void ring_make_room(shx_ring *ring, size_t size) {
     size_t used = ring_used(ring), kept = RING_FIRST;
     ring_entry entry = {.commit = {{0}}};
-    while (used - kept + RING_FIRST + size > SHX_RING_BYTES) {
+    while (used - kept + RING_FIRST + size > SHX_RING_ROOM) {
         bool read = ring_read(ring, kept, &entry);
         assert(read);
         (void)read;
@@ -138,6 +143,7 @@ void shx_ring_add(shx_ring *ring, const shx_pending *pending, const shx_id *comm
     size_t used = ring_used(ring);
     memcpy(ring->bytes + used, bytes, size);
     ring_set_used(ring, used + size);
+    ring_seal(ring);
     ring->tip = *commit;
 }
 

@@ -13,6 +13,7 @@
 **     18      …     for each later commit: its id, 16 bytes; how many rowids it changed, a varint; each of them as the
 **                   difference to the one before it (to 0), zigzag, a varint
 **     …       …     zeros
+**     3832    8     XXH3-64 of the bytes in use: a rowid that is missing would leave its row as it was in the index
 **
 ** Varints: 7 bits a byte, low bits first, 0x80 means more. A commit that changed more rowids than fit starts it anew.
 */
@@ -29,8 +30,10 @@
 /* With the rest of the row less than what fits a leaf page of 4096 bytes: the page that every commit writes anyway. */
 #define SHX_RING_BYTES 3840
 
+#define SHX_RING_ROOM (SHX_RING_BYTES - 8) /* before the checksum */
+
 /* No more commits than this fit. */
-#define SHX_RING_COMMITS ((SHX_RING_BYTES - 18) / 17 + 1)
+#define SHX_RING_COMMITS ((SHX_RING_ROOM - 18) / 17 + 1)
 
 typedef struct shx_ring {
     shx_id tip; /* the newest commit it knows */

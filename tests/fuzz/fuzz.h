@@ -79,6 +79,9 @@ void fuzz_seal(fuzz_file *file, shx_file_kind kind, const shx_id *uuid, uint64_t
 /* Makes a base name the file `named`, a segment or a table of shards, by the checksum that it has now. */
 void fuzz_seal_base(fuzz_file *base, uint64_t base_id, const fuzz_file *named, shx_file_kind kind, uint64_t id);
 
+/* Makes the checksum of a ring (ring.h) right. */
+void fuzz_seal_ring(uint8_t *bytes, uint64_t size);
+
 /* An empty directory, and a store of it (close it). */
 shx_store *fuzz_store(void);
 void fuzz_store_put(shx_store *store, const char *name, const fuzz_file *file);

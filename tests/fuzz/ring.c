@@ -1,4 +1,4 @@
-/* A ring of recent commits (ring.h), raw: loaded, listed, and grown by a commit. */
+/* A ring of recent commits (ring.h), raw, with its checksum right: loaded, listed, and grown by a commit. */
 #include "fuzz.h"
 
 #include "../../ext/ring.h"
@@ -35,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const uint8_t *content = fuzz_bytes(&input, sizeof bytes, &used);
     if (used > 0) memcpy(bytes, content, used);
     memcpy(tip.bytes, bytes + tip_at % (sizeof bytes - sizeof tip), sizeof tip);
+    fuzz_seal_ring(bytes, sizeof bytes);
     if (shx_ring_load(bytes, whole ? sizeof bytes : used, &tip, &ring)) {
         shx_pending *pending;
         shx_id commit = {{1, 2, 3}};

@@ -1,6 +1,8 @@
 /* The checksums of a damaged file, made right again: a layer of the format at a time, the innermost first. */
 #include "fuzz.h"
 
+#include "../../ext/ring.h"
+
 #include "segment.h"
 #include "wal.h"
 
@@ -191,4 +193,10 @@ void fuzz_seal(fuzz_file *file, shx_file_kind kind, const shx_id *uuid, uint64_t
     if (kind == SHX_FILE_WAL) seal_records(file, id, vector_bytes);
     if (kind == SHX_FILE_SEGMENT) seal_segment(file, id, vector_bytes);
     if (kind != SHX_FILE_WAL) seal_container(file, id);
+}
+
+void fuzz_seal_ring(uint8_t *bytes, uint64_t size) {
+    if (size != SHX_RING_BYTES) return;
+    uint64_t used = (uint64_t)bytes[0] | (uint64_t)bytes[1] << 8;
+    if (used <= SHX_RING_ROOM) shx_put64(bytes + SHX_RING_ROOM, shx_hash64(bytes, used, 0));
 }

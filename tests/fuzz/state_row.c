@@ -38,6 +38,7 @@ static void bind_ring(sqlite3 *db, sqlite3_stmt *change, fuzz_input *input) {
         fuzz_require(ring.bytes && ring.size <= FUZZ_FILE_MAX);
         memcpy(ring.bytes, sqlite3_column_blob(read, 0), ring.size);
         fuzz_file edited = fuzz_edit(&ring, input);
+        fuzz_seal_ring(edited.bytes, edited.size);
         sqlite3_bind_blob(change, 1, edited.bytes, (int)edited.size, SQLITE_TRANSIENT);
         free(edited.bytes);
         free(ring.bytes);

@@ -139,7 +139,12 @@ static void a_commit_too_large(void **state) {
     shx_pending_destroy(pending);
 }
 
-/* Whatever stands in a state row is refused or read within its bounds. */
+static void seal(uint8_t bytes[SHX_RING_BYTES]) {
+    size_t used = (size_t)bytes[0] | (size_t)bytes[1] << 8;
+    if (used <= SHX_RING_ROOM) shx_put64(bytes + SHX_RING_ROOM, shx_hash64(bytes, used, 0));
+}
+
+/* Whatever stands in a state row is refused or read within its bounds; what is damaged is refused. */
 static void bytes_that_are_no_ring(void **state) {
     (void)state;
     fixture_random random = fixture_seed("no ring", 4);
@@ -169,6 +174,10 @@ static void bytes_that_are_no_ring(void **state) {
                 fixture_below(&random, 4) == 0 ? fixture_below(&random, 20) : fixture_below(&random, sizeof bytes);
             bytes[at] ^= (uint8_t)(1 << fixture_below(&random, 8));
         }
+        if (shx_ring_load(bytes, sizeof bytes, &ring.tip, &loaded)) { /* only what is not in use was hit, or nothing */
+            assert_memory_equal(bytes, ring.bytes, (size_t)bytes[0] | (size_t)bytes[1] << 8);
+        }
+        seal(bytes);
         if (!shx_ring_load(bytes, sizeof bytes, &ring.tip, &loaded)) continue;
         size_t known = shx_ring_commits(&loaded, commits), count;
         int64_t *rowids;

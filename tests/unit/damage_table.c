@@ -50,7 +50,7 @@ int64_t damage_number(sqlite3 *db, const char *sql) {
 /* --- the disk --- */
 
 /* Each life has its own chance: what is made twice is not the same. */
-static void damage_load_image(const sim_image *image) {
+void damage_load_image(const sim_image *image) {
     static uint64_t life;
     sim_fs_load(image);
     sim_vfs_seed(++life);

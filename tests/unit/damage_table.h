@@ -37,6 +37,7 @@ void damage_table_free(damage_table *table);
 
 /* Loads a disk into the simulation; replaces, makes or (NULL) removes a file there. */
 void damage_load(const damage_disk *disk);
+void damage_load_image(const sim_image *image);
 void damage_put(const char *path, const damage_bytes *file);
 
 /* --- connections --- */

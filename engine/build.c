@@ -4,11 +4,12 @@
 #include "limits.h"
 #include "memory.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BUILD_SAMPLE_BYTES (UINT64_C(256) << 20) /* at most this much memory for the sample's points */
+#define BUILD_SAMPLE_BYTES (UINT64_C(256) << 20) /* of points in the sample, which are read as they are needed */
 #define BUILD_SAMPLE_PER_SHARD 64
 #define BUILD_SURVEY_ROWS 100000
 #define BUILD_PART 1024
@@ -115,33 +116,40 @@ static shx_status build_fit_mean(shx_rewrite *rewrite) {
 
 typedef struct build_sample {
     const shx_rewrite *rewrite;
-    float *points;
-    uint8_t *found; /* the vector has a point */
+    uint64_t *rows; /* numbers of the rows of the sample, in the end those that have a point */
     uint64_t wanted;
 } build_sample;
 
-static shx_status build_sample_points(void *context, uint64_t first, uint64_t end, unsigned thread) {
+static shx_status build_sample_rows(void *context, uint64_t first, uint64_t end, unsigned thread) {
     (void)thread;
     const build_sample *sample = context;
     const shx_encoding *encoding = &sample->rewrite->encoding;
+    float *point = shx_alloc_aligned(encoding->code_dim, sizeof *point);
+    SHX_CHECK(point, SHX_NOMEM);
     for (uint64_t i = first; i < end; i++) {
         const void *vector = build_sample_vector(sample->rewrite, i, sample->wanted);
-        sample->found[i] = shx_encoding_point(encoding, vector, false, sample->points + i * encoding->code_dim);
+        sample->rows[i] = shx_encoding_point(encoding, vector, false, point) ? i : UINT64_MAX;
     }
+    shx_free_aligned(point);
     shx_progress_add(shx_pool_progress(sample->rewrite->pool), end - first);
     return SHX_OK;
 }
 
-/* Moves the points that exist together; returns how many there are. */
+/* Moves the rows that have a point together; returns how many there are. */
 static uint64_t build_compact_sample(build_sample *sample) {
-    uint32_t code_dim = sample->rewrite->encoding.code_dim;
     uint64_t kept = 0;
     for (uint64_t i = 0; i < sample->wanted; i++) {
-        if (!sample->found[i]) continue;
-        float *to = sample->points + kept++ * code_dim;
-        if (kept - 1 != i) memcpy(to, sample->points + i * code_dim, code_dim * sizeof(float));
+        if (sample->rows[i] != UINT64_MAX) sample->rows[kept++] = sample->rows[i];
     }
     return kept;
+}
+
+static void build_read_point(const void *context, uint64_t row, float *ret_point) {
+    const build_sample *sample = context;
+    const void *vector = build_sample_vector(sample->rewrite, sample->rows[row], sample->wanted);
+    bool found = shx_encoding_point(&sample->rewrite->encoding, vector, false, ret_point);
+    assert(found);
+    (void)found;
 }
 
 static uint64_t build_sample_size(const shx_rewrite *rewrite) {
@@ -154,22 +162,21 @@ static uint64_t build_sample_size(const shx_rewrite *rewrite) {
 static shx_status build_train(const shx_rewrite *rewrite, uint64_t seed, shx_clusters **ret_clusters) {
     const shx_encoding *encoding = &rewrite->encoding;
     build_sample sample = {.rewrite = rewrite, .wanted = build_sample_size(rewrite)};
-    sample.points = shx_alloc_aligned(sample.wanted, encoding->code_dim * sizeof(float));
-    sample.found = shx_alloc_zero(sample.wanted, 1);
-    shx_status status = sample.points && sample.found ? SHX_OK : SHX_NOMEM;
+    const shx_cluster_points points = {&sample, build_read_point};
+    sample.rows = shx_alloc(sample.wanted * sizeof *sample.rows);
+    shx_status status = sample.rows ? SHX_OK : SHX_NOMEM;
     if (status == SHX_OK) {
         shx_progress_begin(shx_pool_progress(rewrite->pool), SHX_PHASE_SAMPLING, sample.wanted);
-        status = shx_pool_run(rewrite->pool, sample.wanted, BUILD_BATCH, build_sample_points, &sample);
+        status = shx_pool_run(rewrite->pool, sample.wanted, BUILD_BATCH, build_sample_rows, &sample);
     }
     uint64_t count = status == SHX_OK ? build_compact_sample(&sample) : 0;
     if (count > 0) {
         shx_progress_begin(shx_pool_progress(rewrite->pool), SHX_PHASE_CLUSTERING, count);
         uint64_t leaf = sample.wanted * rewrite->shard_size / rewrite->count;
-        status = shx_cluster_train(sample.points, count, encoding->code_dim, leaf ? (uint32_t)leaf : 1, seed,
-                                   rewrite->pool, ret_clusters);
+        status = shx_cluster_train(&points, count, encoding->code_dim, leaf ? (uint32_t)leaf : 1, seed, rewrite->pool,
+                                   ret_clusters);
     }
-    shx_free_aligned(sample.points);
-    shx_free(sample.found);
+    shx_free(sample.rows);
     return status;
 }
 

@@ -1,5 +1,6 @@
 /* Training, from top to bottom: level 1 finds about sqrt(K) parents on a sample of the sample; every point joins its
-** nearest parent; level 2 clusters the points of each parent by themselves; what is still too large is split.
+** nearest parent; level 2 clusters the points of each parent by themselves; what is still too large is split. In memory
+** are the points of level 1, and then those of one parent a thread.
 */
 #include "cluster.h"
 
@@ -17,6 +18,7 @@
 #define CLUSTER_PARENT_ITERATIONS 6
 #define CLUSTER_LEAF_ITERATIONS 5
 #define CLUSTER_ROWS_PER_PARENT 256
+#define CLUSTER_BATCH (SHX_TILE_ROWS * 64) /* points that a thread labels at once */
 
 /* A leaf over this many times the target is split again. */
 #define CLUSTER_LEAF_EXCESS 1.34
@@ -29,7 +31,9 @@ typedef struct cluster_family {
 } cluster_family;
 
 typedef struct cluster_training {
-    const float **rows; /* sorted by parent after level 1 */
+    const shx_cluster_points *points;
+    uint64_t *rows;  /* of the points; sorted by parent after level 1 */
+    uint32_t *label; /* the nearest parent of rows[i] before that */
     uint64_t count;
     size_t dim;
     uint32_t leaf_points;
@@ -47,7 +51,132 @@ static uint32_t cluster_wanted(uint64_t count, uint64_t size) {
     return wanted < 1 ? 1 : wanted > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)wanted;
 }
 
+static shx_status cluster_fill_panels(const float *centroids, uint32_t count, size_t dim, float **ret_panels,
+                                      float **ret_norms) {
+    size_t lanes = shx_panel_lanes(count);
+    *ret_panels = shx_alloc_aligned(lanes * dim, sizeof **ret_panels);
+    *ret_norms = shx_alloc_aligned(lanes, sizeof **ret_norms);
+    SHX_CHECK(*ret_panels && *ret_norms, SHX_NOMEM);
+    shx_panel_fill(centroids, count, dim, *ret_panels, *ret_norms);
+    return SHX_OK;
+}
+
+/* --- points --- */
+
+/* Some points in memory: row i is rows[i]. */
+typedef struct cluster_loaded {
+    float *points;
+    const float **rows;
+} cluster_loaded;
+
+static void cluster_unload(cluster_loaded *loaded) {
+    shx_free_aligned(loaded->points);
+    shx_free(loaded->rows);
+}
+
+static shx_status cluster_load(const cluster_training *training, const uint64_t *rows, uint64_t count,
+                               cluster_loaded *ret_loaded) {
+    cluster_loaded loaded = {.points = shx_alloc_aligned(count * training->dim, sizeof *loaded.points),
+                             .rows = shx_alloc(count * sizeof *loaded.rows)};
+    if (!loaded.points || !loaded.rows) {
+        cluster_unload(&loaded);
+        return SHX_NOMEM;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        float *point = loaded.points + i * training->dim;
+        training->points->read(training->points->context, rows[i], point);
+        loaded.rows[i] = point;
+    }
+    *ret_loaded = loaded;
+    return SHX_OK;
+}
+
 /* --- level 1 --- */
+
+/* Chooses `wanted` of the rows, in their order; each with probability (still wanted) / (still to come). */
+static void cluster_sample(const cluster_training *training, uint64_t wanted, uint64_t *ret_rows) {
+    uint64_t seed = training->seed, taken = 0;
+    for (uint64_t i = 0; taken < wanted; i++) {
+        if (shx_random_below(&seed, training->count - i) < wanted - taken) ret_rows[taken++] = training->rows[i];
+    }
+}
+
+static shx_status cluster_find_parents(cluster_training *training, uint32_t k) {
+    uint64_t wanted = (uint64_t)k * CLUSTER_ROWS_PER_PARENT;
+    if (wanted > training->count) wanted = training->count;
+    uint64_t *rows = shx_alloc(wanted * sizeof *rows);
+    SHX_CHECK(rows, SHX_NOMEM);
+    cluster_loaded sample;
+    cluster_sample(training, wanted, rows);
+    shx_status status = cluster_load(training, rows, wanted, &sample);
+    shx_free(rows);
+    SHX_TRY(status);
+    status = shx_kmeans_train(sample.rows, wanted, training->dim, k, CLUSTER_PARENT_ITERATIONS, training->seed + 1,
+                              training->pool, training->parents);
+    cluster_unload(&sample);
+    return status;
+}
+
+/* The parents as the kernels want them. */
+typedef struct cluster_grouping {
+    cluster_training *training;
+    uint32_t k;
+    float *panels, *norms;
+} cluster_grouping;
+
+static shx_status cluster_label(void *context, uint64_t first, uint64_t end, unsigned thread) {
+    (void)thread;
+    const cluster_grouping *grouping = context;
+    cluster_training *training = grouping->training;
+    const shx_kernels *kernels = shx_kernels_get();
+    for (uint64_t i = first; i < end; i += CLUSTER_BATCH) {
+        uint64_t count = end - i < CLUSTER_BATCH ? end - i : CLUSTER_BATCH;
+        cluster_loaded batch;
+        SHX_TRY(cluster_load(training, training->rows + i, count, &batch));
+        for (uint64_t j = 0; j < count; j += SHX_TILE_ROWS) {
+            size_t rows = count - j < SHX_TILE_ROWS ? (size_t)(count - j) : SHX_TILE_ROWS;
+            shx_nearest nearest = {{0}, {0}};
+            for (size_t r = 0; r < rows; r++) nearest.score[r] = INFINITY;
+            shx_panel_nearest(kernels, batch.rows + j, rows, grouping->panels, grouping->norms, training->dim, 0,
+                              grouping->k, &nearest);
+            memcpy(training->label + i + j, nearest.label, rows * sizeof *nearest.label);
+        }
+        cluster_unload(&batch);
+    }
+    return SHX_OK;
+}
+
+/* A stable counting sort of the rows by label. */
+static shx_status cluster_sort_rows(cluster_training *training, uint32_t k) {
+    uint64_t *first = training->first, *sorted = shx_alloc(training->count * sizeof *sorted);
+    SHX_CHECK(sorted, SHX_NOMEM);
+    memset(first, 0, (k + (size_t)1) * sizeof *first);
+    for (uint64_t i = 0; i < training->count; i++) first[training->label[i] + 1]++;
+    for (uint32_t c = 0; c < k; c++) first[c + 1] += first[c];
+    for (uint64_t i = 0; i < training->count; i++) sorted[first[training->label[i]]++] = training->rows[i];
+    memmove(first + 1, first, k * sizeof *first);
+    first[0] = 0;
+    shx_free(training->rows);
+    training->rows = sorted;
+    return SHX_OK;
+}
+
+/* Every point joins its nearest parent. */
+static shx_status cluster_group(cluster_training *training, uint32_t k) {
+    cluster_grouping grouping = {.training = training, .k = k};
+    training->label = shx_alloc(training->count * sizeof *training->label);
+    shx_status status = training->label ? SHX_OK : SHX_NOMEM;
+    if (status == SHX_OK) {
+        status = cluster_fill_panels(training->parents, k, training->dim, &grouping.panels, &grouping.norms);
+    }
+    if (status == SHX_OK) {
+        status = shx_pool_run(training->pool, training->count, CLUSTER_BATCH, cluster_label, &grouping);
+    }
+    if (status == SHX_OK) status = cluster_sort_rows(training, k);
+    shx_free_aligned(grouping.panels);
+    shx_free_aligned(grouping.norms);
+    return status;
+}
 
 /* Parents without points are dropped. */
 static void cluster_drop_empty_parents(cluster_training *training) {
@@ -66,25 +195,14 @@ static void cluster_drop_empty_parents(cluster_training *training) {
 static shx_status cluster_train_parents(cluster_training *training) {
     uint32_t k = cluster_wanted(training->count, training->leaf_points);
     k = (uint32_t)lround(sqrt(k));
-    uint64_t sample = (uint64_t)k * CLUSTER_ROWS_PER_PARENT;
-    if (sample > training->count) sample = training->count;
     training->parents = shx_alloc_aligned(k * training->dim, sizeof *training->parents);
     training->first = shx_alloc((k + (uint64_t)1) * sizeof *training->first);
-    const float **rows = shx_alloc(sample * sizeof *rows);
-    shx_status status = training->parents && training->first && rows ? SHX_OK : SHX_NOMEM;
-    if (status != SHX_OK) goto cleanup;
-    shx_rows_sample((const float *const *)training->rows, training->count, sample, training->seed, rows);
-    status = shx_kmeans_train(rows, sample, training->dim, k, CLUSTER_PARENT_ITERATIONS, training->seed + 1,
-                              training->pool, training->parents);
-    if (status != SHX_OK) goto cleanup;
-    status = shx_kmeans_group(training->rows, training->count, training->dim, training->parents, k, training->pool,
-                              training->first);
-    if (status != SHX_OK) goto cleanup;
+    SHX_CHECK(training->parents && training->first, SHX_NOMEM);
+    SHX_TRY(cluster_find_parents(training, k));
+    SHX_TRY(cluster_group(training, k));
     training->parent_count = k;
     cluster_drop_empty_parents(training);
-cleanup:
-    shx_free(rows);
-    return status;
+    return SHX_OK;
 }
 
 /* --- level 2 --- */
@@ -126,8 +244,9 @@ static shx_status cluster_make_leaves(const cluster_training *training, cluster_
 }
 
 static shx_status cluster_train_family(const cluster_training *training, uint32_t parent) {
-    const float **rows = training->rows + training->first[parent];
     uint64_t count = training->first[parent + 1] - training->first[parent];
+    cluster_loaded points;
+    SHX_TRY(cluster_load(training, training->rows + training->first[parent], count, &points));
     uint32_t k = cluster_wanted(count, training->leaf_points);
     uint64_t seed = training->seed + 2 + parent;
     seed = shx_random_next(&seed);
@@ -135,14 +254,16 @@ static shx_status cluster_train_family(const cluster_training *training, uint32_
     uint64_t *first = shx_alloc((k + (uint64_t)1) * sizeof *first);
     shx_status status = centroids && first ? SHX_OK : SHX_NOMEM;
     if (status != SHX_OK) goto cleanup;
-    status = shx_kmeans_train(rows, count, training->dim, k, CLUSTER_LEAF_ITERATIONS, seed, training->pool, centroids);
+    status = shx_kmeans_train(points.rows, count, training->dim, k, CLUSTER_LEAF_ITERATIONS, seed, training->pool,
+                              centroids);
     if (status != SHX_OK) goto cleanup;
-    status = shx_kmeans_group(rows, count, training->dim, centroids, k, training->pool, first);
+    status = shx_kmeans_group(points.rows, count, training->dim, centroids, k, training->pool, first);
     if (status != SHX_OK) goto cleanup;
-    status = cluster_make_leaves(training, &training->families[parent], rows, first, k, seed);
+    status = cluster_make_leaves(training, &training->families[parent], points.rows, first, k, seed);
 cleanup:
     shx_free(first);
     shx_free_aligned(centroids);
+    cluster_unload(&points);
     return status;
 }
 
@@ -178,16 +299,6 @@ static shx_status cluster_collect_leaves(const cluster_training *training, shx_c
     return SHX_OK;
 }
 
-static shx_status cluster_fill_panels(const float *centroids, uint32_t count, size_t dim, float **ret_panels,
-                                      float **ret_norms) {
-    size_t lanes = shx_panel_lanes(count);
-    *ret_panels = shx_alloc_aligned(lanes * dim, sizeof **ret_panels);
-    *ret_norms = shx_alloc_aligned(lanes, sizeof **ret_norms);
-    SHX_CHECK(*ret_panels && *ret_norms, SHX_NOMEM);
-    shx_panel_fill(centroids, count, dim, *ret_panels, *ret_norms);
-    return SHX_OK;
-}
-
 static shx_status cluster_fill(cluster_training *training, shx_clusters *clusters) {
     SHX_TRY(cluster_collect_leaves(training, clusters));
     clusters->dim = training->dim;
@@ -206,12 +317,13 @@ static void cluster_free_training(cluster_training *training) {
     shx_free(training->first);
     shx_free_aligned(training->parents);
     shx_free(training->rows);
+    shx_free(training->label);
 }
 
-static shx_status cluster_train(cluster_training *training, const float *points, shx_clusters *clusters) {
+static shx_status cluster_train(cluster_training *training, shx_clusters *clusters) {
     training->rows = shx_alloc(training->count * sizeof *training->rows);
     SHX_CHECK(training->rows, SHX_NOMEM);
-    for (uint64_t i = 0; i < training->count; i++) training->rows[i] = points + i * training->dim;
+    for (uint64_t i = 0; i < training->count; i++) training->rows[i] = i;
     SHX_TRY(cluster_train_parents(training));
     training->families = shx_alloc_zero(training->parent_count, sizeof *training->families);
     SHX_CHECK(training->families, SHX_NOMEM);
@@ -219,13 +331,14 @@ static shx_status cluster_train(cluster_training *training, const float *points,
     return cluster_fill(training, clusters);
 }
 
-shx_status shx_cluster_train(const float *points, uint64_t count, size_t dim, uint32_t leaf_points, uint64_t seed,
-                             shx_pool *pool, shx_clusters **ret_clusters) {
+shx_status shx_cluster_train(const shx_cluster_points *points, uint64_t count, size_t dim, uint32_t leaf_points,
+                             uint64_t seed, shx_pool *pool, shx_clusters **ret_clusters) {
     SHX_CHECK(count >= 1 && leaf_points >= 1 && dim >= 16 && dim % 16 == 0, SHX_MISUSE);
-    cluster_training training = {.count = count, .dim = dim, .leaf_points = leaf_points, .seed = seed, .pool = pool};
+    cluster_training training = {
+        .points = points, .count = count, .dim = dim, .leaf_points = leaf_points, .seed = seed, .pool = pool};
     shx_clusters *clusters = shx_alloc_zero(1, sizeof *clusters);
     SHX_CHECK(clusters, SHX_NOMEM);
-    shx_status status = cluster_train(&training, points, clusters);
+    shx_status status = cluster_train(&training, clusters);
     cluster_free_training(&training);
     if (status == SHX_OK)
         *ret_clusters = clusters;

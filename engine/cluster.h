@@ -25,12 +25,19 @@ typedef struct shx_clusters {
     float *parent_norms, *leaf_norms;
 } shx_clusters;
 
-/* Trains on a sample of `count` points (row i at points + i × dim) so that a leaf holds about leaf_points of them
+/* Where the points of a sample come from: `read` writes one, `dim` floats; from several threads at once, several times
+** each. So a sample need not be in memory. */
+typedef struct shx_cluster_points {
+    const void *context;
+    void (*read)(const void *context, uint64_t row, float *ret_point);
+} shx_cluster_points;
+
+/* Trains on a sample of `count` points so that a leaf holds about leaf_points of them
 ** (≥ 1). Empty leaves are dropped; leaves far over the target are split again, so that there are 10 to 40 % more of
 ** them than count / leaf_points (measured). Identical points may share an oversized leaf. SHX_MISUSE for a count of 0
 ** or another argument out of range. */
-shx_status shx_cluster_train(const float *points, uint64_t count, size_t dim, uint32_t leaf_points, uint64_t seed,
-                             shx_pool *pool, shx_clusters **ret_clusters);
+shx_status shx_cluster_train(const shx_cluster_points *points, uint64_t count, size_t dim, uint32_t leaf_points,
+                             uint64_t seed, shx_pool *pool, shx_clusters **ret_clusters);
 void shx_clusters_destroy(shx_clusters *clusters);
 
 /* The nearest leaf of each of `count` points among the leaves of its `probes` nearest parents; ret_distance2 may be

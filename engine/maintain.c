@@ -98,6 +98,14 @@ static bool maintain_takes_all(const maintain_job *job) {
     return true;
 }
 
+static shx_status maintain_reserve(maintain_job *job) {
+    uint64_t rows = job->view->mark.rows;
+    for (uint32_t s = 0; s < job->base->segment_count; s++) {
+        if (job->taken[s]) rows += job->base->segments[s]->row_count;
+    }
+    return shx_rewrite_reserve(&job->rewrite, rows);
+}
+
 static shx_status maintain_collect_postings(maintain_job *job) {
     shx_rewrite *rewrite = &job->rewrite;
     const shx_base *base = job->base;
@@ -107,6 +115,7 @@ static shx_status maintain_collect_postings(maintain_job *job) {
     rewrite->encoding = base->encoding;
     rewrite->encoding_id = base->info.encoding_id;
     rewrite->next_shard = base->info.next_shard;
+    SHX_TRY(maintain_reserve(job));
     if (!job->anew) SHX_TRY(shx_rewrite_take_shards(rewrite, base));
     shx_progress_begin(&job->index->progress, SHX_PHASE_COLLECTING, job->view->mark.live_rows);
     for (uint32_t s = 0; s < base->segment_count; s++) {

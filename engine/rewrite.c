@@ -19,11 +19,14 @@ void shx_rewrite_free(shx_rewrite *rewrite) {
     memset(rewrite, 0, sizeof *rewrite);
 }
 
+shx_status shx_rewrite_reserve(shx_rewrite *rewrite, uint64_t count) {
+    SHX_CHECK(count < SHX_PLACE_OVERFLOW, SHX_FULL);
+    SHX_TRY(shx_grow((void **)&rewrite->postings, &rewrite->posting_capacity, count, sizeof *rewrite->postings));
+    return shx_grow((void **)&rewrite->place, &rewrite->place_capacity, count, sizeof *rewrite->place);
+}
+
 shx_status shx_rewrite_add(shx_rewrite *rewrite, const shx_posting *posting, uint32_t place) {
-    uint64_t needed = rewrite->count + 1;
-    SHX_CHECK(needed < SHX_PLACE_OVERFLOW, SHX_FULL);
-    SHX_TRY(shx_grow((void **)&rewrite->postings, &rewrite->posting_capacity, needed, sizeof *posting));
-    SHX_TRY(shx_grow((void **)&rewrite->place, &rewrite->place_capacity, needed, sizeof place));
+    SHX_TRY(shx_rewrite_reserve(rewrite, rewrite->count + 1));
     rewrite->postings[rewrite->count] = *posting;
     rewrite->place[rewrite->count++] = place;
     return SHX_OK;

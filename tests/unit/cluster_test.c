@@ -98,9 +98,20 @@ static void check_structure(const shx_clusters *clusters, uint64_t count) {
     for (size_t c = clusters->parent_count; c % 16 != 0; c++) assert_true(isinf(clusters->parent_norms[c]));
 }
 
+static void test_read_point(const void *context, uint64_t row, float *ret_point) {
+    memcpy(ret_point, (const float *)context + row * DIM, DIM * sizeof *ret_point);
+}
+
+/* Points that stand in memory. */
+static shx_status test_try_train(const float *points, uint64_t count, size_t dim, uint32_t leaf_points, uint64_t seed,
+                                 shx_pool *pool, shx_clusters **ret_clusters) {
+    const shx_cluster_points from = {points, test_read_point};
+    return shx_cluster_train(&from, count, dim, leaf_points, seed, pool, ret_clusters);
+}
+
 static shx_clusters *test_train(const float *points, uint64_t count, uint32_t leaf_points, shx_pool *pool) {
     shx_clusters *clusters = NULL;
-    assert_int_equal(shx_cluster_train(points, count, DIM, leaf_points, 7, pool, &clusters), SHX_OK);
+    assert_int_equal(test_try_train(points, count, DIM, leaf_points, 7, pool, &clusters), SHX_OK);
     assert_non_null(clusters);
     check_structure(clusters, count);
     return clusters;
@@ -319,7 +330,7 @@ static void not_a_number_does_no_harm(void **state) {
     float *points = test_points(500, 0, 1, 21);
     for (size_t i = 0; i < 500; i += 7) points[i * DIM + i % DIM] = i % 2 ? NAN : INFINITY;
     shx_clusters *clusters = NULL;
-    assert_int_equal(shx_cluster_train(points, 500, DIM, 10, 1, NULL, &clusters), SHX_OK);
+    assert_int_equal(test_try_train(points, 500, DIM, 10, 1, NULL, &clusters), SHX_OK);
     assignment made = test_assign(clusters, points, 500, 3);
     for (size_t i = 0; i < 500; i++) assert_true(made.leaf[i] < clusters->leaf_count);
     test_assignment_free(&made);
@@ -332,9 +343,9 @@ static void arguments_out_of_range_are_refused(void **state) {
     float points[2 * DIM] = {0}, centroids[2 * DIM];
     uint32_t part[2], parts = 99;
     shx_clusters *clusters = NULL;
-    assert_int_equal(shx_cluster_train(points, 0, DIM, 10, 1, NULL, &clusters), SHX_MISUSE);
-    assert_int_equal(shx_cluster_train(points, 2, DIM, 0, 1, NULL, &clusters), SHX_MISUSE);
-    assert_int_equal(shx_cluster_train(points, 2, 17, 10, 1, NULL, &clusters), SHX_MISUSE);
+    assert_int_equal(test_try_train(points, 0, DIM, 10, 1, NULL, &clusters), SHX_MISUSE);
+    assert_int_equal(test_try_train(points, 2, DIM, 0, 1, NULL, &clusters), SHX_MISUSE);
+    assert_int_equal(test_try_train(points, 2, 17, 10, 1, NULL, &clusters), SHX_MISUSE);
     assert_null(clusters);
     assert_int_equal(shx_cluster_split(points, 2, DIM, 1, 1, NULL, centroids, part, &parts), SHX_MISUSE);
     assert_int_equal(shx_cluster_split(points, 0, DIM, 2, 1, NULL, centroids, part, &parts), SHX_MISUSE);
@@ -437,7 +448,7 @@ static void a_failed_allocation_leaks_nothing(void **state) {
     for (uint64_t allowed = 0; status != SHX_OK; allowed++) {
         test_allocations_left = allowed;
         shx_clusters *clusters = NULL;
-        status = shx_cluster_train(points, 300, DIM, 20, 1, NULL, &clusters);
+        status = test_try_train(points, 300, DIM, 20, 1, NULL, &clusters);
         if (status == SHX_OK)
             shx_clusters_destroy(clusters);
         else

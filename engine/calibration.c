@@ -13,6 +13,7 @@ void shx_calibration_default(shx_calibration *ret_calibration) {
             double width = -log(1 - shx_calibration_recalls[r]); /* 1.6 at 0.8 … 6.9 at 0.999 */
             ret_calibration->first[k][r] = (shx_stop_rule){.beta = 0.3, .theta = 1.2 + 0.25 * width};
             ret_calibration->kth[k][r] = (shx_stop_rule){.beta = 0.3, .theta = 1.2 + 0.25 * width};
+            ret_calibration->growth[k][r] = 0.06;
         }
     }
 }
@@ -26,6 +27,7 @@ bool shx_calibration_valid(const shx_calibration *calibration) {
         for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
             if (!calibration_rule_valid(&calibration->first[k][r])) return false;
             if (!calibration_rule_valid(&calibration->kth[k][r])) return false;
+            if (!(calibration->growth[k][r] >= 0 && calibration->growth[k][r] < 1e18)) return false;
             if (!(calibration->mean_rows[k][r] >= 0 && calibration->mean_rows[k][r] < 1e18)) return false;
         }
     }
@@ -68,6 +70,13 @@ static shx_stop_rule calibration_rule(const shx_stop_rule table[SHX_CALIBRATION_
     return calibration_mix_rules(&lower, &upper, k.part);
 }
 
+static double calibration_growth(const shx_calibration *calibration, calibration_position k,
+                                 calibration_position recall) {
+    const double *lower = &calibration->growth[k.low][recall.low], *upper = &calibration->growth[k.low + 1][recall.low];
+    return calibration_mix(calibration_mix(lower[0], lower[1], recall.part),
+                           calibration_mix(upper[0], upper[1], recall.part), k.part);
+}
+
 /* Tight bounds miss some neighbours (6.7, 2.3 and 0.5 % of those at the very threshold, one-sided), which calibration
 ** makes up for by more shards; on real words that costs less than the refining that wide bounds call for. Without a
 ** calibration they are wide. Above 0.999 they are those of calibrating itself. */
@@ -90,6 +99,7 @@ void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double r
     ret_plan->epsilon = shx_calibration_epsilon(calibration, recall);
     ret_plan->first = calibration_rule(calibration->first, k_place, recall_place);
     ret_plan->kth = calibration_rule(calibration->kth, k_place, recall_place);
+    ret_plan->growth = calibration_growth(calibration, k_place, recall_place);
     /* Beyond the largest k that was measured the true neighbours spread over more shards: a safety term. */
     double beyond = k > 100 ? log10((double)k / 100) : 0;
     ret_plan->first.theta += (0.2 + 0.17 * beyond) * beyond; /* as words call for at 300 and 1,000 */

@@ -7,9 +7,10 @@
 **
 ** where d²_c is the distance of query and centroid and d²_ref either the one of the nearest centroid (form FIRST, for
 ** searches without a filter) or the distance of the k-th best posting so far (form KTH, which widens by itself under
-** filters). Filtered rows count as passed; the share of dead ones in all segments is taken off, since an update leaves
-** a dead row beside the living one. So neither segments nor changes make a rank mean something else. Of the rules tried
-** on real data this one scans the fewest rows.
+** filters). Theta of the form KTH is that of searches without a filter, plus growth × ln(1 / share of the rows that the
+** filter admits). Filtered rows count as passed; the share of dead ones in all segments is taken off, since an update
+** leaves a dead row beside the living one. So neither segments nor changes make a rank mean something else. Of the rules
+** tried on real data this one scans the fewest rows.
 **
 ** FORMAT (section CALIBRATION of a base): the struct below, little-endian, 8-byte fields only.
 */
@@ -33,7 +34,8 @@ typedef struct shx_calibration {
     uint64_t sample_size;                                          /* queries it was fitted on */
     double mean_rows[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS]; /* rows a search scans on average */
     shx_stop_rule first[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS];
-    shx_stop_rule kth[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS];
+    shx_stop_rule kth[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS]; /* as without a filter … */
+    double growth[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS];     /* … and by what its theta grows under one */
 } shx_calibration;
 
 /* The k and the recalls of the tables' rows and columns. */
@@ -49,6 +51,7 @@ bool shx_calibration_valid(const shx_calibration *calibration);
 /* How one search is to be run. */
 typedef struct shx_stop_plan {
     shx_stop_rule first, kth; /* interpolated in log k and in recall */
+    double growth;            /* of kth.theta when a filter admits one row in e */
     float epsilon;            /* standard deviations below an estimate that count as its lower bound */
     double row_cap;           /* rows after which to give up */
     bool exhaustive;          /* recall 1: never stop */

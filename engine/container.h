@@ -48,7 +48,7 @@
 
 #include <pthread.h>
 
-#define SHX_FORMAT_VERSION 4
+#define SHX_FORMAT_VERSION 5
 #define SHX_HEADER_BYTES 64
 #define SHX_SECTIONS_MAX 32
 

@@ -15,7 +15,7 @@
 #define SEARCH_MANY_SHARE 16      /* … and from here on those of the nearest shards first */
 #define SEARCH_SHORT_DIM 256      /* floats that are looked at in the time of a refine code */
 #define SEARCH_FEW_EPSILON 3      /* wide bounds cost nothing where few rows are refined */
-#define SEARCH_FILTER_GAMMA 0.2   /* how the rank counts under a filter of a selectivity */
+#define SEARCH_AWAY_GROWTH 0.2    /* of theta, where 1/e of the usual share is admitted: as words and images call for */
 #define SEARCH_RADIUS_SLACK 1e-6f /* more than the rounding of a radius to float */
 
 shx_status shx_search_scratch_create(shx_search_scratch **ret_scratch) {
@@ -55,12 +55,15 @@ static double search_fair_share(const shx_search_run *run) {
 static bool search_may_stop(shx_search_run *run, float distance2, float nearest2, uint64_t rows) {
     if (run->plan.exhaustive || run->threshold == INFINITY) return false;
     if (run->params->within && rows < run->params->k) return false;
-    double passed = (double)rows * search_fair_share(run), rank = passed * run->live_share / SHX_SHARD_TARGET;
+    double fair = search_fair_share(run), passed = (double)rows * fair,
+           rank = passed * run->live_share / SHX_SHARD_TARGET;
     if (passed > run->plan.row_cap) return run->work.capped = true;
     bool filtered = run->params->accept || run->predicate;
     if (!filtered) return shx_stop_limit_holds(&run->limit, &run->plan.first, distance2, nearest2, rank);
     double selectivity = (double)(run->accepted + 1) / (double)(run->asked + 1) * run->share;
-    return shx_stop_rule_holds(&run->plan.kth, distance2, run->threshold, rank * pow(selectivity, SEARCH_FILTER_GAMMA));
+    double theta = run->plan.kth.theta - run->plan.growth * log(selectivity) - SEARCH_AWAY_GROWTH * log(fair);
+    shx_stop_rule rule = {run->plan.kth.beta, theta};
+    return shx_stop_rule_holds(&rule, distance2, run->threshold, rank);
 }
 
 /* Asks for what a shard's scan needs: first where its runs lie, then, one shard later, their codes. */
@@ -87,12 +90,12 @@ static void search_prefetch_codes(const shx_search_run *run, uint32_t shard) {
         const shx_run *rows = &segment->runs[base->places[p].run];
         if (!run->coded) {
             shx_prefetch_later(shx_segment_vector_at(segment, rows->first_row), rows->rows * segment->vector_bytes,
-                         SEARCH_PREFETCH_BYTES);
+                               SEARCH_PREFETCH_BYTES);
         } else if (head_dim > 0) {
             search_prefetch_heads(segment, rows, head_dim);
         } else {
             shx_prefetch_later(segment->blocks + rows->first_block * segment->block_bytes,
-                         shx_blocks_of(rows->rows) * segment->block_bytes, SEARCH_PREFETCH_BYTES);
+                               shx_blocks_of(rows->rows) * segment->block_bytes, SEARCH_PREFETCH_BYTES);
         }
     }
 }

@@ -45,12 +45,18 @@ static void nonsense_is_refused(void **state) {
             bad = good;
             (&bad.kth[0][0])[i].theta = never[n];
             assert_false(shx_calibration_valid(&bad));
+            bad = good;
+            (&bad.growth[0][0])[i] = never[n];
+            assert_false(shx_calibration_valid(&bad));
         }
         bad = good;
         (&bad.first[0][0])[i].beta = -0.1;
         assert_false(shx_calibration_valid(&bad));
         bad = good;
         (&bad.kth[0][0])[i].beta = 8.5;
+        assert_false(shx_calibration_valid(&bad));
+        bad = good;
+        (&bad.growth[0][0])[i] = -0.01;
         assert_false(shx_calibration_valid(&bad));
         bad = good;
         (&bad.mean_rows[0][0])[i] = -1;
@@ -66,6 +72,7 @@ static shx_calibration numbered(void) {
         for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
             calibration.first[k][r] = (shx_stop_rule){.beta = 1, .theta = 100 * k + r};
             calibration.kth[k][r] = (shx_stop_rule){.beta = 2, .theta = 1000 + 100 * k + r};
+            calibration.growth[k][r] = 10 * k + r;
             calibration.mean_rows[k][r] = 1000 * (k + 1) + r;
         }
     }
@@ -81,6 +88,7 @@ static void rules_are_interpolated(void **state) {
             shx_stop_plan_make(&calibration, shx_calibration_ks[k], shx_calibration_recalls[r], &plan);
             assert_true(fabs(plan.first.theta - (100 * k + r)) < 1e-6);
             assert_true(fabs(plan.kth.theta - (1000 + 100 * k + r)) < 1e-6);
+            assert_true(fabs(plan.growth - (10 * k + r)) < 1e-6);
             assert_true(plan.first.beta == 1 && plan.kth.beta == 2 && !plan.exhaustive);
         }
     }

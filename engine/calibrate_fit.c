@@ -1,0 +1,373 @@
+#include "calibrate_fit.h"
+
+#include "limits.h"
+#include "memory.h"
+#include "order.h"
+
+#include <math.h>
+
+#define FIT_FREE_SHARDS 2 /* shards that a search always probes */
+#define FIT_WIDE_BETA 0.3
+#define FIT_HIGH_RECALL 0.99
+#define FIT_GROWTH_RECALL 0.975
+#define FIT_GAMMA 0.2 /* of search.c: how the rank counts under a filter of a selectivity */
+
+static const double fit_betas[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
+
+#define FIT_BETAS (sizeof fit_betas / sizeof *fit_betas)
+
+/* What a rule is fitted on: the nearest so many of a list. One neighbour a query are few: for k = 1 the second nearest
+** counts as well, where no threshold depends on k. */
+typedef struct fit_view {
+    bool kth;
+    int list;
+    uint32_t nearest;
+} fit_view;
+
+typedef enum fit_name {
+    FIT_FIRST_1,
+    FIT_FIRST_10,
+    FIT_FIRST_100,
+    FIT_KTH_1,
+    FIT_KTH_10,
+    FIT_KTH_100,
+    FIT_EIGHTH_1,
+    FIT_EIGHTH_10,
+    FIT_EIGHTH_100,
+    FIT_VIEWS
+} fit_name;
+
+/* What is fitted on the nearest 12 of one block in eight holds for 100 of all. An EIGHTH is what a filter leaves that
+** admits one row in eight. */
+static const fit_view fit_views[FIT_VIEWS] = {
+    [FIT_FIRST_1] = {false, SHX_TRACE_ALL, 2},     [FIT_FIRST_10] = {false, SHX_TRACE_ALL, 10},
+    [FIT_FIRST_100] = {false, SHX_TRACE_SOME, 12}, [FIT_KTH_1] = {true, SHX_TRACE_ALL, 1},
+    [FIT_KTH_10] = {true, SHX_TRACE_ALL, 10},      [FIT_KTH_100] = {true, SHX_TRACE_SOME, 12},
+    [FIT_EIGHTH_1] = {true, SHX_TRACE_SOME, 1},    [FIT_EIGHTH_10] = {true, SHX_TRACE_SOME, 10},
+    [FIT_EIGHTH_100] = {true, SHX_TRACE_FEW, 12},
+};
+
+/* One neighbour of one query: its shard is probed if theta is at least offset + beta × log_rank, and the neighbour is
+** lost all the same if the bounds are narrower than `sigmas`. */
+typedef struct fit_item {
+    float offset, log_rank, sigmas;
+    float wide; /* theta of the widest rule that finds it */
+    uint32_t trace;
+} fit_item;
+
+typedef struct fit_sample {
+    const shx_trace *traces;
+    uint64_t trace_count;
+    const fit_view *view;
+    fit_item *items; /* those of one query after the other */
+    uint64_t count, queries;
+    float *needs; /* of each item, under the beta in hand */
+    float *sorted;
+    double beta;
+} fit_sample;
+
+static inline bool fit_float_before(const float *a, const float *b) { return *a < *b; }
+
+SHX_DEFINE_ORDER(fit_floats, float, fit_float_before)
+
+/* ---- items ---- */
+
+/* The threshold of a search for so many when it comes to a position: infinite until there are enough. What the list
+** does not hold is no nearer than its farthest. */
+static float fit_threshold2(const shx_trace_list *list, uint32_t position, uint32_t nearest) {
+    float uppers[SHX_TRACE_NEAR];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (list->items[i].position < position) uppers[count++] = list->items[i].upper2;
+    }
+    fit_floats_sort(uppers, count);
+    if (count >= nearest) return uppers[nearest - 1];
+    return list->count == list->most ? list->items[list->count - 1].upper2 : INFINITY;
+}
+
+static void fit_add_item(fit_sample *sample, uint32_t number, const shx_trace_list *list, uint32_t i) {
+    const fit_view *view = sample->view;
+    const shx_trace_posting *posting = &list->items[i];
+    float threshold2 = fit_threshold2(list, posting->position, view->nearest);
+    float log_reference2 = view->kth ? logf(threshold2) : sample->traces[number].log_nearest2;
+    fit_item *item = &sample->items[sample->count++];
+    bool free = posting->position < FIT_FREE_SHARDS || !isfinite(log_reference2);
+    *item = (fit_item){.offset = free ? -INFINITY : posting->log_distance2 - log_reference2,
+                       .log_rank = log1pf(posting->rank),
+                       .sigmas =
+                           posting->estimate2 > threshold2 ? (posting->estimate2 - threshold2) / posting->deviation : 0,
+                       .wide = posting->log_distance2 - sample->traces[number].log_nearest2 +
+                               (float)FIT_WIDE_BETA * log1pf(posting->rank),
+                       .trace = number};
+}
+
+static const shx_trace_list *fit_list(const fit_view *view, const shx_trace *trace) {
+    return &trace->lists[view->list];
+}
+
+static shx_status fit_sample_make(fit_sample *sample) {
+    uint64_t most = sample->trace_count * sample->view->nearest;
+    sample->items = shx_alloc_zero(most, sizeof *sample->items);
+    sample->needs = shx_alloc_zero(most, sizeof *sample->needs);
+    sample->sorted = shx_alloc_zero(most, sizeof *sample->sorted);
+    SHX_CHECK(sample->items && sample->needs && sample->sorted, SHX_NOMEM);
+    for (uint64_t t = 0; t < sample->trace_count; t++) {
+        if (!sample->traces[t].usable) continue;
+        const shx_trace_list *list = fit_list(sample->view, &sample->traces[t]);
+        for (uint32_t i = 0; i < list->count && i < sample->view->nearest; i++) {
+            fit_add_item(sample, (uint32_t)t, list, i);
+        }
+        sample->queries += list->count > 0;
+    }
+    return SHX_OK;
+}
+
+static void fit_sample_free(fit_sample *sample) {
+    shx_free(sample->items);
+    shx_free(sample->needs);
+    shx_free(sample->sorted);
+}
+
+/* ---- one beta ---- */
+
+static void fit_try(fit_sample *sample, double beta) {
+    sample->beta = beta;
+    for (uint64_t i = 0; i < sample->count; i++) {
+        sample->needs[i] = sample->items[i].offset + (float)beta * sample->items[i].log_rank;
+        sample->sorted[i] = sample->needs[i];
+    }
+    fit_floats_sort(sample->sorted, sample->count);
+}
+
+/* The theta that probes the shards of a share of the neighbours. */
+static double fit_theta(const fit_sample *sample, double share) {
+    if (sample->count == 0) return 0;
+    double place = ceil(share * (double)sample->count);
+    uint64_t i = place < 1 ? 0 : (uint64_t)place - 1;
+    float theta = sample->sorted[i < sample->count ? i : sample->count - 1];
+    return isfinite(theta) ? theta : 0;
+}
+
+/* The share of neighbours that bounds so wide lose. */
+static double fit_loss(const fit_sample *sample, float epsilon) {
+    uint64_t lost = 0;
+    for (uint64_t i = 0; i < sample->count; i++) lost += sample->items[i].sigmas > epsilon;
+    return sample->count > 0 ? (double)lost / (double)sample->count : 0;
+}
+
+/* The share of the pilots' neighbours that walks under a rule do not come to. */
+static double fit_beyond(const fit_sample *sample, uint64_t pilots, const shx_stop_rule *wide) {
+    const double log_slack = 1e-5;
+    uint64_t count = 0, beyond = 0;
+    for (uint64_t i = 0; i < sample->count && sample->items[i].trace < pilots; i++) {
+        const fit_item *item = &sample->items[i];
+        count++;
+        beyond += item->wide > wide->theta + log_slack;
+    }
+    return count > 0 ? (double)beyond / (double)count : 0;
+}
+
+/* The standard error of the recall that a theta promises: neighbours of one query are found or missed together, so it
+** is the queries that count. */
+static double fit_error(const fit_sample *sample, double theta) {
+    double sum = 0, squares = 0, queries = (double)sample->queries;
+    for (uint64_t i = 0; i < sample->count;) {
+        uint32_t trace = sample->items[i].trace, wanted = 0, found = 0;
+        for (; i < sample->count && sample->items[i].trace == trace; i++, wanted++) found += sample->needs[i] <= theta;
+        double share = (double)found / wanted;
+        sum += share;
+        squares += share * share;
+    }
+    double mean = sum / queries, variance = squares / queries - mean * mean;
+    return variance > 0 ? sqrt(variance / queries) : 0;
+}
+
+/* The theta for a recall: a standard error more, so that it holds for other queries than these, and what the bounds
+** lose. */
+static double fit_safe_theta(const fit_sample *sample, double recall, double loss) {
+    if (sample->queries == 0) return 0;
+    double kept = 1 - loss, error = fit_error(sample, fit_theta(sample, fmin(recall / kept, 1)));
+    return fit_theta(sample, fmin((recall + error) / kept, 1));
+}
+
+/* Rows that a walk goes through when it stops above theta; d²_ref is the one at its end. */
+static double fit_trace_rows(const shx_trace *trace, float log_reference2, double beta, double theta) {
+    uint32_t low = 0, high = trace->depth;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        double score = trace->log_distance2[middle] - log_reference2 + beta * trace->log_rank[middle];
+        if (score <= theta) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return expm1(trace->log_rank[low < trace->depth ? low : trace->depth - 1]) * SHX_SHARD_TARGET;
+}
+
+double shx_fit_rows(const shx_trace *traces, uint64_t count, const shx_stop_rule *rule) {
+    double total = 0;
+    uint64_t kept = 0;
+    for (uint64_t t = 0; t < count; t++) {
+        if (!traces[t].usable || traces[t].depth == 0) continue;
+        total += fit_trace_rows(&traces[t], traces[t].log_nearest2, rule->beta, rule->theta);
+        kept++;
+    }
+    return kept > 0 ? total / (double)kept : 0;
+}
+
+static double fit_mean_rows(const fit_sample *sample, double theta) {
+    if (!sample->view->kth) {
+        return shx_fit_rows(sample->traces, sample->trace_count, &(shx_stop_rule){sample->beta, theta});
+    }
+    double total = 0;
+    uint64_t kept = 0;
+    for (uint64_t t = 0; t < sample->trace_count; t++) {
+        const shx_trace *trace = &sample->traces[t];
+        const shx_trace_list *list = fit_list(sample->view, trace);
+        if (!trace->usable || trace->depth == 0 || list->count < sample->view->nearest) continue;
+        float log_reference2 = logf(list->items[sample->view->nearest - 1].upper2);
+        total += fit_trace_rows(trace, log_reference2, sample->beta, theta);
+        kept++;
+    }
+    return kept > 0 ? total / (double)kept : 0;
+}
+
+/* ---- all betas ---- */
+
+/* What each beta would need and cost. */
+typedef struct fit_menu {
+    double theta[FIT_BETAS][SHX_CALIBRATION_RECALLS];
+    double rows[FIT_BETAS][SHX_CALIBRATION_RECALLS];
+} fit_menu;
+
+static void fit_price(fit_sample *sample, const double losses[SHX_CALIBRATION_RECALLS], size_t beta, fit_menu *menu) {
+    fit_try(sample, fit_betas[beta]);
+    for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
+        menu->theta[beta][r] = fit_safe_theta(sample, shx_calibration_recalls[r], losses[r]);
+        menu->rows[beta][r] = fit_mean_rows(sample, menu->theta[beta][r]);
+    }
+}
+
+/* The beta that scans the fewest rows, not only for this recall but also for the ones beside it: to take the cheapest
+** of several noisy thetas would be to prefer those that are too low. */
+static size_t fit_choose_beta(const fit_menu *menu, int r) {
+    double best = INFINITY;
+    size_t chosen = 0;
+    int low = r > 0 ? r - 1 : 0, high = r + 1 < SHX_CALIBRATION_RECALLS ? r + 1 : r;
+    for (size_t b = 0; b < FIT_BETAS; b++) {
+        double cost = 0;
+        for (int i = low; i <= high; i++) cost += log1p(menu->rows[b][i]);
+        if (cost >= best) continue;
+        best = cost;
+        chosen = b;
+    }
+    return chosen;
+}
+
+/* From the menus to the rules of form FIRST. One neighbour a query tells too little to choose a beta for k = 1 by, or a
+** theta for a high recall: these are those of the next k, whose theta is enough for the nearest one too. */
+static void fit_adopt_first(const fit_menu menus[FIT_VIEWS], shx_calibration *calibration) {
+    for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
+        const fit_menu *menu = &menus[FIT_FIRST_1 + k], *steady = &menus[k > 0 ? FIT_FIRST_1 + k : FIT_FIRST_10];
+        for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
+            size_t b = fit_choose_beta(steady, r);
+            double theta = menu->theta[b][r], most = steady->theta[b][r];
+            if (shx_calibration_recalls[r] > FIT_HIGH_RECALL || theta > most) theta = most;
+            calibration->first[k][r] = (shx_stop_rule){fit_betas[b], theta};
+            calibration->mean_rows[k][r] = menu->rows[b][r];
+        }
+    }
+}
+
+/* How theta grows from all rows to one in eight: as good as the same for all recalls, so that all but the highest, at
+** which single queries decide, are taken together. One neighbour a query is too few: for k = 1 it is as for k = 10. */
+static double fit_growth(const fit_menu menus[FIT_VIEWS], int k, const size_t betas[SHX_CALIBRATION_RECALLS]) {
+    int steady = k > 0 ? k : 1, count = 0;
+    double sum = 0;
+    for (int r = 0; r < SHX_CALIBRATION_RECALLS && shx_calibration_recalls[r] < FIT_GROWTH_RECALL; r++, count++) {
+        sum += menus[FIT_EIGHTH_1 + steady].theta[betas[r]][r] - menus[FIT_KTH_1 + steady].theta[betas[r]][r];
+    }
+    return sum > 0 ? sum / count : 0;
+}
+
+/* And of form KTH, for which the filter that admits one row in eight chooses the beta. What all rows and the one in
+** eight say of k = 1 tells more than either alone. */
+static void fit_adopt_kth(const fit_menu menus[FIT_VIEWS], shx_calibration *calibration) {
+    size_t betas[SHX_CALIBRATION_RECALLS];
+    for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) betas[r] = fit_choose_beta(&menus[FIT_EIGHTH_10], r);
+    for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
+        double growth = fit_growth(menus, k, betas);
+        for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
+            double theta = menus[FIT_KTH_1 + k].theta[betas[r]][r];
+            if (k == 0) theta = (theta + menus[FIT_EIGHTH_1].theta[betas[r]][r] - growth) / 2;
+            calibration->kth[k][r] = (shx_stop_rule){fit_betas[betas[r]], theta};
+            calibration->growth[k][r] = growth / log(SHX_TRACE_SHARE);
+        }
+    }
+}
+
+typedef struct fit_work {
+    const shx_trace *traces;
+    uint64_t count, pilots;
+    const shx_stop_rule *wide;
+    shx_progress *progress;
+    const shx_calibration *calibration;
+    fit_menu menus[FIT_VIEWS];
+} fit_work;
+
+static shx_status fit_make_menu(const fit_work *work, const fit_view *view, fit_menu *menu) {
+    fit_sample sample = {.traces = work->traces, .trace_count = work->count, .view = view};
+    double losses[SHX_CALIBRATION_RECALLS];
+    shx_status status = fit_sample_make(&sample);
+    double beyond = status == SHX_OK ? fit_beyond(&sample, work->pilots, work->wide) : 0;
+    for (int r = 0; status == SHX_OK && r < SHX_CALIBRATION_RECALLS; r++) {
+        double lost = fit_loss(&sample, shx_calibration_epsilon(work->calibration, shx_calibration_recalls[r]));
+        losses[r] = 1 - (1 - lost) * (1 - beyond);
+    }
+    for (size_t b = 0; status == SHX_OK && b < FIT_BETAS; b++) {
+        fit_price(&sample, losses, b, menu);
+        status = shx_progress_check(work->progress);
+    }
+    fit_sample_free(&sample);
+    return status;
+}
+
+static shx_status fit_make_menus(void *context, uint64_t first, uint64_t end, unsigned thread) {
+    (void)thread;
+    fit_work *work = context;
+    for (uint64_t i = first; i < end; i++) SHX_TRY(fit_make_menu(work, &fit_views[i], &work->menus[i]));
+    return SHX_OK;
+}
+
+shx_status shx_fit_calibration(const shx_trace *traces, uint64_t count, uint64_t pilots, const shx_stop_rule *wide,
+                               shx_pool *pool, shx_calibration *ret_calibration) {
+    fit_work work = {.traces = traces,
+                     .count = count,
+                     .pilots = pilots,
+                     .wide = wide,
+                     .progress = shx_pool_progress(pool),
+                     .calibration = ret_calibration};
+    SHX_TRY(shx_pool_run(pool, FIT_VIEWS, 1, fit_make_menus, &work));
+    fit_adopt_first(work.menus, ret_calibration);
+    fit_adopt_kth(work.menus, ret_calibration);
+    return SHX_OK;
+}
+
+/* ---- the widest ---- */
+
+shx_status shx_fit_wide(const shx_trace *traces, uint64_t count, double share, shx_stop_rule *ret_rule) {
+    double theta = 0;
+    for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
+        fit_sample sample = {.traces = traces, .trace_count = count, .view = &fit_views[FIT_FIRST_1 + k]};
+        shx_status status = fit_sample_make(&sample);
+        if (status == SHX_OK) {
+            fit_try(&sample, FIT_WIDE_BETA);
+            theta = fmax(theta, fit_theta(&sample, share));
+        }
+        fit_sample_free(&sample);
+        SHX_TRY(status);
+    }
+    *ret_rule = (shx_stop_rule){FIT_WIDE_BETA, theta};
+    return SHX_OK;
+}

@@ -1,0 +1,324 @@
+#include "calibrate_trace.h"
+
+#include "limits.h"
+#include "memory.h"
+#include "prefetch.h"
+#include "router.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TRACE_EPSILON 2.4f  /* wider than any that is tried: what it loses is 0.2 % of the postings at the threshold */
+#define TRACE_SIGMAS 3      /* of the refined bounds, as searches have it */
+#define TRACE_ALL 12        /* nearest of all rows that are kept: k is 10 at most … */
+#define TRACE_FREE_SHARDS 2 /* shards that a search always probes */
+#define TRACE_SURVIVORS 256
+#define TRACE_PREFETCH_BYTES 4096
+
+/* A posting that passed the scan codes and waits for its refine code. */
+typedef struct trace_survivor {
+    uint64_t row;
+    float estimate2, deviation, ip;
+    unsigned level;
+} trace_survivor;
+
+struct shx_trace_walker {
+    const shx_base *base;
+    const shx_kernels *kernels;
+    shx_query *query;
+    shx_router router;
+    uint32_t *shard_rows; /* per shard of the table: rows in all segments */
+    shx_route *routes;
+    double live_share;
+    double norm2; /* of the user's query */
+    trace_survivor survivors[TRACE_SURVIVORS];
+    uint32_t survivor_count;
+};
+
+/* Where a walk stands. */
+typedef struct trace_walk {
+    shx_trace_walker *walker;
+    shx_trace *trace;
+    const void *vector;
+    uint32_t position;
+    float distance2; /* of the present shard's centroid */
+} trace_walk;
+
+void shx_trace_free(shx_trace *trace) {
+    shx_free(trace->log_distance2);
+    shx_free(trace->log_rank);
+    trace->log_distance2 = trace->log_rank = NULL;
+}
+
+shx_status shx_trace_walker_create(const shx_base *base, shx_trace_walker **ret_walker) {
+    uint64_t shards = base->shards->count;
+    shx_trace_walker *walker = shx_alloc_zero(1, sizeof *walker);
+    SHX_CHECK(walker, SHX_NOMEM);
+    walker->base = base;
+    walker->kernels = shx_kernels_get();
+    walker->live_share = shx_base_live_share(base);
+    walker->shard_rows = shx_alloc_zero(shards + 1, sizeof *walker->shard_rows);
+    walker->routes = shx_alloc_zero(shards + 1, sizeof *walker->routes);
+    shx_status status = shx_query_create(base->encoding.code_dim, &walker->query);
+    if (status == SHX_OK && !(walker->shard_rows && walker->routes)) status = SHX_NOMEM;
+    if (status != SHX_OK) {
+        shx_trace_walker_destroy(walker);
+        return status;
+    }
+    for (uint64_t p = 0; p < shards; p++) {
+        for (uint32_t i = base->first_place[p]; i < base->first_place[p + 1]; i++) {
+            walker->shard_rows[p] += base->segments[base->places[i].segment]->runs[base->places[i].run].rows;
+        }
+    }
+    *ret_walker = walker;
+    return SHX_OK;
+}
+
+void shx_trace_walker_destroy(shx_trace_walker *walker) {
+    if (!walker) return;
+    shx_query_destroy(walker->query);
+    shx_router_free(&walker->router);
+    shx_free(walker->shard_rows);
+    shx_free(walker->routes);
+    shx_free(walker);
+}
+
+/* ---- the lists ---- */
+
+static float trace_worst(const shx_trace_list *list) {
+    return list->count < list->most ? INFINITY : list->items[list->count - 1].distance2;
+}
+
+static void trace_insert(shx_trace_list *list, const shx_trace_posting *posting) {
+    if (!(posting->distance2 < trace_worst(list))) return;
+    uint32_t at = list->count < list->most ? list->count++ : list->count - 1;
+    for (; at > 0 && list->items[at - 1].distance2 > posting->distance2; at--) list->items[at] = list->items[at - 1];
+    list->items[at] = *posting;
+}
+
+/* A posting of a block of a level belongs to the lists up to it. */
+static void trace_offer(shx_trace *trace, const shx_trace_posting *posting, unsigned level) {
+    for (unsigned i = 0; i <= level; i++) trace_insert(&trace->lists[i], posting);
+}
+
+/* ---- going through rows ---- */
+
+/* The smallest set that a block belongs to; evenly: the golden ratio's multiples. */
+static unsigned trace_level(uint64_t block) {
+    uint32_t place = (uint32_t)(block * 0x9E3779B1u);
+    if (place >= UINT32_MAX / SHX_TRACE_SHARE) return SHX_TRACE_ALL;
+    return place >= UINT32_MAX / SHX_TRACE_SHARE / SHX_TRACE_SHARE ? SHX_TRACE_SOME : SHX_TRACE_FEW;
+}
+
+/* The lanes of block `i` of a run that hold living rows other than the query itself. */
+static uint32_t trace_lanes(const trace_walk *walk, shx_place place, uint32_t i) {
+    const shx_base *base = walk->walker->base;
+    const shx_run *rows = &base->segments[place.segment]->runs[place.run];
+    uint32_t left = rows->rows - i * SHX_BLOCK_ROWS;
+    uint32_t lanes = left >= SHX_BLOCK_ROWS ? UINT32_MAX : (UINT32_C(1) << left) - 1;
+    if (base->dead[place.segment]) lanes &= ~base->dead[place.segment][rows->first_block + i];
+    uint64_t own = walk->trace->row - (rows->first_row + (uint64_t)i * SHX_BLOCK_ROWS);
+    if (walk->trace->segment == place.segment && own < SHX_BLOCK_ROWS) lanes &= ~(UINT32_C(1) << own);
+    return lanes;
+}
+
+static void trace_refine(trace_walk *walk, const shx_segment *segment) {
+    shx_trace_walker *walker = walk->walker;
+    for (uint32_t i = 0; i < walker->survivor_count; i++) {
+        const trace_survivor *survivor = &walker->survivors[i];
+        shx_estimate refined =
+            shx_query_refine(walker->query, walker->kernels, segment->refine + survivor->row * segment->refine_bytes,
+                             segment->factors + survivor->row * 3, walk->distance2, survivor->ip);
+        shx_trace_posting posting = {.distance2 = refined.distance2,
+                                     .upper2 = refined.distance2 + TRACE_SIGMAS * refined.deviation,
+                                     .estimate2 = survivor->estimate2,
+                                     .deviation = survivor->deviation,
+                                     .position = walk->position};
+        trace_offer(walk->trace, &posting, survivor->level);
+    }
+    walker->survivor_count = 0;
+}
+
+/* A posting of a block passed: its estimate by the scan code, as scan_block computed it. */
+static void trace_survive(trace_walk *walk, const shx_segment *segment, const shx_run *run, const uint8_t *block,
+                          uint32_t lane, uint64_t row, float ip, unsigned level) {
+    shx_trace_walker *walker = walk->walker;
+    uint16_t add, mul;
+    memcpy(&add, block + 2 * (size_t)lane, sizeof add);
+    memcpy(&mul, block + 2 * (size_t)(SHX_BLOCK_ROWS + lane), sizeof mul);
+    float factor = run->scale.mul_min + run->scale.mul_step * (float)mul;
+    float spread = 0.302f * (1 + 6.0f / (float)segment->code_dim) * sqrtf(walk->distance2);
+    walker->survivors[walker->survivor_count++] = (trace_survivor){
+        .row = row,
+        .estimate2 = run->scale.add_min + run->scale.add_step * (float)add + walk->distance2 +
+                     factor * (ip - walker->query->sum / 2),
+        .deviation = fabsf(factor) * spread,
+        .ip = ip,
+        .level = level,
+    };
+    shx_prefetch(segment->refine + row * segment->refine_bytes, segment->refine_bytes, TRACE_PREFETCH_BYTES);
+    __builtin_prefetch(segment->factors + row * 3);
+}
+
+static shx_status trace_scan_codes(trace_walk *walk, shx_place place) {
+    shx_trace_walker *walker = walk->walker;
+    shx_segment *segment = walker->base->segments[place.segment];
+    const shx_run *run = &segment->runs[place.run];
+    shx_bound bound;
+    float ip[SHX_BLOCK_ROWS];
+    SHX_TRY(shx_segment_verify_run(segment, place.run));
+    shx_query_bound(walker->query, &run->scale, walk->distance2, TRACE_EPSILON, INFINITY, &bound);
+    shx_query_head(walker->query, TRACE_EPSILON + 1, &bound);
+    for (uint32_t i = 0; i < shx_blocks_of(run->rows); i++) {
+        uint64_t number = run->first_block + i, first = run->first_row + (uint64_t)i * SHX_BLOCK_ROWS;
+        const uint8_t *block = segment->blocks + number * segment->block_bytes;
+        unsigned level = trace_level(number);
+        bound.threshold = trace_worst(&walk->trace->lists[level]);
+        uint32_t mask =
+            walker->kernels->scan_block(block, walker->query->lut, segment->code_dim, &run->scale, &bound, ip);
+        for (mask &= mask ? trace_lanes(walk, place, i) : 0; mask; mask &= mask - 1) {
+            uint32_t lane = (uint32_t)__builtin_ctz(mask);
+            trace_survive(walk, segment, run, block, lane, first + lane, ip[lane], level);
+        }
+        bool open = bound.threshold == INFINITY;
+        if (open || walker->survivor_count + SHX_BLOCK_ROWS > TRACE_SURVIVORS) trace_refine(walk, segment);
+    }
+    trace_refine(walk, segment);
+    return SHX_OK;
+}
+
+/* Vectors without codes, or without a point in code space. */
+static shx_status trace_scan_vectors(trace_walk *walk, shx_place place) {
+    const shx_trace_walker *walker = walk->walker;
+    const shx_encoding *encoding = &walker->base->encoding;
+    shx_segment *segment = walker->base->segments[place.segment];
+    const shx_run *run = &segment->runs[place.run];
+    SHX_TRY(shx_segment_verify_vectors(segment, place.run));
+    for (uint32_t i = 0; i < shx_blocks_of(run->rows); i++) {
+        unsigned level = trace_level(run->first_block + i);
+        for (uint32_t lanes = trace_lanes(walk, place, i); lanes; lanes &= lanes - 1) {
+            uint64_t row = run->first_row + (uint64_t)i * SHX_BLOCK_ROWS + (uint32_t)__builtin_ctz(lanes);
+            double distance = shx_distance_from(encoding->metric, encoding->element, walk->vector, walker->norm2,
+                                                shx_segment_vector_at(segment, row), encoding->dim);
+            float distance2 = (float)shx_distance_to_code(encoding, walker->query->norm, distance);
+            shx_trace_posting posting = {distance2, distance2, distance2, 0, walk->position, 0, 0};
+            trace_offer(walk->trace, &posting, level);
+        }
+    }
+    return SHX_OK;
+}
+
+static shx_status trace_scan_shard(trace_walk *walk, uint64_t shard, bool coded) {
+    const shx_base *base = walk->walker->base;
+    for (uint32_t p = base->first_place[shard]; p < base->first_place[shard + 1]; p++) {
+        SHX_TRY(coded ? trace_scan_codes(walk, base->places[p]) : trace_scan_vectors(walk, base->places[p]));
+    }
+    return SHX_OK;
+}
+
+/* ---- the way ---- */
+
+/* A row has drawn its shard's centroid towards itself, as no query from elsewhere has: without it, the centroid of the
+** other n - 1 rows would be n / (n - 1) times as far. */
+static float trace_nearest2(const trace_walk *walk, uint32_t count) {
+    const shx_trace_walker *walker = walk->walker;
+    const shx_base *base = walker->base;
+    const shx_segment *segment = base->segments[walk->trace->segment];
+    uint32_t own, first = walker->routes[0].shard;
+    float nearest2 = walker->routes[0].distance2;
+    uint64_t shard = segment->runs[shx_segment_run_of(segment, walk->trace->row)].shard;
+    if (!shx_shards_find(base->shards, shard, &own) || own != first) return nearest2;
+    float rows = (float)walker->shard_rows[first];
+    if (rows > 1) nearest2 *= (rows / (rows - 1)) * (rows / (rows - 1));
+    return count > 1 && walker->routes[1].distance2 < nearest2 ? walker->routes[1].distance2 : nearest2;
+}
+
+/* Asks for the codes of the shard that comes next. */
+static void trace_prefetch(const shx_base *base, uint32_t shard) {
+    for (uint32_t p = base->first_place[shard]; p < base->first_place[shard + 1]; p++) {
+        const shx_segment *segment = base->segments[base->places[p].segment];
+        const shx_run *run = &segment->runs[base->places[p].run];
+        shx_prefetch_later(segment->blocks + run->first_block * segment->block_bytes,
+                           shx_blocks_of(run->rows) * segment->block_bytes, TRACE_PREFETCH_BYTES);
+    }
+}
+
+/* Scans the shards in order; sets rows and depth. */
+static shx_status trace_go(trace_walk *walk, const shx_stop_rule *stop) {
+    shx_trace_walker *walker = walk->walker;
+    shx_trace *trace = walk->trace;
+    const shx_base *base = walker->base;
+    shx_stop_limit limit = {0};
+    bool coded = shx_encoding_coded(&base->encoding), more = true;
+    float nearest2 = 0;
+    SHX_TRY(shx_router_start(&walker->router, base->shards, walker->query, false));
+    if (!shx_router_next(&walker->router, &walker->routes[0])) return SHX_OK;
+    for (uint32_t p = 0; more; p++) {
+        more = shx_router_next(&walker->router, &walker->routes[p + 1]);
+        if (more && coded) trace_prefetch(base, walker->routes[p + 1].shard);
+        if (p == 0) nearest2 = trace_nearest2(walk, 1 + more);
+        double rank = (double)trace->rows * walker->live_share / SHX_SHARD_TARGET;
+        walk->position = p;
+        walk->distance2 = walker->routes[p].distance2;
+        trace->depth = p + 1;
+        if (p >= TRACE_FREE_SHARDS && stop && shx_stop_limit_holds(&limit, stop, walk->distance2, nearest2, rank))
+            break;
+        SHX_TRY(trace_scan_shard(walk, walker->routes[p].shard, coded));
+        trace->rows += walker->shard_rows[walker->routes[p].shard];
+    }
+    trace->log_nearest2 = logf(nearest2);
+    return SHX_OK;
+}
+
+/* What the list's postings need of their shards, once the order is known; `before` are the rows before each. */
+static void trace_place_list(const shx_trace_walker *walker, const float *rank, shx_trace_list *list) {
+    for (uint32_t i = 0; i < list->count; i++) {
+        shx_trace_posting *posting = &list->items[i];
+        posting->log_distance2 = logf(walker->routes[posting->position].distance2);
+        posting->rank = rank[posting->position];
+    }
+}
+
+/* The order's logarithms. Distances never fall along it, as far as rules are concerned: who stopped has stopped. */
+static shx_status trace_keep_order(const shx_trace_walker *walker, const float *rank, shx_trace *trace) {
+    float highest2 = 0;
+    trace->log_distance2 = shx_alloc_zero(trace->depth, sizeof(float));
+    trace->log_rank = shx_alloc_zero(trace->depth, sizeof(float));
+    SHX_CHECK(trace->log_distance2 && trace->log_rank, SHX_NOMEM);
+    for (uint32_t p = 0; p < trace->depth; p++) {
+        if (walker->routes[p].distance2 > highest2) highest2 = walker->routes[p].distance2;
+        trace->log_distance2[p] = logf(highest2); /* -infinity at a centroid */
+        trace->log_rank[p] = log1pf(rank[p]);
+    }
+    return SHX_OK;
+}
+
+static shx_status trace_settle(const shx_trace_walker *walker, bool keep_order, shx_trace *trace) {
+    float *rank = shx_alloc_zero(trace->depth + 1, sizeof *rank);
+    SHX_CHECK(rank, SHX_NOMEM);
+    uint64_t rows = 0;
+    for (uint32_t p = 0; p < trace->depth; p++) {
+        rank[p] = (float)((double)rows * walker->live_share / SHX_SHARD_TARGET);
+        rows += walker->shard_rows[walker->routes[p].shard];
+    }
+    for (int i = 0; i < SHX_TRACE_LISTS; i++) trace_place_list(walker, rank, &trace->lists[i]);
+    shx_status status = keep_order ? trace_keep_order(walker, rank, trace) : SHX_OK;
+    if (!keep_order) trace->depth = 0;
+    shx_free(rank);
+    return status;
+}
+
+shx_status shx_trace_walk(shx_trace_walker *walker, const shx_stop_rule *stop, bool keep_order, shx_trace *trace) {
+    const shx_base *base = walker->base;
+    trace_walk walk = {.walker = walker, .trace = trace};
+    for (int i = 0; i < SHX_TRACE_LISTS; i++) trace->lists[i] = (shx_trace_list){.most = SHX_TRACE_NEAR};
+    trace->lists[SHX_TRACE_ALL].most = TRACE_ALL;
+    trace->rows = trace->depth = 0;
+    SHX_TRY(shx_segment_vector(base->segments[trace->segment], trace->row, &walk.vector));
+    trace->usable = shx_query_set(walker->query, &base->encoding, walk.vector);
+    if (!trace->usable) return SHX_OK;
+    walker->norm2 = shx_norm2(base->encoding.element, walk.vector, base->encoding.dim);
+    SHX_TRY(trace_scan_shard(&walk, base->shards->count, false)); /* the overflow shard: always found, at no cost */
+    SHX_TRY(trace_go(&walk, stop));
+    return trace_settle(walker, keep_order, trace);
+}

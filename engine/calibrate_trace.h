@@ -1,0 +1,62 @@
+/* A trace: one query's way through the shards in their order, and which of the nearest postings it met where. Any stop
+** rule, any k up to SHX_TRACE_NEAR and any width of the bounds can be tried on it without searching again.
+**
+** Nearest postings are kept of three sets: of all rows, of one block in eight, taken evenly, and of one of these in
+** eight. The nearest 12 of the second stand for the nearest 100 of all (a random part of them is as good for a share as
+** all are), and the second is to the first what a filter leaves that admits one row in eight; so is the third to the
+** second.
+**
+** Distances are those of the refine codes: a neighbour that changes places with another as near lies in a shard as
+** near. So nothing is compared exactly, and no vector is read, but where there are no codes.
+*/
+#ifndef SHX_CALIBRATE_TRACE_H
+#define SHX_CALIBRATE_TRACE_H
+
+#include "base.h"
+#include "calibration.h"
+
+#define SHX_TRACE_NEAR 16
+#define SHX_TRACE_SHARE 8
+
+enum { SHX_TRACE_ALL, SHX_TRACE_SOME, SHX_TRACE_FEW, SHX_TRACE_LISTS };
+
+/* A posting near the query, by squared distances in code space. */
+typedef struct shx_trace_posting {
+    float distance2, upper2;    /* as refined, and what a search takes for certain */
+    float estimate2, deviation; /* by its scan code */
+    uint32_t position;          /* of its shard in the query's order */
+    float log_distance2;        /* of that shard */
+    float rank;                 /* rows before that shard, / SHX_SHARD_TARGET */
+} shx_trace_posting;
+
+/* The nearest ones, ascending by distance. */
+typedef struct shx_trace_list {
+    uint32_t count, most;
+    shx_trace_posting items[SHX_TRACE_NEAR];
+} shx_trace_list;
+
+/* One trace. `segment` and `row` name the posting that is the query; it does not meet itself. */
+typedef struct shx_trace {
+    uint32_t segment;
+    uint64_t row;
+    bool usable; /* the query has a point in code space */
+    shx_trace_list lists[SHX_TRACE_LISTS];
+    float log_nearest2;   /* of the nearest centroid, had the query not been among the rows */
+    uint64_t rows;        /* gone through */
+    uint32_t depth;       /* of the order, as far as it is kept; 0: it is not */
+    float *log_distance2; /* of the centroids in order; owned, as is the next */
+    float *log_rank;      /* log1p of the rows before each / SHX_SHARD_TARGET */
+} shx_trace;
+
+void shx_trace_free(shx_trace *trace);
+
+/* Memory for walks over one base, reused. */
+typedef struct shx_trace_walker shx_trace_walker;
+
+shx_status shx_trace_walker_create(const shx_base *base, shx_trace_walker **ret_walker);
+void shx_trace_walker_destroy(shx_trace_walker *walker);
+
+/* Walks until the rule (form FIRST) holds; over all shards without one. Sets everything but `segment` and `row`. */
+shx_status shx_trace_walk(shx_trace_walker *walker, const shx_stop_rule *stop, bool keep_order, shx_trace *trace);
+
+#endif

@@ -9,8 +9,8 @@
 ** searches without a filter) or the distance of the k-th best posting so far (form KTH, which widens by itself under
 ** filters). Theta of the form KTH is that of searches without a filter, plus growth × ln(1 / share of the rows that the
 ** filter admits). Filtered rows count as passed; the share of dead ones in all segments is taken off, since an update
-** leaves a dead row beside the living one. So neither segments nor changes make a rank mean something else. Of the rules
-** tried on real data this one scans the fewest rows.
+** leaves a dead row beside the living one. So neither segments nor changes make a rank mean something else. Of the
+** rules tried on real data this one scans the fewest rows.
 **
 ** FORMAT (section CALIBRATION of a base): the struct below, little-endian, 8-byte fields only.
 */

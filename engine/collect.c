@@ -176,6 +176,40 @@ void shx_index_confirm(shx_index *index, const shx_id *commit) {
     pthread_mutex_unlock(&index->mutex);
 }
 
+/* ---- everything but one base ---- */
+
+/* Is nothing left beside the base that was kept? */
+static bool collect_is_pure(const shx_catalog *catalog) {
+    if (catalog->base_count != 1 || catalog->file_count > 0 || catalog->shards_count > 1) return false;
+    return catalog->segment_count == catalog->bases[0].names.segment_count;
+}
+
+static shx_status collect_purge(shx_index *index, const shx_id *commit) {
+    SHX_TRY(shx_index_refresh(index));
+    shx_index_let_go(index);
+    collect_keep keep = {.newest = shx_catalog_best_base(&index->catalog, commit, index->floor),
+                         .wal_floor = UINT64_MAX};
+    SHX_CHECK(keep.newest, SHX_NOTFOUND);
+    keep.held = shx_alloc_zero(index->catalog.base_count, sizeof *keep.held);
+    SHX_CHECK(keep.held, SHX_NOMEM);
+    collect_sweep(index, &keep);
+    shx_free(keep.held);
+    SHX_TRY(shx_index_refresh(index));
+    return collect_is_pure(&index->catalog) ? SHX_OK : SHX_BUSY;
+}
+
+shx_status shx_index_purge(shx_index *index, const shx_id *commit) {
+    pthread_mutex_lock(&index->mutex);
+    shx_file *lock = NULL;
+    shx_status status = shx_maintenance_lock(index, &lock);
+    if (status == SHX_OK) {
+        status = collect_purge(index, commit);
+        shx_file_close(lock);
+    }
+    pthread_mutex_unlock(&index->mutex);
+    return status;
+}
+
 /* ---- a whole directory ---- */
 
 /* One look at the files: whether somebody uses one of them, or (remove) to remove them. */

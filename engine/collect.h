@@ -18,6 +18,11 @@
 ** them; who writes a WAL file holds a lock on that. */
 shx_status shx_maintenance_lock(shx_index *index, shx_file **ret_lock);
 
+/* Removes every file but the base of a confirmed commit and what it names: what was deleted before is in no file then,
+** if that base holds none of it (shx_maintain_optimize). SHX_BUSY when something had to stay because somebody uses it
+** or maintains the directory, SHX_NOTFOUND without such a base. */
+shx_status shx_index_purge(shx_index *index, const shx_id *commit);
+
 /* Removes the whole directory of an index that no database names any more. SHX_BUSY, with nothing changed, while
 ** somebody maintains it, writes a WAL file of it or has a base of it open. */
 shx_status shx_collect_folder(const char *directory);

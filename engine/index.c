@@ -360,6 +360,14 @@ void shx_index_distrust(shx_index *index) {
     pthread_mutex_unlock(&index->mutex);
 }
 
+void shx_index_let_go(shx_index *index) {
+    index_drop_deltas(index);
+    shx_base_release(index->recent);
+    index->recent = NULL;
+    shx_wal_writer_close(index->writer);
+    index->writer = NULL;
+}
+
 /* ---- appending ---- */
 
 shx_status shx_index_new_wal(shx_index *index, shx_wal_writer **ret_writer) {

@@ -84,6 +84,10 @@ uint64_t shx_index_new_id(shx_index *index);
 /* A new base was published: views from now on start from it. */
 void shx_index_adopt(shx_index *index);
 
+/* Lets go of all files that this process has open without need: views from now on, and records, open them anew. Call
+** with the mutex held. */
+void shx_index_let_go(shx_index *index);
+
 /* Opens (or continues) the WAL file to append to. Call with the mutex held. */
 shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer);
 

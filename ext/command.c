@@ -1,5 +1,6 @@
 #include "command.h"
 
+#include "../engine/collect.h"
 #include "../engine/maintain.h"
 #include "catch_up.h"
 #include "gc.h"
@@ -71,6 +72,18 @@ static int command_optimize(shx_table *table) {
     return rc == SQLITE_OK ? command_do(table, "optimize", shx_maintain_optimize) : rc;
 }
 
+/* What was deleted is in no file of the directory afterwards. Files that another process has open cannot go: it is not
+** waited for. */
+static int command_purge(shx_table *table) {
+    int rc = command_need_committed(table, "purge");
+    if (rc == SQLITE_OK) rc = command_do(table, "purge", shx_maintain_optimize);
+    if (rc != SQLITE_OK || !table->state->directory) return rc;
+    shx_state_forget_comparison(table->state);
+    shx_status status = shx_catch_up_barrier(table) ? SHX_OK : SHX_IO;
+    if (status == SHX_OK) status = shx_index_purge(table->state->index, &table->state->parent);
+    return command_report(table, "purge", status);
+}
+
 static int command_compare(shx_table *table, const char *command, bool from_nothing) {
     int rc = command_need_committed(table, command);
     if (rc != SQLITE_OK) return rc;
@@ -95,6 +108,7 @@ typedef struct command_entry {
 static const command_entry COMMANDS[] = {
     {"flush", command_flush},         {"optimize", command_optimize},           {"rebuild", command_rebuild},
     {"reconcile", command_reconcile}, {"integrity-check", shx_integrity_check}, {"gc", shx_gc_run},
+    {"purge", command_purge},
 };
 
 int shx_command_run(shx_table *table, sqlite3_value *command) {
@@ -107,6 +121,6 @@ int shx_command_run(shx_table *table, sqlite3_value *command) {
     }
     return shx_table_error(table, SQLITE_ERROR,
                            "unknown shardex command: '%s', expected 'flush', 'optimize', 'rebuild', 'reconcile', "
-                           "'integrity-check' or 'gc'",
+                           "'integrity-check', 'gc' or 'purge'",
                            name ? name : "");
 }

@@ -28,6 +28,7 @@ static const char *const release_statements[] = {
     "INSERT INTO t(t) VALUES('flush')",
     "INSERT INTO t(t) VALUES('optimize')",
     "INSERT INTO t(t) VALUES('gc')",
+    "INSERT INTO t(t) VALUES('purge')",
     "INSERT INTO t(t) VALUES('reconcile')",
     "INSERT INTO t(t) VALUES('integrity-check')",
     "INSERT INTO t(t) VALUES('rebuild')",

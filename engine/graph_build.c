@@ -25,8 +25,8 @@ struct shx_graph_builder {
     uint32_t *upper;
     uint64_t upper_count, upper_capacity;
 
-    uint32_t *visited; /* per node: the last beam that met it */
-    uint32_t beams;
+    uint32_t *visited;  /* per node: the last visit (of a beam or a repair) that met it */
+    uint32_t visits;
     uint64_t *frontier; /* keys to expand, nearest on top */
     uint64_t *beam;     /* complements of the ef nearest keys, the farthest on top */
     uint64_t frontier_count, frontier_capacity, beam_count;
@@ -131,8 +131,8 @@ static uint32_t graph_walk(const shx_graph_builder *builder, uint32_t node, uint
 }
 
 static shx_status graph_meet(shx_graph_builder *builder, uint32_t node, uint32_t met) {
-    if (builder->visited[met] == builder->beams) return SHX_OK;
-    builder->visited[met] = builder->beams;
+    if (builder->visited[met] == builder->visits) return SHX_OK;
+    builder->visited[met] = builder->visits;
     uint64_t key = graph_key(builder, node, met);
     if (builder->beam_count == builder->ef && key > ~builder->beam[0]) return SHX_OK;
     SHX_TRY(shx_grow((void **)&builder->frontier, &builder->frontier_capacity, builder->frontier_count + 1,
@@ -143,14 +143,19 @@ static shx_status graph_meet(shx_graph_builder *builder, uint32_t node, uint32_t
     return SHX_OK;
 }
 
+/* Forgets which nodes were met, but for `node`. */
+static void graph_start_visit(shx_graph_builder *builder, uint32_t node) {
+    if (++builder->visits == 0) {
+        memset(builder->visited, 0, builder->count * sizeof *builder->visited);
+        builder->visits = 1;
+    }
+    builder->visited[node] = builder->visits;
+}
+
 /* Fills builder->beam with the nodes near `node` on a layer, as keys sorted from the nearest on. */
 static shx_status graph_search_layer(shx_graph_builder *builder, uint32_t node, uint32_t from, uint32_t layer) {
     builder->beam_count = builder->frontier_count = 0;
-    if (++builder->beams == 0) {
-        memset(builder->visited, 0, builder->count * sizeof *builder->visited);
-        builder->beams = 1;
-    }
-    builder->visited[node] = builder->beams;
+    graph_start_visit(builder, node);
     SHX_TRY(graph_meet(builder, node, from));
     while (builder->frontier_count > 0) {
         uint64_t key = shx_heap_pop(builder->frontier, &builder->frontier_count);
@@ -248,17 +253,14 @@ shx_status shx_graph_builder_insert(shx_graph_builder *builder, uint32_t node, u
 
 /* ---- deleting ---- */
 
+/* Chooses new neighbours for a node that loses some: among those that stay and the lost ones' own. */
 static shx_status graph_repair(shx_graph_builder *builder, const uint8_t *gone, uint32_t node, uint32_t layer) {
     uint64_t keys[GRAPH_CANDIDATES_MAX];
     uint32_t most, count = 0, lost = 0;
     uint32_t *list = graph_list(builder, node, layer, &most);
-    if (++builder->beams == 0) {
-        memset(builder->visited, 0, builder->count * sizeof *builder->visited);
-        builder->beams = 1;
-    }
-    builder->visited[node] = builder->beams;
+    graph_start_visit(builder, node);
     for (uint32_t i = 0; i < most && list[i] != SHX_GRAPH_NONE; i++) {
-        builder->visited[list[i]] = builder->beams;
+        builder->visited[list[i]] = builder->visits;
         lost += gone[list[i]];
         if (!gone[list[i]]) keys[count++] = graph_key(builder, node, list[i]);
     }
@@ -267,9 +269,9 @@ static shx_status graph_repair(shx_graph_builder *builder, const uint8_t *gone, 
         uint32_t reach;
         const uint32_t *others = graph_list(builder, list[i], layer, &reach);
         for (uint32_t j = 0; gone[list[i]] && j < reach && others[j] != SHX_GRAPH_NONE; j++) {
-            if (gone[others[j]] || builder->visited[others[j]] == builder->beams) continue;
+            if (gone[others[j]] || builder->visited[others[j]] == builder->visits) continue;
             if (count == GRAPH_CANDIDATES_MAX) break;
-            builder->visited[others[j]] = builder->beams;
+            builder->visited[others[j]] = builder->visits;
             keys[count++] = graph_key(builder, node, others[j]);
         }
     }

@@ -57,8 +57,9 @@ static const shx_catalog_base *collect_base_of(const shx_catalog *catalog, uint6
     return NULL;
 }
 
-/* Walks back from the commit through its records, past the newest base to an older one on the same path. False when
-** the path breaks off before any older base: then what the newest base needs is all that is known to be needed. */
+/* Walks back from the commit through its records, past the newest base to an older one on the same path, and notes that
+** one and the lowest WAL file on the way. Where the path breaks off before any older base, what the newest base needs
+** is all that is known to be needed. */
 static void collect_walk(shx_catalog *catalog, const shx_id *commit, collect_keep *keep) {
     shx_id id = *commit;
     bool passed = false;

@@ -37,6 +37,7 @@
 ** | version | since | change |
 ** | 1       | 0.1.0 | first                                                |
 ** | 2       | 0.1.0 | filterable columns in WAL records and in segments    |
+** | 3       | 0.1.0 | the factors of a block stand before its codes         |
 ** | 4       | 0.1.0 | bases name files with their checksums                |
 */
 #ifndef SHX_CONTAINER_H

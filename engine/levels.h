@@ -41,7 +41,7 @@ shx_status shx_levels_follow(const shx_levels *before, const uint32_t *from, con
 shx_status shx_levels_check(shx_levels *levels, uint64_t count, uint32_t code_dim);
 void shx_levels_free(shx_levels *levels);
 
-/* Blocks of all members, and bytes of all arrays. */
+/* How many blocks the members have. */
 uint64_t shx_levels_blocks(const shx_levels *levels);
 
 #endif

@@ -20,11 +20,10 @@
 #include <stdint.h>
 
 typedef enum shx_op_kind {
-    SHX_OP_INSERT = 1, /* a posting with a rowid that no posting has */
-    SHX_OP_REPLACE =
-        2,             /* a posting that takes the place of the one with its rowid (vector or filterable columns new) */
-    SHX_OP_DELETE = 3, /* the posting with this rowid goes */
-    SHX_OP_TOUCH = 4,  /* only columns outside the index changed: a new commit id, nothing to index */
+    SHX_OP_INSERT = 1,  /* a posting with a rowid that no posting has */
+    SHX_OP_REPLACE = 2, /* a posting that takes the place of the one with its rowid (vector or columns new) */
+    SHX_OP_DELETE = 3,  /* the posting with this rowid goes */
+    SHX_OP_TOUCH = 4,   /* only columns outside the index changed: a new commit id, nothing to index */
 } shx_op_kind;
 
 /* One row operation as the index sees it. */

@@ -10,9 +10,10 @@
 #include <string.h>
 
 /* Squared norms over this have no point: products of two such points and of a few factors still fit a float. */
-#define QUANT_HEAD_FROM 320  /* dimensions from which on a block has a head */
-#define QUANT_HEAD_LEAST 192
 #define QUANT_NORM2_MAX 1e30
+
+#define QUANT_HEAD_FROM 320  /* dimensions from which on a block has a head … */
+#define QUANT_HEAD_LEAST 192 /* … of so many of them at least */
 
 /* Where 32 uniform levels clip a Gaussian with the least error, in standard deviations. */
 #define QUANT_CLIP 3.264

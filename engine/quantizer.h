@@ -10,13 +10,13 @@
 **     hamming t(x) = x, a bit as ±1/2               |t(q)-t(x)|² = distance
 **     l1      t(x) = x                              |t(q)-t(x)| ≤ distance, and about distance / sqrt(2 D / π)
 **
+** Then zeros are appended up to the code dimension (a multiple of 16, at least 64), the mean is subtracted, and the
+** whole is rotated (rotation.h). A point whose squared norm is over 1e30 would overflow the float arithmetic of codes
+** and counts as none. Vectors without a point go to the overflow shard and are always compared exactly.
+**
 ** Vectors of every element type come in as floats (element.h). For hamming and l1 code space serves to choose shards
 ** only: bits are as small as their codes would be, and no estimate of an l2 distance bounds an l1 distance tightly.
 ** Their postings have no codes; the vectors in the shards that are probed are compared exactly.
-**
-** then the mean is subtracted, zeros are appended up to the code dimension (a multiple of 16, at least 64), and the
-** whole is rotated (rotation.h). A point whose squared norm is over 1e30 would overflow the float arithmetic of codes
-** and counts as none. Vectors without a point go to the overflow shard and are always compared exactly.
 **
 ** Codes of a posting o of a shard with centroid c (both in code space), r = o - c, D = code dimension:
 **
@@ -165,7 +165,7 @@ bool shx_query_set(shx_query *query, const shx_encoding *encoding, const void *v
 void shx_query_tabulate(shx_query *query);
 
 /* The bound for one run: distance2 = |query - centroid|², epsilon = how many standard deviations a lower bound lies
-** below the estimate (algorithms: 1.9, 2.6, 3.3), threshold in squared distance. The slack for the rounding of factors
+** below the estimate (calibration.c chooses), threshold in squared distance. The slack for the rounding of factors
 ** and of float arithmetic is included: a decoded bound is never above the exact one. */
 void shx_query_bound(const shx_query *query, const shx_factor_scale *scale, float distance2, float epsilon,
                      float threshold, shx_bound *ret_bound);

@@ -32,8 +32,8 @@
 ** of rowids is tested by shx_segment_check; look-ups are safe without it.
 **
 ** Codes are made anew from the vectors whenever a segment is written, also by merges (1 to 2 µs a row at 128
-** dimensions): the design's copying of sign bits and conservative requantising of factors would save that, and cost a
-** second encoder and bounds that widen from merge to merge.
+** dimensions): copying sign bits and requantising factors with a margin would save that, and cost a second encoder and
+** bounds that widen from merge to merge.
 */
 #ifndef SHX_SEGMENT_H
 #define SHX_SEGMENT_H

@@ -2,9 +2,8 @@
 **
 ** It is a WAL file of the transaction's own, whose only record is in the making: bodies are written behind the place of
 ** its header as they come and used there, mapped; operations and header follow at xSync. So committing needs no second
-** copy, and opening the table later treats the record like any other. (The design speaks of segments that only this
-** record names; without shards and codes there would be nothing in them but these bodies, so the record holds them
-** itself, and the first flush routes and encodes them outside the transaction.)
+** copy, and opening the table later treats the record like any other; the first flush routes and encodes the bodies,
+** outside the transaction.
 **
 ** - ROLLBACK TO shortens the list of operations, and the next bodies overwrite what it has left in the file. Bodies
 **   that stay are not moved.

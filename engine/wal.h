@@ -12,11 +12,9 @@
 **     48      8       number of operations n
 **     56      8       number of vectors m ≤ n (one for each INSERT and REPLACE, in their order)
 **     64      8       offset of the operations, 128 + size of the bodies, rounded up to a multiple of 64
-**     72      8       encoding id of the codes, 0: none (unrouted)
-**     80      8       offset of the codes, 0: none
+**     72      16      zero
 **     88      8       XXH3-64 of the operations' bytes, seeded with the file id
-**     96      8       file and offset of the parent record when it is known: file id,
-**     104     8       offset (0, 0: unknown); a hint only
+**     96      16      zero
 **     112     8       size of the bodies
 **     120     8       XXH3-64 of the bytes 0 … 119, seeded with the record's offset in the file
 **     128     …       m bodies, one for each INSERT and REPLACE: the vector in its element type (element.h), columns,

@@ -127,7 +127,7 @@ shx_status shx_predicate_add(shx_predicate *predicate, uint32_t column, const sh
 
 /* ---- testing ---- */
 
-bool shx_condition_admits(const shx_condition *condition, const shx_value *value) {
+static bool predicate_condition_admits(const shx_condition *condition, const shx_value *value) {
     uint64_t low = 0, high = condition->count; /* ranges before `low` start before the value */
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
@@ -166,7 +166,7 @@ shx_status shx_predicate_test(const shx_predicate *predicate, int64_t rowid, con
             const uint8_t *at = bytes.bytes;
             SHX_CHECK(shx_value_read(&at, at + bytes.size, &value), shx_corrupt("columns"));
         }
-        admitted = shx_condition_admits(condition, &value);
+        admitted = predicate_condition_admits(condition, &value);
     }
     *ret_admitted = admitted;
     return SHX_OK;

@@ -57,8 +57,6 @@ shx_cut shx_cut_end(void);
 /* True when the value stands behind the cut. */
 bool shx_cut_passed(const shx_cut *cut, const shx_value *value);
 
-bool shx_condition_admits(const shx_condition *condition, const shx_value *value);
-
 /* Whether the predicate names the rowid, when it is restricted. */
 bool shx_predicate_names(const shx_predicate *predicate, int64_t rowid);
 

@@ -25,7 +25,7 @@ shx_status shx_rewrite_reserve(shx_rewrite *rewrite, uint64_t count) {
     return shx_grow((void **)&rewrite->place, &rewrite->place_capacity, count, sizeof *rewrite->place);
 }
 
-shx_status shx_rewrite_add(shx_rewrite *rewrite, const shx_posting *posting, uint32_t place) {
+static shx_status rewrite_add_posting(shx_rewrite *rewrite, const shx_posting *posting, uint32_t place) {
     SHX_TRY(shx_rewrite_reserve(rewrite, rewrite->count + 1));
     rewrite->postings[rewrite->count] = *posting;
     rewrite->place[rewrite->count++] = place;
@@ -75,7 +75,7 @@ shx_status shx_rewrite_take_delta(shx_rewrite *rewrite, const shx_view *view) {
         if (!shx_delta_row_alive(row, view->mark.operations)) continue;
         shx_posting posting = {
             .rowid = row->rowid, .vector = row->vector, .fingerprint = row->fingerprint, .columns = row->columns};
-        SHX_TRY(shx_rewrite_add(rewrite, &posting, SHX_PLACE_NONE));
+        SHX_TRY(rewrite_add_posting(rewrite, &posting, SHX_PLACE_NONE));
     }
     return SHX_OK;
 }
@@ -109,7 +109,7 @@ shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, const shx_view *view, 
                                    .fingerprint = from->fingerprints[row],
                                    .from = &from->columns,
                                    .from_row = row};
-            SHX_TRY(shx_rewrite_add(rewrite, &posting, place));
+            SHX_TRY(rewrite_add_posting(rewrite, &posting, place));
         }
     }
     return SHX_OK;

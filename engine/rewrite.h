@@ -37,8 +37,7 @@ void shx_rewrite_free(shx_rewrite *rewrite);
 /* Makes room for `count` postings in all: else room doubles as they come. */
 shx_status shx_rewrite_reserve(shx_rewrite *rewrite, uint64_t count);
 
-/* Appends a posting, or a shard (open, with the next id; *ret_place is its position). */
-shx_status shx_rewrite_add(shx_rewrite *rewrite, const shx_posting *posting, uint32_t place);
+/* Appends a shard: open, with the next id; *ret_place is its position. */
 shx_status shx_rewrite_add_shard(shx_rewrite *rewrite, const float *centroid, uint32_t *ret_place);
 
 /* Takes over the shards of a base. The list must be empty. */

@@ -134,7 +134,7 @@ static shx_status maintain_assign_shards(maintain_job *job) {
 }
 
 /* Shards that hold postings of the new segment, or of one that stays. */
-static shx_status maintain_used_shards(const maintain_job *job, uint8_t *used) {
+static void maintain_mark_used_shards(const maintain_job *job, uint8_t *used) {
     const shx_rewrite *rewrite = &job->rewrite;
     for (uint64_t i = 0; i < rewrite->count; i++) {
         if (rewrite->place[i] != SHX_PLACE_OVERFLOW) used[rewrite->place[i]] = 1;
@@ -147,7 +147,6 @@ static shx_status maintain_used_shards(const maintain_job *job, uint8_t *used) {
             if (shx_shards_find(job->base->shards, segment->runs[r].shard, &position)) used[position] = 1;
         }
     }
-    return SHX_OK;
 }
 
 /* ---- routing ---- */
@@ -196,8 +195,8 @@ static shx_status maintain_write_shards(maintain_job *job) {
     uint8_t *used = shx_alloc_zero(job->rewrite.shard_count, 1);
     SHX_CHECK(used, SHX_NOMEM);
     shx_shards *shards = NULL;
-    shx_status status = maintain_used_shards(job, used);
-    if (status == SHX_OK) status = shx_rewrite_table(&job->rewrite, used, &shards);
+    maintain_mark_used_shards(job, used);
+    shx_status status = shx_rewrite_table(&job->rewrite, used, &shards);
     if (status == SHX_OK) status = maintain_route(job, shards);
     if (status == SHX_OK) {
         job->shards_file = maintain_new_file(index);

@@ -439,10 +439,7 @@ static shx_status index_append(shx_index *index, const shx_id *parent, const shx
 shx_status shx_index_append(shx_index *index, const shx_id *parent, const shx_id *commit, shx_pending *pending) {
     pthread_mutex_lock(&index->mutex);
     shx_status status = index_append(index, parent, commit, pending);
-    if (status != SHX_OK) {
-        index->append_failures++;
-        index->rotate = true;
-    }
+    if (status != SHX_OK) index->rotate = true;
     pthread_mutex_unlock(&index->mutex);
     return status;
 }

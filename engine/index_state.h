@@ -29,16 +29,14 @@ struct shx_index {
 
     pthread_mutex_t mutex; /* of everything below; never held while maintenance computes or a callback runs */
     shx_catalog catalog;
-    shx_delta
-        *deltas[SHX_INDEX_DELTAS]; /* the last ones used, newest first: snapshots of different age may be in use */
-    shx_held *held;                /* what connections keep */
-    _Atomic(uint64_t) epoch;       /* from 1 on; counts what superseded views; written under the mutex */
-    shx_base *recent;              /* the base that was opened last: lends its files to the next one */
-    uint64_t floor;                /* bases of lower generations are not used (distrust, rebuild) */
+    shx_delta *deltas[SHX_INDEX_DELTAS]; /* the last ones used, newest first: snapshots may be of different age */
+    shx_held *held;                      /* what connections keep */
+    _Atomic(uint64_t) epoch;             /* from 1 on; counts what superseded views; written under the mutex */
+    shx_base *recent;                    /* the base that was opened last: lends its files to the next one */
+    uint64_t floor;                      /* bases of lower generations are not used (distrust, rebuild) */
     shx_wal_writer *writer;
     bool rotate;      /* the next record starts a new WAL file */
     bool collect_due; /* a base was published or found: files may have become superfluous */
-    uint64_t append_failures;
     _Atomic(shx_pool *) pool; /* of searches; set once, under the mutex */
     bool pool_tried;
     _Atomic(uint64_t) capped; /* searches that ended for having passed too many rows */

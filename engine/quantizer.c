@@ -67,31 +67,14 @@ bool shx_encoding_point(const shx_encoding *encoding, const void *vector, bool a
     return true;
 }
 
-/* What the lift adds to the squared distance of ip. */
-static double quant_ip_shift(const shx_encoding *encoding, double query_norm) {
-    return query_norm * query_norm + (double)encoding->ip_bound * encoding->ip_bound;
-}
-
 double shx_distance_to_code(const shx_encoding *encoding, double query_norm, double distance) {
+    double bound = encoding->ip_bound;
     switch (encoding->metric) {
     case SHX_L2: return distance * fabs(distance);
     case SHX_COSINE: return 2 * distance;
-    case SHX_IP: return 2 * distance + quant_ip_shift(encoding, query_norm);
+    case SHX_IP: return 2 * distance + (query_norm * query_norm + bound * bound);
     case SHX_L1: return distance * fabs(distance) * QUANT_L1_SHARE / encoding->dim;
     case SHX_HAMMING: return distance;
-    }
-    assert(!"a metric");
-    return NAN;
-}
-
-double shx_distance_from_code(const shx_encoding *encoding, double query_norm, double code_distance) {
-    double distance2 = code_distance < 0 ? 0 : code_distance;
-    switch (encoding->metric) {
-    case SHX_L2: return sqrt(distance2);
-    case SHX_COSINE: return distance2 / 2;
-    case SHX_IP: return (distance2 - quant_ip_shift(encoding, query_norm)) / 2;
-    case SHX_L1: return sqrt(distance2 * encoding->dim / QUANT_L1_SHARE);
-    case SHX_HAMMING: return distance2;
     }
     assert(!"a metric");
     return NAN;

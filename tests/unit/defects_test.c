@@ -10,13 +10,6 @@
 
 #define DIM 16
 
-static double recall_now(fixture_table *table, const float *queries, uint64_t count) {
-    shx_view *view = fixture_view(table);
-    double recall = fixture_recall(table, view, queries, count, 10, 0.95);
-    shx_view_release(view);
-    return recall;
-}
-
 /* 1.1: a thousand rows into shards of a hundred; a hundred were kept, and every call had said OK. */
 static void defect_1_1_full_shards_lose_rows(void **state) {
     (void)state;
@@ -32,7 +25,7 @@ static void defect_1_1_full_shards_lose_rows(void **state) {
     }
     fixture_assert_same(&table);
     assert_true(fixture_stats(&table).splits > 0 && fixture_stats(&table).shards > 100);
-    assert_true(recall_now(&table, vectors, 200) >= 0.95);
+    assert_true(fixture_recall(&table, vectors, 200, 10, 0.95) >= 0.95);
     fixture_assert_exact(&table, vectors, 20, 10);
     free(vectors);
     fixture_table_free(&table);
@@ -203,7 +196,7 @@ static void defect_1_7_shards_are_ranked_by_another_metric(void **state) {
         fixture_put_many(&table, 0, ROWS, vectors);
         fixture_commit(&table);
         fixture_flush(&table);
-        double recall = recall_now(&table, vectors + (uint64_t)ROWS * DIM, QUERIES);
+        double recall = fixture_recall(&table, vectors + (uint64_t)ROWS * DIM, QUERIES, 10, 0.95);
         if (recall < 0.935) fail_msg("metric %d: recall %.4f", (int)metrics[m], recall);
         free(vectors);
         fixture_table_free(&table);
@@ -242,7 +235,7 @@ static void defect_2_1_clusters_are_not_found(void **state) {
         fixture_put_many(&table, 0, ROWS, vectors);
         fixture_commit(&table);
         fixture_flush(&table);
-        double recall = recall_now(&table, vectors + (uint64_t)ROWS * DIM, QUERIES);
+        double recall = fixture_recall(&table, vectors + (uint64_t)ROWS * DIM, QUERIES, 10, 0.95);
         if (recall < 0.935) fail_msg("%u clusters: recall %.4f", clusters[c], recall);
         free(vectors);
         fixture_table_free(&table);
@@ -327,7 +320,7 @@ static void defect_2_4_central_rows_hold_everything_together(void **state) {
         }
         fixture_assert_same(&table);
         assert_never_returned(&table, vectors, 50);
-        assert_true(recall_now(&table, vectors, 100) >= 0.95);
+        assert_true(fixture_recall(&table, vectors, 100, 10, 0.95) >= 0.95);
     }
     shx_topk_free(&nearest);
     free(vectors);

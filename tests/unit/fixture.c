@@ -465,8 +465,8 @@ void fixture_assert_exact(fixture_table *table, const float *queries, uint64_t c
     shx_view_release(view);
 }
 
-double fixture_recall(fixture_table *table, shx_view *view, const float *queries, uint64_t count, uint64_t k,
-                      double recall) {
+double fixture_recall(fixture_table *table, const float *queries, uint64_t count, uint64_t k, double recall) {
+    shx_view *view = fixture_view(table);
     shx_search_scratch *scratch;
     shx_topk hits = {0}, exact = {0};
     uint64_t found = 0, wanted = 0;
@@ -486,6 +486,7 @@ double fixture_recall(fixture_table *table, shx_view *view, const float *queries
         }
         wanted += exact.count;
     }
+    shx_view_release(view);
     shx_topk_free(&hits);
     shx_topk_free(&exact);
     shx_search_scratch_destroy(scratch);

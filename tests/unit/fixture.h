@@ -173,9 +173,8 @@ void fixture_brute_force(const fixture_table *table, const float *query, uint64_
 void fixture_assert_exact(fixture_table *table, const float *queries, uint64_t count, uint64_t k);
 void fixture_assert_hits_equal(const shx_topk *hits, const shx_topk *expected);
 
-/* The share of the true k nearest that a search with this target finds, by distance. */
-double fixture_recall(fixture_table *table, shx_view *view, const float *queries, uint64_t count, uint64_t k,
-                      double recall);
+/* The share of the true k nearest that searches of the tip with this target find, by distance. */
+double fixture_recall(fixture_table *table, const float *queries, uint64_t count, uint64_t k, double recall);
 
 /* Reconciles the index with the model: a private view (*ret_view) or, with NULL, a durable record for the tip. */
 shx_status fixture_reconcile(fixture_table *table, bool from_nothing, shx_view **ret_view, uint64_t *ret_changes);

@@ -196,15 +196,11 @@ static void the_bound_of_ip_moves(void **state) {
         fixture_commit(&table);
         fixture_flush(&table); /* under the old bound */
         fixture_assert_same(&table);
-        shx_view *view = fixture_view(&table);
-        double flushed = fixture_recall(&table, view, vectors, 1000, 10, 0.95);
-        shx_view_release(view);
+        double flushed = fixture_recall(&table, vectors, 1000, 10, 0.95);
         if (round % 2) fixture_optimize(&table); /* under a new one */
         fixture_assert_same(&table);
         fixture_assert_exact(&table, vectors, 50, 10);
-        view = fixture_view(&table);
-        double recall = fixture_recall(&table, view, vectors, 1000, 10, 0.95);
-        shx_view_release(view);
+        double recall = fixture_recall(&table, vectors, 1000, 10, 0.95);
         if (flushed < 0.94 || recall < 0.94) fail_msg("recall %.3f, then %.3f", flushed, recall);
     }
     free(vectors);
@@ -248,14 +244,10 @@ static void growth_stays_as_good_as_a_fresh_index(void **state) {
         shx_index_confirm(table.index, &table.tip);
     }
     fixture_assert_same(&table);
-    shx_view *view = fixture_view(&table);
-    double grown = fixture_recall(&table, view, queries, GROWTH_QUERIES, 10, 0.95);
-    shx_view_release(view);
+    double grown = fixture_recall(&table, queries, GROWTH_QUERIES, 10, 0.95);
     fixture_optimize(&table);
     fixture_assert_same(&table);
-    view = fixture_view(&table);
-    double fresh = fixture_recall(&table, view, queries, GROWTH_QUERIES, 10, 0.95);
-    shx_view_release(view);
+    double fresh = fixture_recall(&table, queries, GROWTH_QUERIES, 10, 0.95);
     print_message("             recall grown %.4f, fresh %.4f\n", grown, fresh);
     assert_true(grown >= 0.94 && fresh >= 0.94);
     assert_true(grown >= fresh - 0.01);

@@ -10,16 +10,14 @@ enum { DIM = 24, ROWS = 26000, FIRST = 21000, QUERIES = 300 };
 /* The lowest floor is wide: the rows that crowd make calibration think of easier queries than these. */
 static void assert_recall(fixture_table *table, const float *queries, const char *when) {
     static const double recalls[] = {0.8, 0.95, 0.99, 1}, floors[] = {0.76, 0.935, 0.98, 0.999};
-    shx_view *view = fixture_view(table);
     for (int r = 0; r < 4; r++) {
-        double recall = fixture_recall(table, view, queries, QUERIES, 10, recalls[r]);
+        double recall = fixture_recall(table, queries, QUERIES, 10, recalls[r]);
         if (recall < floors[r]) {
             fail_msg("%s, %s: recall %f where %f was wanted", shx_route_way_name(fixture_stats(table).router), when,
                      recall, recalls[r]);
         }
     }
     fixture_assert_exact(table, queries, 10, 10);
-    shx_view_release(view);
 }
 
 /* The answers of default searches, one after the other. */

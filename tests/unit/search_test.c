@@ -216,13 +216,6 @@ static void small_and_odd_requests(void **state) {
 
 #define HELD_OUT 1000
 
-static double recall_of(fixture_table *table, const float *queries, uint64_t count, uint64_t k, double wanted) {
-    shx_view *view = fixture_view(table);
-    double recall = fixture_recall(table, view, queries, count, k, wanted);
-    shx_view_release(view);
-    return recall;
-}
-
 static void the_words(void **state) {
     (void)state;
     float *words = fixture_words();
@@ -240,10 +233,10 @@ static void the_words(void **state) {
     }
     fixture_commit(&table);
     fixture_flush(&table);
-    double recall = recall_of(&table, queries, HELD_OUT, 10, 0);
+    double recall = fixture_recall(&table, queries, HELD_OUT, 10, 0);
     print_message("             recall@10 of the words: %.4f\n", recall);
     assert_true(recall >= 0.95);
-    assert_true(recall_of(&table, queries, 200, 1, 0) >= 0.95);
+    assert_true(fixture_recall(&table, queries, 200, 1, 0) >= 0.95);
     fixture_assert_exact(&table, queries, 20, 10);
     free(words);
     free(queries);
@@ -299,7 +292,7 @@ static void clustered_rows(void **state) {
         const double floors[] = {0.94, 0.78, 0.985, 0.999}; /* what a standard error or two leaves */
         for (int r = 0; r < 4; r++) {
             uint64_t count = recalls[r] < 1 ? HELD_OUT : 200;
-            double recall = fixture_recall(&table, view, queries, count, 10, recalls[r]);
+            double recall = fixture_recall(&table, queries, count, 10, recalls[r]);
             print_message("             metric %d, asked %.2f: %.4f\n", (int)metrics[m], recalls[r], recall);
             if (recall < floors[r]) fail_msg("a recall of %.4f where %.2f was asked for", recall, recalls[r]);
         }

@@ -24,16 +24,7 @@ static const char *const work_names[] = {"append",  "large append", "flush",  "o
                                          "confirm", "reconcile",    "rebuild"};
 
 static void change(fixture_table *table, fixture_random *random, int operations) {
-    for (int i = 0; i < operations; i++) {
-        uint64_t slot = fixture_below(random, SLOTS);
-        float vector[DIM];
-        for (int d = 0; d < DIM; d++) vector[d] = (float)fixture_gauss(random);
-        if (table->alive[slot] && fixture_below(random, 3) == 0) {
-            fixture_delete(table, slot);
-        } else {
-            fixture_put(table, slot, vector);
-        }
-    }
+    for (int i = 0; i < operations; i++) fixture_change(table, random, SLOTS);
 }
 
 /* A history with two bases and records beyond the last one. */

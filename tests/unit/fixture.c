@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define FIXTURE_CHANGE_DIM_MAX 64
+
 void fixture_assert_status(shx_status status, shx_status expected, const char *what, const char *file, int line) {
     if (status == expected) return;
     print_error("%s: %s (last damage: %s), not %s\n", what, shx_status_text(status), shx_corrupt_last(),
@@ -339,6 +341,18 @@ void fixture_delete(fixture_table *table, uint64_t slot) {
 
 void fixture_put_many(fixture_table *table, uint64_t first, uint64_t count, const float *vectors) {
     for (uint64_t i = 0; i < count; i++) fixture_put(table, first + i, vectors + i * table->config.dim);
+}
+
+void fixture_change(fixture_table *table, fixture_random *random, uint64_t slots) {
+    float vector[FIXTURE_CHANGE_DIM_MAX];
+    assert_true(table->config.dim <= FIXTURE_CHANGE_DIM_MAX);
+    uint64_t slot = fixture_below(random, slots);
+    for (uint32_t d = 0; d < table->config.dim; d++) vector[d] = (float)fixture_gauss(random);
+    if (table->alive[slot] && fixture_below(random, 3) == 0) {
+        fixture_delete(table, slot);
+    } else {
+        fixture_put(table, slot, vector);
+    }
 }
 
 shx_status fixture_commit_status(fixture_table *table) {

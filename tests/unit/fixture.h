@@ -145,6 +145,9 @@ void fixture_put(fixture_table *table, uint64_t slot, const float *vector);
 void fixture_delete(fixture_table *table, uint64_t slot);
 void fixture_put_many(fixture_table *table, uint64_t first, uint64_t count, const float *vectors);
 
+/* A random operation on one of the first `slots` slots: of three that hit a living row one deletes it. */
+void fixture_change(fixture_table *table, fixture_random *random, uint64_t slots);
+
 /* Commits it: id, record, memory. fixture_commit_status returns what the append said, and empties the transaction. */
 void fixture_commit(fixture_table *table);
 shx_status fixture_commit_status(fixture_table *table);

@@ -12,16 +12,7 @@
 
 /* Random operations on a few slots, then a commit. */
 static void commit_some(fixture_table *table, fixture_random *random, uint64_t slots, int operations) {
-    for (int i = 0; i < operations; i++) {
-        uint64_t slot = fixture_below(random, slots);
-        float vector[DIM];
-        for (int d = 0; d < DIM; d++) vector[d] = (float)fixture_gauss(random);
-        if (table->alive[slot] && fixture_below(random, 3) == 0) {
-            fixture_delete(table, slot);
-        } else {
-            fixture_put(table, slot, vector);
-        }
-    }
+    for (int i = 0; i < operations; i++) fixture_change(table, random, slots);
     fixture_commit(table);
 }
 

@@ -9,27 +9,15 @@ static const shx_packed no_columns;
 
 #define SLOTS 400
 
-/* A random operation; in the database only (the index never hears of it), when `silent`. */
-static void change(fixture_table *table, fixture_random *random, uint64_t slots) {
-    uint64_t slot = fixture_below(random, slots);
-    float vector[DIM];
-    for (int d = 0; d < DIM; d++) vector[d] = (float)fixture_gauss(random);
-    if (table->alive[slot] && fixture_below(random, 3) == 0) {
-        fixture_delete(table, slot);
-    } else {
-        fixture_put(table, slot, vector);
-    }
-}
-
 /* The database went on without the index: the model and the commit id have changed, the directory has not. */
 static void change_behind(fixture_table *table, fixture_random *random, int operations) {
-    for (int i = 0; i < operations; i++) change(table, random, SLOTS);
+    for (int i = 0; i < operations; i++) fixture_change(table, random, SLOTS);
     table->tip = shx_pending_commit_id(table->pending, &table->tip);
     shx_pending_truncate(table->pending, 0);
 }
 
 static void commit_some(fixture_table *table, fixture_random *random, int operations) {
-    for (int i = 0; i < operations; i++) change(table, random, SLOTS);
+    for (int i = 0; i < operations; i++) fixture_change(table, random, SLOTS);
     fixture_commit(table);
 }
 

@@ -1,7 +1,10 @@
 #include "fixture.h"
 
+#include "memory.h"
+
 #include <dirent.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,6 +44,24 @@ double fixture_gauss(fixture_random *random) {
     double length = sqrt(-2 * log(fixture_unit(random)));
     return length * cos(6.283185307179586 * fixture_unit(random));
 }
+
+/* --- memory --- */
+
+static atomic_uint_fast64_t fixture_counted;
+
+static void *fixture_alloc(uint64_t size) {
+    atomic_fetch_add(&fixture_counted, 1);
+    return malloc((size_t)size);
+}
+
+static void *fixture_resize(void *block, uint64_t size) {
+    atomic_fetch_add(&fixture_counted, 1);
+    return realloc(block, (size_t)size);
+}
+
+void fixture_count_allocations(void) { shx_memory_use(&(shx_allocator){fixture_alloc, fixture_resize, free}); }
+
+uint64_t fixture_allocations(void) { return atomic_load(&fixture_counted); }
 
 /* --- vectors --- */
 

@@ -38,6 +38,12 @@ uint64_t fixture_below(fixture_random *random, uint64_t limit);
 double fixture_unit(fixture_random *random);
 double fixture_gauss(fixture_random *random);
 
+/* --- memory --- */
+
+/* From now on the engine's allocations are counted, on all threads; how many there were. Call it before any. */
+void fixture_count_allocations(void);
+uint64_t fixture_allocations(void);
+
 /* --- vectors --- */
 
 /* `count` vectors of `dim` floats; free with free(). Clusters: heavy-tailed in size (Zipf) and in width (log-normal).

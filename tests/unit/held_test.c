@@ -2,7 +2,6 @@
 #include "fixture.h"
 
 #include "held.h"
-#include "memory.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -10,18 +9,6 @@
 
 #define DIM 4
 #define ROWS 300
-
-static atomic_ulong allocations;
-
-static void *counting_alloc(uint64_t size) {
-    atomic_fetch_add(&allocations, 1);
-    return malloc((size_t)size);
-}
-
-static void *counting_resize(void *block, uint64_t size) {
-    atomic_fetch_add(&allocations, 1);
-    return realloc(block, (size_t)size);
-}
 
 static void put_some(fixture_table *table, fixture_random *random, int count) {
     for (int i = 0; i < count; i++) {
@@ -57,14 +44,14 @@ static void a_commit_that_stays_costs_nothing(void **state) {
     shx_view *first = take(&held, &table.tip);
     shx_held_return(&held, first);
     pthread_mutex_lock(&table.index->mutex);
-    unsigned long before = atomic_load(&allocations);
+    uint64_t before = fixture_allocations();
     for (int i = 0; i < 10; i++) {
         shx_view *view = take(&held, &table.tip);
         assert_ptr_equal(view, first);
         assert_int_equal(atomic_load(&view->references), 1);
         shx_held_return(&held, view);
     }
-    assert_int_equal(atomic_load(&allocations), before);
+    assert_int_equal(fixture_allocations(), before);
     pthread_mutex_unlock(&table.index->mutex);
     shx_held_close(&held);
     fixture_table_free(&table);
@@ -170,7 +157,7 @@ static void threads_and_a_publisher(void **state) {
 
 static int count_allocations(void **state) {
     (void)state;
-    shx_memory_use(&(shx_allocator){counting_alloc, counting_resize, free});
+    fixture_count_allocations();
     return 0;
 }
 

@@ -2,7 +2,6 @@
 ** no allocation once a scratch has served a query of its kind. */
 #include "fixture.h"
 
-#include "memory.h"
 #include "pool.h"
 
 #include <stdatomic.h>
@@ -12,18 +11,6 @@
 #define ROWS 45000
 #define DIM 20
 #define QUERIES 12
-
-static atomic_ulong allocations;
-
-static void *counting_alloc(uint64_t size) {
-    atomic_fetch_add(&allocations, 1);
-    return malloc((size_t)size);
-}
-
-static void *counting_resize(void *block, uint64_t size) {
-    atomic_fetch_add(&allocations, 1);
-    return realloc(block, (size_t)size);
-}
 
 typedef struct threads_state {
     fixture_table table;
@@ -131,16 +118,16 @@ static void a_query_like_an_earlier_one_allocates_nothing(void **state) {
     threads_state *threads = *state;
     shx_search_scratch *scratch;
     shx_topk hits = {0};
-    unsigned long counted[2] = {0};
+    uint64_t counted[2] = {0};
     assert_ok(shx_search_scratch_create(&scratch));
     for (int pass = 0; pass < 2; pass++) {
-        unsigned long before = atomic_load(&allocations);
+        uint64_t before = fixture_allocations();
         for (int i = 0; i < KIND_COUNT * QUERIES; i++) {
             shx_search_params params = KINDS[i / QUERIES];
             params.query = threads->queries + i % QUERIES * DIM;
             assert_ok(shx_search(threads->view, &params, scratch, &hits));
         }
-        counted[pass] = atomic_load(&allocations) - before;
+        counted[pass] = fixture_allocations() - before;
     }
     assert_true(counted[0] > 0); /* the counter counts */
     assert_int_equal(counted[1], 0);
@@ -154,6 +141,6 @@ int main(void) {
         cmocka_unit_test(the_true_neighbours_on_threads),
         cmocka_unit_test(a_query_like_an_earlier_one_allocates_nothing),
     };
-    shx_memory_use(&(shx_allocator){counting_alloc, counting_resize, free});
+    fixture_count_allocations();
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

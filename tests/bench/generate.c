@@ -27,15 +27,7 @@ typedef struct {
 
 static uint64_t random_state;
 
-/* splitmix64 */
-static uint64_t random_bits(void) {
-    uint64_t x = random_state += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
-static double uniform(void) { return ((double)(random_bits() >> 11) + 0.5) * 0x1p-53; }
+static double uniform(void) { return ((double)(random_bits(&random_state) >> 11) + 0.5) * 0x1p-53; }
 
 static float normal(void) { return (float)(sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform())); }
 
@@ -52,7 +44,7 @@ static void law_draw_groups(law *ret_law) {
     ret_law->normals = normals_of(GROUPS * PLANES * latent, 1);
     ret_law->shares = need(malloc(GROUPS * sizeof(float)));
     for (size_t group = 0; group < GROUPS; group++) {
-        const float *parent = parents + random_bits() % PARENTS * latent;
+        const float *parent = parents + random_bits(&random_state) % PARENTS * latent;
         for (size_t i = 0; i < latent; i++) ret_law->centres[group * latent + i] += parent[i];
         sum += powf((float)(group + 10), -0.9f);
         ret_law->shares[group] = sum;

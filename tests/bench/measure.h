@@ -45,6 +45,14 @@ static inline void *need(void *pointer) {
     return pointer;
 }
 
+/* splitmix64: the same numbers from a state on every machine. */
+static inline uint64_t random_bits(uint64_t *state) {
+    uint64_t x = *state += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
 static inline char *path_in(char *path, const char *folder, const char *name) {
     snprintf(path, PATH_SIZE, "%s/%s", folder, name);
     return path;

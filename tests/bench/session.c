@@ -4,20 +4,10 @@
 #include <math.h>
 #include <stdarg.h>
 
-static uint64_t random_state;
-
-/* splitmix64 */
-static uint64_t random_bits(void) {
-    uint64_t x = random_state += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 /* Row of the base that stands for a group. */
 static size_t pivot_of(const session *run, size_t group) {
-    random_state = group + 1;
-    return random_bits() % run->set.row_count;
+    uint64_t state = group + 1;
+    return random_bits(&state) % run->set.row_count;
 }
 
 uint16_t session_group_of(const session *run, const float *vector) {
@@ -51,8 +41,10 @@ void session_draw_columns(session *run) {
     run->groups = need(malloc(run->set.row_count * sizeof *run->groups));
     for (size_t row = 0; row < run->set.row_count; row++)
         run->groups[row] = session_group_of(run, run->set.base + row * run->set.dimensions);
-    random_state = 4711;
-    for (size_t row = 0; row < run->set.row_count; row++) run->randoms[row] = (uint16_t)(random_bits() % MODES_RANDOM);
+    uint64_t state = 4711;
+    for (size_t row = 0; row < run->set.row_count; row++) {
+        run->randoms[row] = (uint16_t)(random_bits(&state) % MODES_RANDOM);
+    }
 }
 
 void session_need(sqlite3 *db, int rc) {

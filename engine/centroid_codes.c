@@ -30,8 +30,4 @@ shx_status shx_centroid_codes(const float *centroids, const uint32_t *members, u
     return status;
 }
 
-bool shx_centroid_scale_usable(const shx_factor_scale *scale) {
-    float add_max = scale->add_min + UINT16_MAX * scale->add_step,
-          mul_max = scale->mul_min + UINT16_MAX * scale->mul_step;
-    return isfinite(scale->add_min) && isfinite(add_max) && isfinite(scale->mul_min) && isfinite(mul_max);
-}
+bool shx_centroid_usable(float coordinate) { return fabsf(coordinate) <= 1e16f; }

@@ -15,7 +15,8 @@
 shx_status shx_centroid_codes(const float *centroids, const uint32_t *members, uint64_t count, uint32_t code_dim,
                               const float *center, shx_factor_scale *ret_scale, uint8_t *ret_blocks);
 
-/* Whether a scale from a file can be one: all its factors are finite. */
-bool shx_centroid_scale_usable(const shx_factor_scale *scale);
+/* Whether a coordinate of a centroid from a file can be one: no coordinate of a point is over 1e15 (quantizer.h). The
+** distance to a farther one would be no number, and a shard without a bound is never found. */
+bool shx_centroid_usable(float coordinate);
 
 #endif

@@ -1,8 +1,8 @@
 #include "graph.h"
 
 #include "bytes.h"
-#include "centroid_codes.h"
 #include "memory.h"
+#include "quantizer.h"
 
 #include <assert.h>
 #include <string.h>
@@ -55,7 +55,7 @@ shx_status shx_graph_check(shx_graph *graph) {
     SHX_TRY(graph_check_layers(graph));
     for (uint32_t i = 0; i < graph->count; i++) {
         for (uint32_t layer = 0; layer <= graph->tops[i]; layer++) SHX_TRY(graph_check_links(graph, i, layer));
-        SHX_CHECK(shx_centroid_scale_usable(&graph->scales[i]), shx_corrupt("scale of a node"));
+        SHX_CHECK(shx_factor_scale_usable(&graph->scales[i]), shx_corrupt("scale of a node"));
     }
     return SHX_OK;
 }

@@ -220,10 +220,10 @@ shx_status shx_levels_check(shx_levels *levels, uint64_t count, uint32_t code_di
         SHX_CHECK(levels->first[p] <= levels->first[p + 1], shx_corrupt("first shards"));
     }
     for (uint64_t i = 0; i < (uint64_t)levels->parent_count * code_dim; i++) {
-        SHX_CHECK(isfinite(levels->parents[i]), shx_corrupt("parent"));
+        SHX_CHECK(shx_centroid_usable(levels->parents[i]), shx_corrupt("parent"));
     }
     for (uint64_t i = 0; i <= levels->parent_count; i++) {
-        SHX_CHECK(shx_centroid_scale_usable(&levels->scales[i]), shx_corrupt("scale of a parent"));
+        SHX_CHECK(shx_factor_scale_usable(&levels->scales[i]), shx_corrupt("scale of a parent"));
     }
     SHX_TRY(levels_check_members(levels, count));
     return levels_count_blocks(levels);

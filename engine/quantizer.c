@@ -311,6 +311,16 @@ void shx_query_tabulate(shx_query *query) {
     query->refine_limit = (float)(16 * (double)query->lut_error + 7.5 * dim * (0.501 * int8_step + 127 * FLT_MIN));
 }
 
+/* False for NaN. */
+static bool quant_is_below(float value, float limit) { return fabsf(value) <= limit; }
+
+bool shx_factor_scale_usable(const shx_factor_scale *scale) {
+    float add_max = scale->add_min + UINT16_MAX * scale->add_step,
+          mul_max = scale->mul_min + UINT16_MAX * scale->mul_step;
+    return quant_is_below(scale->add_min, 1e36f) && quant_is_below(add_max, 1e36f) &&
+           quant_is_below(scale->mul_min, 1e18f) && quant_is_below(mul_max, 1e18f);
+}
+
 /* The largest magnitude of a decoded factor. */
 static double quant_factor_largest(float min, float step) { return fabs((double)min) + (double)step * UINT16_MAX; }
 

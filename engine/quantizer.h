@@ -154,6 +154,10 @@ typedef struct shx_query {
 shx_status shx_query_create(uint32_t code_dim, shx_query **ret_query);
 void shx_query_destroy(shx_query *query);
 
+/* Whether a scale from a file can be one: a point's factors are below 1e36 and 1e18, as its norm is bounded. Larger
+** ones would make bounds that are no numbers, and postings without a bound are never found. */
+bool shx_factor_scale_usable(const shx_factor_scale *scale);
+
 /* Prepares the query for a user's vector. False when the vector has no point (a zero vector under cosine, a huge one):
 ** then the query must not be used, and the answer is an exact scan. */
 bool shx_query_set(shx_query *query, const shx_encoding *encoding, const void *vector);

@@ -65,6 +65,7 @@ static shx_status segment_check_runs(const shx_segment *segment) {
         const shx_run *run = &segment->runs[i];
         SHX_CHECK(run->shard > shard, shx_corrupt("order of runs"));
         SHX_CHECK(run->rows > 0 && run->first_row == row && run->first_block == block, shx_corrupt("run"));
+        SHX_CHECK(shx_factor_scale_usable(&run->scale), shx_corrupt("scale of a run"));
         row += run->rows;
         block += shx_blocks_of(run->rows);
         shard = run->shard;

@@ -311,12 +311,13 @@ static shx_status shards_read(shx_shards *shards, uint32_t code_dim) {
 
 static shx_status shards_check(const shx_shards *shards) {
     uint64_t previous = SHX_SHARD_FIRST - 1;
+    SHX_CHECK(shx_factor_scale_usable(&shards->scale), shx_corrupt("scale of centroids"));
     for (uint64_t i = 0; i < shards->count; i++) {
         SHX_CHECK(shards->ids[i] > previous, shx_corrupt("order of shards"));
         previous = shards->ids[i];
     }
     for (uint64_t i = 0; i < shards->count; i++) {
-        SHX_CHECK(shards->steps[i] >= 0 && isfinite(shards->steps[i] * 128), shx_corrupt("centroid"));
+        SHX_CHECK(shards->steps[i] >= 0 && shx_centroid_usable(shards->steps[i] * 128), shx_corrupt("centroid"));
     }
     return SHX_OK;
 }

@@ -135,6 +135,8 @@ static void every_field_is_judged(void **state) {
         {"count", info, UINT64_MAX, 8, true, "shard count"},
         {"count", info, UINT32_MAX - 1, 8, true, "section size"},
         {"code dim", info + 8, 80, 4, true, "dimension of the shards"},
+        {"scale", info + 16, infinite, 4, true, "scale of centroids"},
+        {"scale", info + 24, UINT32_C(0x7f7fffff), 4, true, "scale of centroids"},
         {"id", ids, 1, 8, true, "order of shards"},
         {"id", ids + 8, 2, 8, true, "order of shards"},
         {"id", ids + 8, 8, 8, true, "order of shards"},
@@ -505,6 +507,7 @@ static void every_field_of_the_ways_is_judged(void **state) {
                 {"parents", info + 40, 13, 4, true, "parent count"},
                 {"parents", info + 40, 2, 4, true, "section size"},
                 {"parent", parents, 0x7f800000, 4, true, "parent"},
+                {"parent", parents + 4, 0x5b000000, 4, true, "parent"}, /* 3.6e16 */
                 {"scale", scales, 0x7fc00000, 4, true, "scale of a parent"},
                 {"first", first, 1, 4, true, "first shards"},
                 {"first", first + 4, 13, 4, true, "first shards"},

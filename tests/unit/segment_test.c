@@ -280,6 +280,9 @@ static void every_field_is_judged(void **state) {
         {"rows of a run", run + 16, UINT32_MAX, 4, true, "run"},
         {"rows of the last run", run + 64 + 16, 3, 4, true, "runs do not cover the rows"},
         {"rows of the last run", run + 64 + 16, UINT32_MAX, 4, true, "runs do not cover the rows"},
+        {"add", run + 24, UINT32_C(0x7fc00000), 4, true, "scale of a run"},      /* NaN */
+        {"add step", run + 28, UINT32_C(0x7a000000), 4, true, "scale of a run"}, /* 1.7e35, times 65535 */
+        {"mul", run + 32, UINT32_C(0xff800000), 4, true, "scale of a run"},      /* -infinity */
         {"first block", run + 20, 2, 4, true, "run"},
         {"first block", run + 20, UINT32_MAX, 4, true, "run"},
         {"order", order, ROWS, 4, true, "row order"},

@@ -96,7 +96,9 @@ static void loaded_and_closed_again_and_again(void **state) {
     assert_int_equal(after.threads, before.threads);
     assert_int_equal(after.of_files, before.of_files);
     assert_int_equal(after.of_place, 0);
+#ifndef __SANITIZE_ADDRESS__ /* whose heap keeps what was freed */
     assert_true(after.mappings <= before.mappings + LOAD_SLACK);
+#endif
 }
 
 int main(void) {

@@ -16,14 +16,6 @@ static const double fit_betas[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
 
 #define FIT_BETAS (sizeof fit_betas / sizeof *fit_betas)
 
-/* What a rule is fitted on: the nearest so many of a list. One neighbour a query are few: for k = 1 the second nearest
-** counts as well, where no threshold depends on k. */
-typedef struct fit_view {
-    bool kth;
-    int list;
-    uint32_t nearest;
-} fit_view;
-
 typedef enum fit_name {
     FIT_FIRST_1,
     FIT_FIRST_10,
@@ -37,14 +29,28 @@ typedef enum fit_name {
     FIT_VIEWS
 } fit_name;
 
+/* What a rule is fitted on: the nearest so many of a list. One neighbour a query are few: for k = 1 the second nearest
+** counts as well, where no threshold depends on k. */
+typedef struct fit_view {
+    bool kth;
+    int list;
+    uint32_t nearest;
+    fit_name leader; /* the one that chooses the beta */
+} fit_view;
+
 /* What is fitted on the nearest 12 of one block in eight holds for 100 of all. An EIGHTH is what a filter leaves that
-** admits one row in eight. */
+** admits one row in eight; it chooses the beta for all that filters use. One neighbour a query tells too little to choose
+** by: k = 1 follows k = 10. */
 static const fit_view fit_views[FIT_VIEWS] = {
-    [FIT_FIRST_1] = {false, SHX_TRACE_ALL, 2},     [FIT_FIRST_10] = {false, SHX_TRACE_ALL, 10},
-    [FIT_FIRST_100] = {false, SHX_TRACE_SOME, 12}, [FIT_KTH_1] = {true, SHX_TRACE_ALL, 1},
-    [FIT_KTH_10] = {true, SHX_TRACE_ALL, 10},      [FIT_KTH_100] = {true, SHX_TRACE_SOME, 12},
-    [FIT_EIGHTH_1] = {true, SHX_TRACE_SOME, 1},    [FIT_EIGHTH_10] = {true, SHX_TRACE_SOME, 10},
-    [FIT_EIGHTH_100] = {true, SHX_TRACE_FEW, 12},
+    [FIT_FIRST_1] = {false, SHX_TRACE_ALL, 2, FIT_FIRST_10},
+    [FIT_FIRST_10] = {false, SHX_TRACE_ALL, 10, FIT_FIRST_10},
+    [FIT_FIRST_100] = {false, SHX_TRACE_SOME, 12, FIT_FIRST_100},
+    [FIT_KTH_1] = {true, SHX_TRACE_ALL, 1, FIT_EIGHTH_10},
+    [FIT_KTH_10] = {true, SHX_TRACE_ALL, 10, FIT_EIGHTH_10},
+    [FIT_KTH_100] = {true, SHX_TRACE_SOME, 12, FIT_EIGHTH_10},
+    [FIT_EIGHTH_1] = {true, SHX_TRACE_SOME, 1, FIT_EIGHTH_10},
+    [FIT_EIGHTH_10] = {true, SHX_TRACE_SOME, 10, FIT_EIGHTH_10},
+    [FIT_EIGHTH_100] = {true, SHX_TRACE_FEW, 12, FIT_EIGHTH_10},
 };
 
 /* One neighbour of one query: its shard is probed if theta is at least offset + beta × log_rank, and the neighbour is
@@ -265,11 +271,11 @@ static size_t fit_choose_beta(const fit_menu *menu, int r) {
     return chosen;
 }
 
-/* From the menus to the rules of form FIRST. One neighbour a query tells too little to choose a beta for k = 1 by, or a
-** theta for a high recall: these are those of the next k, whose theta is enough for the nearest one too. */
+/* From the menus to the rules of form FIRST. One neighbour a query tells too little of a high recall, too: k = 1 has the
+** theta of the next k, which is enough for the nearest one. */
 static void fit_adopt_first(const fit_menu menus[FIT_VIEWS], shx_calibration *calibration) {
     for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
-        const fit_menu *menu = &menus[FIT_FIRST_1 + k], *steady = &menus[k > 0 ? FIT_FIRST_1 + k : FIT_FIRST_10];
+        const fit_menu *menu = &menus[FIT_FIRST_1 + k], *steady = &menus[fit_views[FIT_FIRST_1 + k].leader];
         for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
             size_t b = fit_choose_beta(steady, r);
             double theta = menu->theta[b][r], most = steady->theta[b][r];
@@ -291,8 +297,7 @@ static double fit_growth(const fit_menu menus[FIT_VIEWS], int k, const size_t be
     return sum > 0 ? sum / count : 0;
 }
 
-/* And of form KTH, for which the filter that admits one row in eight chooses the beta. What all rows and the one in
-** eight say of k = 1 tells more than either alone. */
+/* And of form KTH. What all rows and the one in eight say of k = 1 tells more than either alone. */
 static void fit_adopt_kth(const fit_menu menus[FIT_VIEWS], shx_calibration *calibration) {
     size_t betas[SHX_CALIBRATION_RECALLS];
     for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) betas[r] = fit_choose_beta(&menus[FIT_EIGHTH_10], r);
@@ -313,10 +318,20 @@ typedef struct fit_work {
     const shx_stop_rule *wide;
     shx_progress *progress;
     const shx_calibration *calibration;
+    bool leading; /* the turn of those that choose */
     fit_menu menus[FIT_VIEWS];
 } fit_work;
 
-static shx_status fit_make_menu(const fit_work *work, const fit_view *view, fit_menu *menu) {
+/* Is a beta among those that a menu chooses? */
+static bool fit_is_chosen(const fit_menu *menu, size_t beta) {
+    for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
+        if (fit_choose_beta(menu, r) == beta) return true;
+    }
+    return false;
+}
+
+static shx_status fit_make_menu(fit_work *work, fit_name name) {
+    const fit_view *view = &fit_views[name];
     fit_sample sample = {.traces = work->traces, .trace_count = work->count, .view = view};
     double losses[SHX_CALIBRATION_RECALLS];
     shx_status status = fit_sample_make(&sample);
@@ -326,7 +341,8 @@ static shx_status fit_make_menu(const fit_work *work, const fit_view *view, fit_
         losses[r] = 1 - (1 - lost) * (1 - beyond);
     }
     for (size_t b = 0; status == SHX_OK && b < FIT_BETAS; b++) {
-        fit_price(&sample, losses, b, menu);
+        if (!work->leading && !fit_is_chosen(&work->menus[view->leader], b)) continue;
+        fit_price(&sample, losses, b, &work->menus[name]);
         status = shx_progress_check(work->progress);
     }
     fit_sample_free(&sample);
@@ -336,7 +352,10 @@ static shx_status fit_make_menu(const fit_work *work, const fit_view *view, fit_
 static shx_status fit_make_menus(void *context, uint64_t first, uint64_t end, unsigned thread) {
     (void)thread;
     fit_work *work = context;
-    for (uint64_t i = first; i < end; i++) SHX_TRY(fit_make_menu(work, &fit_views[i], &work->menus[i]));
+    for (uint64_t i = first; i < end; i++) {
+        fit_name name = (fit_name)i;
+        if ((fit_views[name].leader == name) == work->leading) SHX_TRY(fit_make_menu(work, name));
+    }
     return SHX_OK;
 }
 
@@ -347,7 +366,10 @@ shx_status shx_fit_calibration(const shx_trace *traces, uint64_t count, uint64_t
                      .pilots = pilots,
                      .wide = wide,
                      .progress = shx_pool_progress(pool),
-                     .calibration = ret_calibration};
+                     .calibration = ret_calibration,
+                     .leading = true};
+    SHX_TRY(shx_pool_run(pool, FIT_VIEWS, 1, fit_make_menus, &work));
+    work.leading = false;
     SHX_TRY(shx_pool_run(pool, FIT_VIEWS, 1, fit_make_menus, &work));
     fit_adopt_first(work.menus, ret_calibration);
     fit_adopt_kth(work.menus, ret_calibration);

@@ -1,7 +1,10 @@
-/* Stop rules: the defaults, interpolation between what was measured, and tables that make no sense. */
+/* Stop rules: the defaults, interpolation between what was measured, tables that make no sense, and when it is measured
+** again. */
 #include "fixture.h"
 
 #include "calibration.h"
+#include "index_state.h"
+#include "limits.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -170,6 +173,48 @@ static void a_limit_stands_for_its_rule(void **state) {
     }
 }
 
+/* Rows [first, end) of a table, and a flush; gives what is known of calibration then. */
+static shx_base_info put_and_flush(fixture_table *table, uint64_t first, uint64_t end, const float *vectors,
+                                   shx_calibration *ret_calibration) {
+    fixture_put_many(table, first, end - first, vectors + first * table->config.dim);
+    fixture_commit(table);
+    fixture_flush(table);
+    shx_view *view = fixture_view(table);
+    shx_base_info info = view->delta->base->info;
+    *ret_calibration = view->delta->base->calibration;
+    shx_view_release(view);
+    return info;
+}
+
+/* A few rows more change nothing; many, from elsewhere and of another shape, are measured, and found as promised. */
+static void large_changes_are_measured(void **state) {
+    (void)state;
+    enum { DIM = 16, FIRST = 24000, FEW = 1000, MANY = 12000, HELD_OUT = 400 };
+    const uint64_t rows = FIRST + FEW + MANY;
+    fixture_random random = fixture_seed("large changes", 60);
+    fixture_table table = fixture_table_make(SHX_L2, DIM, rows);
+    float *vectors = fixture_clustered(&random, rows + HELD_OUT, DIM, 100);
+    for (uint64_t i = (FIRST + FEW) * DIM; i < (rows + HELD_OUT) * DIM; i++) {
+        vectors[i] = (float)(3 + fixture_gauss(&random));
+    }
+    shx_calibration first, few, many;
+    fixture_open(&table, NULL, NULL);
+    assert_int_equal(put_and_flush(&table, 0, FIRST, vectors, &first).calibrated_rows, FIRST);
+    assert_int_equal(put_and_flush(&table, FIRST, FIRST + FEW, vectors, &few).calibrated_rows, FIRST);
+    assert_memory_equal(&few, &first, sizeof first);
+    shx_base_info info = put_and_flush(&table, FIRST + FEW, rows, vectors, &many);
+    assert_true(info.calibrated_rows == rows && info.changes == 0 && info.clustered_rows == FIRST);
+    assert_memory_not_equal(&many, &first, sizeof first);
+    assert_true(many.fitted == 1 && shx_calibration_valid(&many));
+    double new_rows = fixture_recall(&table, vectors + rows * DIM, HELD_OUT, 10, 0.95);
+    double old_rows = fixture_recall(&table, vectors, HELD_OUT, 10, 0.95);
+    print_message("             asked 0.95 after a change of a third: %.4f near new rows, %.4f near old ones\n",
+                  new_rows, old_rows);
+    assert_true(new_rows / 3 + old_rows * 2 / 3 >= 0.93);
+    free(vectors);
+    fixture_table_free(&table);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_valid_and_widen),
@@ -178,6 +223,7 @@ int main(void) {
         cmocka_unit_test(odd_requests),
         cmocka_unit_test(a_rule_holds_from_some_distance_on),
         cmocka_unit_test(a_limit_stands_for_its_rule),
+        cmocka_unit_test(large_changes_are_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -289,12 +289,12 @@ static bool maintain_wants_calibration(const shx_base_info *info) {
 }
 
 /* Calibrates on a base object of its own: the published one is in other threads' hands. */
-static shx_status maintain_calibrate(const maintain_job *job, uint64_t base_file, shx_calibration *ret_calibration) {
+static shx_status maintain_calibrate(const maintain_job *job, uint64_t file, shx_calibration *ret_calibration) {
     shx_index *index = job->index;
     shx_base *base = NULL;
     shx_delta *delta = NULL;
     shx_view *view = NULL;
-    shx_status status = shx_base_open(index->store, &index->config.uuid, base_file, index->config.metric,
+    shx_status status = shx_base_open(index->store, &index->config.uuid, file, index->config.metric,
                                       index->config.element, index->config.dim, job->base, &base);
     if (status == SHX_OK) status = shx_delta_create(base, &delta);
     if (status == SHX_OK) status = shx_view_create(delta, shx_delta_tip(delta), &view);

@@ -15,7 +15,7 @@
 #define SHX_EXACT_ROWS 5000 /* up to here every answer is exact: a scan of the vectors takes less than a routing */
 #endif
 #ifndef SHX_ROUTED_ROWS
-#define SHX_ROUTED_ROWS 20000 /* up to here all codes are scanned; from here on shards are built and chosen */
+#define SHX_ROUTED_ROWS 10000 /* up to here all codes are scanned; from here on shards are built and chosen */
 #endif
 #ifndef SHX_CALIBRATE_QUERIES
 #define SHX_CALIBRATE_QUERIES 1000 /* searches that a calibration measures: a share of 0.99 is 0.003 wide then */

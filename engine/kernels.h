@@ -99,7 +99,7 @@ typedef struct shx_kernels {
                         const shx_bound *bound, float ret_bounds[32]);
 
     /* Writes the positions i < count with low < values[i] ≤ high to ret_positions, ascending, and returns how many. A
-    ** NaN is never within. */
+    ** NaN is never within. There is room for `count` positions, and what stands behind those found is undefined. */
     size_t (*within)(const float *values, size_t count, float low, float high, uint32_t *ret_positions);
 
     /* <code, query> of a refine code: `bytes` (a multiple of 32) bytes, each two 4-bit values; query_low goes with the

@@ -14,12 +14,13 @@
 **     code_l2_squared   7.6 →  7.8   8.7 →  9.0    8.6 →  8.7   9.8 → 10.2   45.8 → 46.2  48.4 → 51.8
 **     refine_dot        3.3 →  4.2   5.7 →  6.0    3.3 →  4.1   5.7 →  6.0   10.6 → 13.8  11.4 → 14.0
 **     dot_panel (6)    32.4 → 35.9  37.4 → 35.9   36.6 → 41.2  42.9 → 41.2    215 → 254    254 → 251
-**     within           0.08 → 0.09 with 1 in 100 found (what the router asks for), 0.25 → 0.14 with 1 in 3
+**     within           0.08 → 0.09 with 1 in 100 found, 0.25 → 0.14 with 1 in 3, always the same ones; in the router,
+**                      where they differ from query to query and branches are guessed wrongly, 0.27 → 0.08
 **
-** So the table has its own scan_block and bound_block and takes the rest over from AVX2. The sums of floats wait for
-** their 16 lanes whatever the width; half a line of refine code leaves more to fold than to multiply. VNNI on 256 bits
-** makes refine_dot 9.3 instead of 10.6 at 768 dimensions and 3.3 of 3.3 below, nothing beside the fetch of the code
-** (30 ns and more), so it got no table of its own.
+** So the table has its own scan_block, bound_block and within and takes most of the rest over from AVX2. The sums of
+** floats wait for their 16 lanes whatever the width; half a line of refine code leaves more to fold than to multiply.
+** VNNI on 256 bits makes refine_dot 9.3 instead of 10.6 at 768 dimensions and 3.3 of 3.3 below, nothing beside the
+** fetch of the code (30 ns and more), so it got no table of its own.
 */
 #include "kernels_levels.h"
 
@@ -140,6 +141,26 @@ static void avx512_bound_block(const uint8_t *block, const uint8_t *lut, size_t 
     _mm512_storeu_ps(ret_bounds + 16, avx512_bound(block + 32, avx512_ip(sum.rows16, bound), scale, bound));
 }
 
+/* Without a branch on what is found: sixteen positions are written at once, and those that count stay. */
+static size_t avx512_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions) {
+    const __m512 lows = _mm512_set1_ps(low), highs = _mm512_set1_ps(high);
+    const __m512i sixteen = _mm512_set1_epi32(16);
+    __m512i positions = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    size_t found = 0, i = 0;
+    for (; i + 16 <= count; i += 16) {
+        __m512 next = _mm512_loadu_ps(values + i);
+        __mmask16 above = _mm512_cmp_ps_mask(next, lows, _CMP_GT_OQ);
+        __mmask16 within = _mm512_mask_cmp_ps_mask(above, next, highs, _CMP_LE_OQ);
+        _mm512_storeu_si512(ret_positions + found, _mm512_maskz_compress_epi32(within, positions));
+        found += (size_t)__builtin_popcount(within);
+        positions = _mm512_add_epi32(positions, sixteen);
+    }
+    for (; i < count; i++) {
+        if (values[i] > low && values[i] <= high) ret_positions[found++] = (uint32_t)i;
+    }
+    return found;
+}
+
 SHX_TARGET_END
 
 const shx_kernels shx_kernels_avx512 = {
@@ -161,7 +182,7 @@ const shx_kernels shx_kernels_avx512 = {
     .centroid_l2_squared = avx512_centroid_l2_squared,
     .scan_block = avx512_scan_block,
     .bound_block = avx512_bound_block,
-    .within = shx_avx2_within,
+    .within = avx512_within,
     .refine_dot = shx_avx2_refine_dot,
     .dot_panel = shx_avx2_dot_panel,
     .rotate_round = shx_avx2_rotate_round,

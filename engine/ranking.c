@@ -2,6 +2,7 @@
 
 #include "heap.h"
 #include "memory.h"
+#include "order.h"
 #include "prefetch.h"
 
 #include <assert.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 
 #define RANKING_EPSILON 1.0f /* standard deviations below its estimate at which a centroid is expected */
-#define RANKING_AHEAD 3      /* centroids that are fetched before they are measured */
+#define RANKING_AHEAD 6      /* centroids that are fetched before they are measured */
 #define RANKING_PREFETCH_BYTES 1024
 #define RANKING_SAMPLE 64    /* bounds that a cut is estimated from, at least */
 #define RANKING_RANK 4       /* and as many as put it at this rank among them */
@@ -17,7 +18,8 @@
 void shx_ranking_free(shx_ranking *ranking) {
     shx_free(ranking->bounds);
     shx_free(ranking->names);
-    shx_free(ranking->heap);
+    shx_free(ranking->waiting);
+    shx_free(ranking->ready);
     shx_free(ranking->picked);
     memset(ranking, 0, sizeof *ranking);
 }
@@ -28,12 +30,14 @@ shx_status shx_ranking_start(shx_ranking *ranking, const shx_query *query, shx_r
     uint64_t room = most + SHX_BLOCK_ROWS;
     SHX_TRY(shx_grow((void **)&ranking->bounds, &ranking->bound_capacity, room, sizeof *ranking->bounds));
     SHX_TRY(shx_grow((void **)&ranking->names, &ranking->name_capacity, room, sizeof *ranking->names));
-    SHX_TRY(shx_grow((void **)&ranking->heap, &ranking->heap_capacity, room, sizeof *ranking->heap));
+    SHX_TRY(shx_grow((void **)&ranking->waiting, &ranking->waiting_capacity, room, sizeof *ranking->waiting));
+    SHX_TRY(shx_grow((void **)&ranking->ready, &ranking->ready_capacity, room, sizeof *ranking->ready));
     SHX_TRY(shx_grow((void **)&ranking->picked, &ranking->picked_capacity, room, sizeof *ranking->picked));
     ranking->query = query;
     ranking->kernels = shx_kernels_get();
     ranking->ranked = ranked;
-    ranking->count = ranking->fresh = ranking->heap_count = ranking->left = 0;
+    ranking->count = ranking->fresh = ranking->left = 0;
+    ranking->waiting_count = ranking->ready_count = ranking->given = 0;
     ranking->wanted = wanted;
     ranking->cut = -INFINITY;
     ranking->work = (shx_ranking_work){0};
@@ -87,15 +91,16 @@ void shx_ranking_prefetch(const shx_ranking *ranking, uint32_t name) {
 ** that share. The smaller the share, the larger the sample. */
 static float ranking_choose_cut(const shx_ranking *ranking) {
     float smallest[RANKING_SAMPLE];
-    uint64_t taken = 0, sampled = 0, kept = 0;
+    uint64_t sampled = 0, kept = 0;
     if (ranking->left <= 2 * ranking->wanted) return INFINITY;
     uint64_t size = RANKING_RANK * ranking->left / ranking->wanted;
     if (size < RANKING_SAMPLE) size = RANKING_SAMPLE;
     if (size > ranking->count) size = ranking->count;
     uint64_t most = ranking->wanted * size / ranking->left + 2;
     if (most > RANKING_SAMPLE) most = RANKING_SAMPLE;
-    for (; taken < size; taken++) {
-        uint64_t entry = taken * ranking->count / size;
+    uint64_t stride = ((ranking->count << 32) + size - 1) / size; /* in 2^-32: entry i × count / size */
+    for (uint64_t taken = 0, place = 0; taken < size; taken++, place += stride) {
+        uint64_t entry = place >> 32;
         float bound = ranking->bounds[entry];
         if (entry < ranking->fresh ? !(bound > ranking->cut) : isnan(bound)) continue;
         sampled++;
@@ -109,36 +114,65 @@ static float ranking_choose_cut(const shx_ranking *ranking) {
     return cut > ranking->cut ? cut : ranking->cut;
 }
 
+static inline bool ranking_before(const uint64_t *a, const uint64_t *b) { return *a < *b; }
+
+SHX_DEFINE_ORDER(ranking_keys, uint64_t, ranking_before)
+
 static uint32_t ranking_name(const shx_ranking *ranking, uint64_t entry) {
     return ranking->named ? ranking->names[entry] : (uint32_t)entry;
 }
 
-/* Measures the entries from `first` on, `count` of them, whose bound is within (low, high]. */
+/* Measures the entries from `first` on, `count` of them, whose bound is within (low, high]. No branch depends on what
+** is measured, so that one distance is on its way while the next one begins. */
 static void ranking_admit(shx_ranking *ranking, uint64_t first, uint64_t count, float low, float high) {
     uint64_t picked = ranking->kernels->within(ranking->bounds + first, count, low, high, ranking->picked);
+    uint64_t *keys = ranking->waiting + ranking->waiting_count;
+    for (uint64_t i = 0; i < picked && i < RANKING_AHEAD; i++) {
+        shx_ranking_prefetch(ranking, ranking_name(ranking, first + ranking->picked[i]));
+    }
     for (uint64_t i = 0; i < picked; i++) {
         if (i + RANKING_AHEAD < picked) {
             shx_ranking_prefetch(ranking, ranking_name(ranking, first + ranking->picked[i + RANKING_AHEAD]));
         }
         uint32_t name = ranking_name(ranking, first + ranking->picked[i]);
-        float distance2 = shx_ranking_measure(ranking, name);
-        shx_heap_push(ranking->heap, &ranking->heap_count, shx_heap_key(distance2, name));
+        keys[i] = shx_heap_key(shx_ranking_measure(ranking, name), name);
     }
+    ranking->waiting_count += picked;
     ranking->left -= picked;
 }
 
-void shx_ranking_raise(shx_ranking *ranking) {
+void shx_ranking_make_ready(shx_ranking *ranking) {
+    uint64_t *waiting = ranking->waiting, *ready = ranking->ready, kept = 0, count = 0;
+    assert(ranking->given == ranking->ready_count);
+    if (ranking->cut >= 0) {
+        uint64_t last = shx_heap_key(ranking->cut, UINT32_MAX);
+        for (uint64_t i = 0; i < ranking->waiting_count; i++) {
+            uint64_t key = waiting[i];
+            ready[count] = waiting[kept] = key;
+            count += key <= last;
+            kept += key > last;
+        }
+        ranking->waiting_count = kept;
+    }
+    ranking_keys_sort(ready, count);
+    ranking->ready_count = count;
+    ranking->given = 0;
+}
+
+void shx_ranking_raise(shx_ranking *ranking, float limit) {
     float high = ranking_choose_cut(ranking);
+    if (high > limit) high = limit > ranking->cut ? limit : ranking->cut;
     ranking_admit(ranking, 0, ranking->fresh, ranking->cut, high);
     ranking_admit(ranking, ranking->fresh, ranking->count - ranking->fresh, -INFINITY, high);
     ranking->fresh = ranking->count;
     ranking->cut = high;
     ranking->wanted *= 2;
+    shx_ranking_make_ready(ranking);
 }
 
 bool shx_ranking_take(shx_ranking *ranking, float *ret_distance2, uint32_t *ret_name) {
-    if (ranking->heap_count == 0 || shx_heap_distance(ranking->heap[0]) > ranking->cut) return false;
-    uint64_t key = shx_heap_pop(ranking->heap, &ranking->heap_count);
+    if (ranking->given == ranking->ready_count) return false;
+    uint64_t key = ranking->ready[ranking->given++];
     *ret_distance2 = shx_heap_distance(key);
     *ret_name = (uint32_t)key;
     return true;

@@ -1,9 +1,9 @@
 /* A ranking: centroids in the order of their distance to a query, as far as somebody asks.
 **
 ** Scan codes give a lower bound for each centroid (one standard deviation below its estimate). Those whose bound is
-** within a cut are measured exactly and go into a heap; the nearest one is handed out while it is within the cut, since
-** what is not measured is expected to be farther. Then the cut is raised. Who asks for a small part pays one pass over
-** the bounds, and exact distances and heap work for little more than that part.
+** within a cut are measured exactly; those of them that are within the cut are handed out in order, since what is not
+** measured is expected to be farther. Then the cut is raised. Who asks for a small part pays one pass over the bounds,
+** and exact distances and sorting for little more than that part.
 **
 ** Entries may come in portions (the shards of one parent after the other): those that came since the last cut are
 ** looked at from the bottom when the next one is made.
@@ -35,13 +35,15 @@ typedef struct shx_ranking {
     shx_ranked ranked;
     float *bounds;          /* per entry; NaN: left out */
     uint32_t *names;        /* per entry: its row of centroids, when `named`; else the entry's own position */
-    uint64_t *heap;         /* measured and not handed out */
+    uint64_t *waiting;      /* keys (heap.h) of what is measured and beyond the cut, in any order */
+    uint64_t *ready;        /* of what is measured and within it, the nearest first */
     uint32_t *picked;       /* the entries that a cut lets in */
-    uint64_t bound_capacity, name_capacity, heap_capacity, picked_capacity;
+    uint64_t bound_capacity, name_capacity, waiting_capacity, ready_capacity, picked_capacity;
     uint64_t count, fresh; /* entries; those from `fresh` on came since the last cut */
-    uint64_t heap_count;
+    uint64_t waiting_count, ready_count;
+    uint64_t given;  /* of the ready ones */
     uint64_t left;   /* entries that are not measured */
-    uint64_t wanted; /* how many the next cut aims at; doubles with each */
+    uint64_t wanted; /* how many the next cut aims at: doubles with each */
     float cut;       /* everything with a bound up to here is measured */
     bool named;
     shx_ranking_work work;
@@ -65,8 +67,11 @@ void shx_ranking_drop(shx_ranking *ranking, uint64_t entry);
 float shx_ranking_measure(shx_ranking *ranking, uint32_t name);
 void shx_ranking_prefetch(const shx_ranking *ranking, uint32_t name);
 
-/* Raises the cut and measures what it lets in. */
-void shx_ranking_raise(shx_ranking *ranking);
+/* Raises the cut, but not above `limit`, and measures what it lets in. Call when all that was ready is taken. */
+void shx_ranking_raise(shx_ranking *ranking, float limit);
+
+/* Makes those that wait within the cut ready. Call when all that was ready is taken. */
+void shx_ranking_make_ready(shx_ranking *ranking);
 
 /* The nearest measured centroid within the cut; false when the cut must be raised first (or nothing is left). */
 bool shx_ranking_take(shx_ranking *ranking, float *ret_distance2, uint32_t *ret_name);

@@ -75,7 +75,7 @@ static void router_open_parents(shx_router *router) {
         if (shx_ranking_take(&router->parents, &distance2, &parent)) {
             router_open_parent(router, parent, distance2);
         } else if (!router_used_up(&router->parents)) {
-            shx_ranking_raise(&router->parents);
+            shx_ranking_raise(&router->parents, INFINITY);
         } else {
             break;
         }
@@ -124,7 +124,7 @@ static void router_meet(shx_router *router, uint32_t node, uint64_t width) {
     router->met++;
     shx_heap_push(router->frontier, &router->frontier_count, key);
     if (router->open_only && !router->shards->open[node]) return;
-    shx_heap_push(ranking->heap, &ranking->heap_count, key);
+    ranking->waiting[ranking->waiting_count++] = key;
     router_widen(router, key, width);
 }
 
@@ -196,7 +196,7 @@ static void router_search_graph(shx_router *router) {
     uint64_t width = ranking->wanted * router->shards->spread / ROUTER_SPREAD_UNIT;
     if (width < ranking->wanted) width = ranking->wanted;
     router->beam_count = 0;
-    for (uint64_t i = 0; i < ranking->heap_count; i++) router_widen(router, ranking->heap[i], width);
+    for (uint64_t i = 0; i < ranking->waiting_count; i++) router_widen(router, ranking->waiting[i], width);
     if (router->met == 0) router_enter_graph(router, width);
     while (router->frontier_count > 0 && !router->failed) {
         if (router->beam_count == width && router->frontier[0] > ~router->beam[0]) break;
@@ -206,6 +206,7 @@ static void router_search_graph(shx_router *router) {
     }
     while (router->beam_count > ranking->wanted) shx_heap_pop(router->beam, &router->beam_count);
     ranking->cut = router->beam_count > 0 ? shx_heap_distance(~router->beam[0]) : -INFINITY;
+    shx_ranking_make_ready(ranking);
     router->given += ranking->wanted;
     if (ranking->wanted < router->given / 2) ranking->wanted = router->given / 2;
 }
@@ -221,7 +222,7 @@ static void router_leave_graph(shx_router *router) {
         if (measured && !(router->open_only && !router->shards->open[i])) shx_ranking_drop(ranking, i);
     }
     ranking->cut = -INFINITY;
-    shx_ranking_raise(ranking);
+    shx_ranking_raise(ranking, INFINITY);
 }
 
 /* ---- all ---- */
@@ -238,8 +239,8 @@ shx_status shx_router_start(shx_router *router, const shx_shards *shards, const 
     return SHX_OK;
 }
 
-/* Makes more shards ready; false when there are no more. */
-static bool router_raise(shx_router *router) {
+/* Makes more shards ready; false when there are no more, or none within the limit. */
+static bool router_raise(shx_router *router, float limit) {
     shx_ranking *ranking = &router->ranking;
     if (router->way == SHX_ROUTE_GRAPH) {
         bool deep = router->met * ROUTER_DEEP > router->shards->count;
@@ -253,15 +254,20 @@ static bool router_raise(shx_router *router) {
     }
     if (router->way == SHX_ROUTE_LEVELS) router_open_parents(router);
     if (router_used_up(ranking)) return false;
-    shx_ranking_raise(ranking);
+    shx_ranking_raise(ranking, limit);
+    return true;
+}
+
+bool shx_router_next_within(shx_router *router, float limit, shx_route *ret_route) {
+    while (!shx_ranking_take(&router->ranking, &ret_route->distance2, &ret_route->shard)) {
+        if (router->ranking.cut >= limit && limit < INFINITY) return false;
+        if (!router_raise(router, limit)) return false;
+    }
     return true;
 }
 
 bool shx_router_next(shx_router *router, shx_route *ret_route) {
-    while (!shx_ranking_take(&router->ranking, &ret_route->distance2, &ret_route->shard)) {
-        if (!router_raise(router)) return false;
-    }
-    return true;
+    return shx_router_next_within(router, INFINITY, ret_route);
 }
 
 shx_ranking_work shx_router_work(const shx_router *router) {

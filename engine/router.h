@@ -50,6 +50,10 @@ shx_status shx_router_start(shx_router *router, const shx_shards *shards, const 
 /* The next shard; false when all were given. */
 bool shx_router_next(shx_router *router, shx_route *ret_route);
 
+/* The same for one who asks for no shard beyond a squared distance: false as well when the rest is expected to lie
+** beyond it, so that it is not measured. What is given may lie beyond. */
+bool shx_router_next_within(shx_router *router, float limit, shx_route *ret_route);
+
 /* What the routing has cost so far. */
 shx_ranking_work shx_router_work(const shx_router *router);
 

@@ -131,10 +131,13 @@ static shx_status search_scan_shard(shx_search_run *run, const shx_route *route,
 typedef struct search_queue {
     shx_route routes[SEARCH_LOOKAHEAD];
     uint32_t count;
+    float limit; /* the squared distance from which on no shard is asked for */
 } search_queue;
 
 static void search_queue_fill(shx_search_run *run, search_queue *queue) {
-    while (queue->count < SEARCH_LOOKAHEAD && shx_router_next(&run->scratch->router, &queue->routes[queue->count])) {
+    shx_router *router = &run->scratch->router;
+    while (queue->count < SEARCH_LOOKAHEAD &&
+           shx_router_next_within(router, queue->limit, &queue->routes[queue->count])) {
         search_prefetch_runs(run, queue->routes[queue->count++].shard);
     }
     if (queue->count > 1) search_prefetch_codes(run, queue->routes[1].shard);
@@ -181,16 +184,18 @@ static shx_status search_scan_next(shx_search_run *run, search_queue *queue, flo
 
 static shx_status search_scan_shards(shx_search_run *run) {
     shx_search_scratch *scratch = run->scratch;
-    search_queue queue = {.count = 0};
+    search_queue queue = {.limit = INFINITY};
     uint64_t rows = 0;
     SHX_TRY(shx_router_start(&scratch->router, run->base->shards, scratch->query, false));
     search_queue_fill(run, &queue);
     float nearest2 = queue.count > 0 ? queue.routes[0].distance2 : 0;
     while (queue.count > 0) {
         if (run->work.shards >= 2 && search_may_stop(run, queue.routes[0].distance2, nearest2, rows)) break;
+        /* A limit of the stop rule falls with the rank: what is beyond it now stays there. */
+        if (run->limit.distance2 > 0) queue.limit = (float)run->limit.distance2;
         SHX_TRY(search_scan_next(run, &queue, nearest2, &rows));
     }
-    run->work.exhaustive = queue.count == 0;
+    run->work.exhaustive = queue.count == 0 && queue.limit == INFINITY;
     return shx_search_settle(run, run->survivor_count);
 }
 

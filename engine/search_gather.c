@@ -2,12 +2,14 @@
 #include "search_run.h"
 
 #include "memory.h"
+#include "order.h"
 #include "prefetch.h"
 
 #include <math.h>
 #include <string.h>
 
 #define GATHER_POLL_ROWS 4096
+#define GATHER_FIRST 8 /* survivors, and k, that make a first threshold */
 #define GATHER_PREFETCH_BYTES 4096
 #define GATHER_FLOAT_ERROR 1e-5f
 
@@ -151,23 +153,71 @@ shx_status shx_search_refine(shx_search_run *run, shx_candidate candidate, const
     return gather_offer(run, candidate, estimate.distance2, margin);
 }
 
+static shx_status gather_refine_survivor(shx_search_run *run, const shx_survivor *survivor) {
+    const shx_segment *segment = run->base->segments[survivor->candidate.segment];
+    uint64_t row = survivor->candidate.row;
+    return shx_search_refine(run, survivor->candidate, segment->refine + row * segment->refine_bytes,
+                             segment->factors + row * 3, survivor->distance2, survivor->ip);
+}
+
+/* The threshold may have come down since a survivor passed it. Certain bounds are none of the scan codes'. */
+static bool gather_is_beyond(const shx_search_run *run, const shx_survivor *survivor) {
+    return !run->exact && survivor->candidate.lower > run->threshold;
+}
+
 shx_status shx_search_settle(shx_search_run *run, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
-        const shx_survivor *survivor = &run->survivors[i];
-        const shx_segment *segment = run->base->segments[survivor->candidate.segment];
-        uint64_t row = survivor->candidate.row;
-        SHX_TRY(shx_search_refine(run, survivor->candidate, segment->refine + row * segment->refine_bytes,
-                                  segment->factors + row * 3, survivor->distance2, survivor->ip));
+        if (gather_is_beyond(run, &run->survivors[i])) continue;
+        SHX_TRY(gather_refine_survivor(run, &run->survivors[i]));
     }
     run->survivor_count -= count;
     memmove(run->survivors, run->survivors + count, run->survivor_count * sizeof *run->survivors);
     return SHX_OK;
 }
 
-shx_status shx_search_survive(shx_search_run *run, const shx_segment *segment, const shx_survivor *survivor) {
+static void gather_fetch(const shx_segment *segment, const shx_survivor *survivor) {
     const uint8_t *refine = segment->refine + (uint64_t)survivor->candidate.row * segment->refine_bytes;
     shx_prefetch(refine, segment->refine_bytes, GATHER_PREFETCH_BYTES);
     __builtin_prefetch(segment->factors + (uint64_t)survivor->candidate.row * 3);
+}
+
+static inline bool gather_before(const shx_survivor *a, const shx_survivor *b) {
+    return a->candidate.lower < b->candidate.lower;
+}
+
+SHX_DEFINE_ORDER(gather_survivors, shx_survivor, gather_before)
+
+/* Leaves out the survivors that are beyond the threshold by now, and asks for the refine codes of the others. */
+static void gather_keep_near(shx_search_run *run) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < run->survivor_count; i++) {
+        const shx_survivor *survivor = &run->survivors[i];
+        if (gather_is_beyond(run, survivor)) continue;
+        gather_fetch(run->base->segments[survivor->candidate.segment], survivor);
+        run->survivors[kept++] = *survivor;
+    }
+    run->survivor_count = kept;
+}
+
+shx_status shx_search_settle_first(shx_search_run *run) {
+    uint64_t wanted = run->params->k + GATHER_FIRST;
+    if (run->exact || run->apart || wanted >= run->survivor_count) return shx_search_settle(run, run->survivor_count);
+    gather_survivors_select(run->survivors, run->survivor_count, wanted);
+    for (uint64_t i = 0; i < wanted; i++) {
+        gather_fetch(run->base->segments[run->survivors[i].candidate.segment], &run->survivors[i]);
+    }
+    SHX_TRY(shx_search_settle(run, (uint32_t)wanted));
+    if (run->threshold == INFINITY) return shx_search_settle(run, run->survivor_count);
+    gather_keep_near(run);
+    return SHX_OK;
+}
+
+shx_status shx_search_survive(shx_search_run *run, const shx_segment *segment, const shx_survivor *survivor) {
+    if (run->threshold < INFINITY) gather_fetch(segment, survivor);
+    if (run->survivor_count == SHX_SEARCH_SURVIVORS) {
+        SHX_TRY(run->threshold < INFINITY ? shx_search_settle(run, SHX_SEARCH_SURVIVORS)
+                                          : shx_search_settle_first(run));
+    }
     if (run->survivor_count == SHX_SEARCH_SURVIVORS) SHX_TRY(shx_search_settle(run, SHX_SEARCH_SURVIVORS));
     run->survivors[run->survivor_count++] = *survivor;
     return SHX_OK;

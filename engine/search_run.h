@@ -20,7 +20,8 @@ typedef struct shx_candidate {
 
 #define SHX_SEARCH_DELTA UINT32_MAX
 
-/* A posting that passed the scan codes and waits for its refine code, which was asked for when it came. */
+/* A posting that passed the scan codes and waits for its refine code, which was asked for when it came. The lower bound
+** of the candidate is that of the scan code. */
 typedef struct shx_survivor {
     shx_candidate candidate;
     float distance2, ip; /* of its run's centroid, and from the scan code */
@@ -135,11 +136,16 @@ int64_t shx_search_rowid_of(const shx_search_run *run, const shx_candidate *cand
 shx_status shx_search_refine(shx_search_run *run, shx_candidate candidate, const uint8_t *refine,
                              const float factors[3], float distance2, float ip);
 
-/* Takes in a survivor and asks for its refine code, which takes longer to come than the next block to scan. */
+/* Takes in a survivor and asks for its refine code, which takes longer to come than the next block to scan; but not
+** while there is no threshold, when most survivors will not be refined. */
 shx_status shx_search_survive(shx_search_run *run, const shx_segment *segment, const shx_survivor *survivor);
 
-/* Refines the first `count` survivors; the others move up. */
+/* Refines those of the first `count` survivors that are still within the threshold; the others move up. */
 shx_status shx_search_settle(shx_search_run *run, uint32_t count);
+
+/* Finds a first threshold: refines the few nearest survivors by their scan codes, and leaves out whatever is beyond the
+** threshold that they give. */
+shx_status shx_search_settle_first(shx_search_run *run);
 
 /* ---- search_filter.c: the predicate ---- */
 

@@ -86,6 +86,14 @@ shx_status shx_search_scan_overflow(shx_search_run *run) {
 
 /* ---- scanning codes ---- */
 
+/* The bound of one lane, as scan_block computes it. */
+static float scan_lower(const uint8_t *block, uint32_t lane, const shx_factor_scale *scale, const shx_bound *bound,
+                        float ip) {
+    float add = scale->add_min + scale->add_step * (float)shx_get16(block + 2 * lane);
+    float mul = scale->mul_min + scale->mul_step * (float)shx_get16(block + 2 * SHX_BLOCK_ROWS + 2 * lane);
+    return (add + bound->offset) + mul * (ip + bound->shift);
+}
+
 shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float distance2) {
     shx_segment *segment = run->base->segments[place.segment];
     const shx_run *rows = &segment->runs[place.run];
@@ -105,17 +113,19 @@ shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float dis
         if (run->matches) lanes = scan_match(run, place.segment, first, lanes);
         if (!lanes) continue;
         bound.threshold = run->exact ? INFINITY : run->threshold;
-        uint32_t mask = run->kernels->scan_block(segment->blocks + block * segment->block_bytes, query->lut,
-                                                 segment->code_dim, &rows->scale, &bound, ip);
+        const uint8_t *codes = segment->blocks + block * segment->block_bytes;
+        uint32_t mask = run->kernels->scan_block(codes, query->lut, segment->code_dim, &rows->scale, &bound, ip);
         mask &= lanes;
         if (mask) mask &= ~shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
         for (uint32_t rest = mask; rest; rest &= rest - 1) {
             uint32_t lane = (uint32_t)__builtin_ctz(rest);
-            shx_candidate candidate = {.segment = place.segment, .row = (uint32_t)(first + lane)};
+            shx_candidate candidate = {.lower = scan_lower(codes, lane, &rows->scale, &bound, ip[lane]),
+                                       .segment = place.segment,
+                                       .row = (uint32_t)(first + lane)};
             SHX_TRY(shx_search_survive(run, segment, &(shx_survivor){candidate, distance2, ip[lane]}));
         }
-        if (run->threshold == INFINITY) SHX_TRY(shx_search_settle(run, run->survivor_count));
     }
+    if (run->threshold == INFINITY) SHX_TRY(shx_search_settle_first(run));
     run->work.rows += rows->rows;
     return shx_search_poll(run, rows->rows);
 }

@@ -166,7 +166,7 @@ void shx_ranking_raise(shx_ranking *ranking, float limit) {
     ranking_admit(ranking, ranking->fresh, ranking->count - ranking->fresh, -INFINITY, high);
     ranking->fresh = ranking->count;
     ranking->cut = high;
-    ranking->wanted *= 2;
+    if (ranking->wanted < ranking->work.measured) ranking->wanted = ranking->work.measured;
     shx_ranking_make_ready(ranking);
 }
 

@@ -43,7 +43,7 @@ typedef struct shx_ranking {
     uint64_t waiting_count, ready_count;
     uint64_t given;  /* of the ready ones */
     uint64_t left;   /* entries that are not measured */
-    uint64_t wanted; /* how many the next cut aims at: doubles with each */
+    uint64_t wanted; /* how many the next cut aims at: a later one at as many as are measured by then */
     float cut;       /* everything with a bound up to here is measured */
     bool named;
     shx_ranking_work work;

@@ -310,6 +310,42 @@ static void equal_shards_are_all_given(void **state) {
     free(centroids);
 }
 
+/* Who asks within a limit gets nearly all shards within it, for less than it costs to know what is beyond, and can go on
+** without it. */
+static void a_limit_spares_what_lies_beyond(void **state) {
+    (void)state;
+    enum { COUNT = 2000 };
+    fixture_random random = fixture_seed("limit", 7);
+    const float mean[CODE_DIM] = {0};
+    const shx_encoding encoding = {SHX_L2, SHX_FLOAT32, 20, CODE_DIM, 5, 0, mean};
+    float *centroids = fixture_clustered(&random, COUNT, CODE_DIM, 40), distances[COUNT];
+    shx_shards *table = table_of(centroids, COUNT);
+    shx_router router = {0};
+    shx_query *query;
+    assert_ok(shx_query_create(CODE_DIM, &query));
+    for (int q = 0; q < 20; q++) {
+        float *vector = fixture_gaussian(&random, 1, 20);
+        uint8_t given[COUNT] = {0};
+        uint64_t within = 0, count = 0;
+        shx_route route;
+        assert_true(shx_query_set(query, &encoding, vector));
+        for (uint64_t i = 0; i < COUNT; i++) distances[i] = distance_to(query, table, i);
+        qsort(distances, COUNT, sizeof *distances, compare_floats);
+        const float limit = distances[30];
+        assert_ok(shx_router_start(&router, table, query, false));
+        for (; shx_router_next_within(&router, limit, &route); given[route.shard]++) within += route.distance2 <= limit;
+        assert_true(within >= 25 && shx_router_work(&router).measured < COUNT / 2);
+        while (shx_router_next(&router, &route)) given[route.shard]++;
+        for (uint64_t i = 0; i < COUNT; i++) count += given[i] == 1;
+        assert_int_equal(count, COUNT);
+        free(vector);
+    }
+    shx_query_destroy(query);
+    shx_router_free(&router);
+    shx_shards_release(table);
+    free(centroids);
+}
+
 /* --- the choice --- */
 
 static shx_routing_sample make_sample(fixture_random *random, const shx_shards *table, float **ret_points) {
@@ -549,6 +585,7 @@ int main(void) {
         cmocka_unit_test(the_golden_file_and_its_bits),
         cmocka_unit_test(every_way_gives_every_shard),
         cmocka_unit_test(equal_shards_are_all_given),
+        cmocka_unit_test(a_limit_spares_what_lies_beyond),
         cmocka_unit_test(the_cheapest_way_is_chosen),
         cmocka_unit_test(every_way_follows_changes),
         cmocka_unit_test(files_of_every_way),

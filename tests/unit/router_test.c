@@ -333,7 +333,9 @@ static void a_limit_spares_what_lies_beyond(void **state) {
         qsort(distances, COUNT, sizeof *distances, compare_floats);
         const float limit = distances[30];
         assert_ok(shx_router_start(&router, table, query, false));
-        for (; shx_router_next_within(&router, limit, &route); given[route.shard]++) within += route.distance2 <= limit;
+        for (; shx_router_next_within(&router, limit, &route); given[route.shard]++) {
+            within += route.distance2 <= limit;
+        }
         assert_true(within >= 25 && shx_router_work(&router).measured < COUNT / 2);
         while (shx_router_next(&router, &route)) given[route.shard]++;
         for (uint64_t i = 0; i < COUNT; i++) count += given[i] == 1;

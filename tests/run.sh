@@ -3,6 +3,8 @@
 #
 #   build/       optimised, assertions off: unit tests, SQL scripts, style, amalgamation, instructions of the hot path
 #   build-asan/  assertions on, address and undefined-behaviour sanitizers: unit tests, SQL scripts, fuzz corpora
+#
+# Longer: tests/sanitize.sh (threads, memcheck), tests/fuzz/run.sh, tests/planted.sh; meson test -C build --suite soak.
 set -eu
 cd "$(dirname "$0")/.."
 . sql/build.sh

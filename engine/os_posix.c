@@ -4,10 +4,10 @@
 ** and made again is found, and several threads share a store without a lock.
 */
 #include "os.h"
-#include "planted.h"
 
 #include "bytes.h"
 #include "memory.h"
+#include "planted.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -147,15 +147,16 @@ static shx_status os_posix_prepare(shx_store *base) {
     return SHX_OK;
 }
 
-static bool os_posix_regular(DIR *directory, const struct dirent *entry) {
-    if (entry->d_type != DT_UNKNOWN) return entry->d_type == DT_REG;
+/* Whether an entry is of a kind (S_IFREG, S_IFDIR); the links . and .. are of none. */
+static bool os_posix_is(DIR *directory, const struct dirent *entry, mode_t kind) {
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) return false;
+    if (entry->d_type != DT_UNKNOWN) return (mode_t)DTTOIF(entry->d_type) == kind;
     struct stat info;
-    return fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode);
+    return fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && (info.st_mode & S_IFMT) == kind;
 }
 
-static shx_status os_posix_list(shx_store *base, shx_store_visit visit, void *context) {
-    int fd = -1;
-    SHX_TRY(os_posix_open_directory((os_posix_store *)base, &fd));
+/* Visits the entries of one kind in an open directory, which is closed. */
+static shx_status os_posix_visit(int fd, mode_t kind, shx_store_visit visit, void *context) {
     DIR *directory = fdopendir(fd);
     if (!directory) {
         close(fd);
@@ -167,10 +168,27 @@ static shx_status os_posix_list(shx_store *base, shx_store_visit visit, void *co
         const struct dirent *entry = readdir(directory);
         if (!entry && errno != 0) status = SHX_IO;
         if (!entry) break;
-        if (os_posix_regular(directory, entry)) status = visit(context, entry->d_name);
+        if (os_posix_is(directory, entry, kind)) status = visit(context, entry->d_name);
     }
     closedir(directory);
     return status;
+}
+
+static shx_status os_posix_list(shx_store *base, shx_store_visit visit, void *context) {
+    int fd = -1;
+    SHX_TRY(os_posix_open_directory((os_posix_store *)base, &fd));
+    return os_posix_visit(fd, S_IFREG, visit, context);
+}
+
+shx_status shx_folder_list(const char *folder, shx_store_visit visit, void *context) {
+    int fd = os_posix_openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+    SHX_CHECK(fd >= 0, errno == ELOOP || errno == ENOTDIR ? SHX_NOTFOUND : os_posix_error(errno));
+    return os_posix_visit(fd, S_IFDIR, visit, context);
+}
+
+shx_status shx_folder_remove(const char *folder) {
+    if (rmdir(folder) == 0) return SHX_OK;
+    return errno == ENOTEMPTY || errno == EEXIST ? SHX_BUSY : os_posix_error(errno);
 }
 
 static shx_status os_posix_remove(shx_store *base, const char *name) {
@@ -195,19 +213,23 @@ static shx_status os_posix_fsync_directory(int fd) {
     return status != SHX_OK && errno == EINVAL ? SHX_OK : status;
 }
 
-/* The directory that holds the parent, where SQLite's files are: it is SQLite's to sync, and may be closed to us. */
-static void os_posix_sync_above(const os_posix_store *store) {
-    size_t length = (size_t)(strrchr(store->parent, '/') - store->parent);
+/* Syncs the directory that holds a file or a folder, given by its absolute path. */
+static shx_status os_posix_sync_above(const char *path) {
+    size_t length = (size_t)(strrchr(path, '/') - path);
     char *above = shx_alloc(length + 2);
-    if (!above) return;
-    memcpy(above, store->parent, length + 1);
+    SHX_CHECK(above, SHX_NOMEM);
+    memcpy(above, path, length + 1);
     above[length ? length : 1] = '\0';
     int fd = os_posix_openat(AT_FDCWD, above, O_RDONLY | O_DIRECTORY, 0);
-    if (fd >= 0) {
-        (void)os_posix_fsync(fd);
-        close(fd);
-    }
+    shx_status status = fd >= 0 ? os_posix_fsync_directory(fd) : os_posix_error(errno);
+    if (fd >= 0) close(fd);
     shx_free(above);
+    return status;
+}
+
+shx_status shx_sync_beside_posix(const char *file) {
+    SHX_CHECK(file[0] == '/', SHX_MISUSE);
+    return os_posix_sync_above(file);
 }
 
 static shx_status os_posix_sync(shx_store *base) {
@@ -220,7 +242,7 @@ static shx_status os_posix_sync(shx_store *base) {
     if (parent >= 0) {
         status = os_posix_fsync_directory(parent);
         close(parent);
-        os_posix_sync_above(store);
+        (void)os_posix_sync_above(store->parent); /* SQLite's files are there: its to sync, and may be closed to us */
     }
     return status;
 }
@@ -356,50 +378,6 @@ static const shx_store_ops os_posix_ops = {
     .file_map = os_posix_file_map,
     .map_release = os_posix_map_release,
 };
-
-static bool os_posix_is_folder(DIR *directory, const struct dirent *entry) {
-    struct stat info;
-    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) return false;
-    return fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
-}
-
-shx_status shx_folder_list(const char *folder, shx_store_visit visit, void *context) {
-    int fd = os_posix_openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-    SHX_CHECK(fd >= 0, errno == ELOOP || errno == ENOTDIR ? SHX_NOTFOUND : os_posix_error(errno));
-    DIR *directory = fdopendir(fd);
-    if (!directory) {
-        close(fd);
-        return SHX_NOMEM;
-    }
-    shx_status status = SHX_OK;
-    const struct dirent *entry;
-    while (status == SHX_OK && (entry = readdir(directory)) != NULL) {
-        if (os_posix_is_folder(directory, entry)) status = visit(context, entry->d_name);
-    }
-    closedir(directory);
-    return status;
-}
-
-shx_status shx_folder_remove(const char *folder) {
-    if (rmdir(folder) == 0) return SHX_OK;
-    return errno == ENOTEMPTY || errno == EEXIST ? SHX_BUSY : os_posix_error(errno);
-}
-
-shx_status shx_sync_beside_posix(const char *file) {
-    const char *slash = strrchr(file, '/');
-    SHX_CHECK(file[0] == '/' && slash, SHX_MISUSE);
-    size_t length = slash == file ? 1 : (size_t)(slash - file);
-    char *folder = shx_alloc(length + 1);
-    SHX_CHECK(folder, SHX_NOMEM);
-    memcpy(folder, file, length);
-    folder[length] = '\0';
-    int fd = os_posix_openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0);
-    shx_status status = fd >= 0 ? os_posix_fsync(fd) : os_posix_error(errno);
-    if (fd >= 0 && status != SHX_OK && errno == EINVAL) status = SHX_OK; /* some file systems sync no directories */
-    if (fd >= 0) close(fd);
-    shx_free(folder);
-    return status;
-}
 
 /* The path is cut at its last slash: one copy holds "parent\0child". */
 shx_status shx_store_open_posix(const char *path, shx_store **ret_store) {

@@ -4,11 +4,11 @@
 */
 #include "cluster.h"
 
-#include "bytes.h"
 #include "cluster_split.h"
 #include "kernels.h"
 #include "kmeans.h"
 #include "memory.h"
+#include "random.h"
 
 #include <assert.h>
 #include <math.h>

@@ -2,6 +2,7 @@
 
 #include "bytes.h"
 #include "memory.h"
+#include "random.h"
 
 #include <assert.h>
 #include <math.h>
@@ -23,19 +24,6 @@ typedef struct kmeans_work {
     float *centroids, *panels, *norms;
     double *sums; /* dim of each thread */
 } kmeans_work;
-
-uint64_t shx_random_next(uint64_t *state) {
-    uint64_t z = *state += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-/* The bias of the remainder is below bound / 2^64: nothing that clustering could notice. */
-uint64_t shx_random_below(uint64_t *state, uint64_t bound) {
-    assert(bound > 0);
-    return shx_random_next(state) % bound;
-}
 
 /* --- panels --- */
 

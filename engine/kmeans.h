@@ -11,10 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A step of a splitmix64 generator, and a number below `bound` > 0 from it. */
-uint64_t shx_random_next(uint64_t *state);
-uint64_t shx_random_below(uint64_t *state, uint64_t bound);
-
 /* `count` rounded up to whole panels of 16. */
 size_t shx_panel_lanes(uint32_t count);
 

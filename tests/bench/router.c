@@ -4,7 +4,7 @@
 #include "routing.h"
 #include "router.h"
 
-#include "kmeans.h"
+#include "random.h"
 
 #include <math.h>
 #include <stdio.h>

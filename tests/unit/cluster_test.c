@@ -4,6 +4,7 @@
 #include "kernels.h"
 #include "kmeans.h"
 #include "memory.h"
+#include "random.h"
 
 #include <math.h>
 #include <setjmp.h>

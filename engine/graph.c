@@ -1,6 +1,5 @@
 #include "graph.h"
 
-#include "bytes.h"
 #include "memory.h"
 #include "quantizer.h"
 

@@ -1,6 +1,5 @@
 #include "levels.h"
 
-#include "bytes.h"
 #include "centroid_codes.h"
 #include "kmeans.h"
 #include "limits.h"

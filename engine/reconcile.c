@@ -1,7 +1,6 @@
 #include "reconcile.h"
 
 #include "index_state.h"
-#include "limits.h"
 #include "maintain.h"
 #include "memory.h"
 #include "planted.h"

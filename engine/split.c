@@ -1,7 +1,6 @@
 #include "split.h"
 
 #include "cluster.h"
-#include "limits.h"
 #include "memory.h"
 #include "router.h"
 

@@ -17,7 +17,6 @@
 #include "lookup.h"
 #include "row.h"
 #include "snapshot.h"
-#include "state_row.h"
 #include "statements.h"
 #include "table.h"
 

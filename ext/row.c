@@ -199,7 +199,6 @@ static void row_write_bytes(sqlite3_str *bytes, const void *from, size_t size) {
     if (size > 0) sqlite3_str_append(bytes, from, (int)size);
 }
 
-
 static int row_pack_value(sqlite3_str *bytes, sqlite3_value *value, shx_affinity affinity) {
     shx_value packed = {.type = SHX_VALUE_NULL};
     sqlite3_value *copy = NULL;

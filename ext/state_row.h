@@ -26,6 +26,7 @@ void shx_state_row_committed(shx_table *table, const shx_id *commit);
 ** left this object with a name that is not the table's. SQLITE_NOTFOUND: there is no such table. */
 int shx_state_row_locate(shx_table *table, shx_state_row *ret_row);
 
+/* Writes the row of a new table. */
 int shx_state_row_insert(shx_table *table, const shx_id *uuid, const shx_id *commit);
 
 /* Writes the commit of a ring, and the ring. SQLITE_NOTFOUND when the row is another index's. */
@@ -34,6 +35,7 @@ int shx_state_row_write(shx_table *table, const shx_ring *ring);
 /* Reads the ring of a row that names `commit`; where it has none that ends there, one that knows nothing else. */
 int shx_state_row_ring(shx_table *table, const shx_id *commit, shx_ring *ret_ring);
 
+/* Notes in the row how many operations the transaction under way has so far (transaction.c). */
 int shx_state_row_mark(shx_table *table, size_t operations);
 
 /* The commit id of a table of this shape before its first transaction. */

@@ -51,10 +51,10 @@ void shx_table_use(shx_table *table, shx_state *state);
 /* Sets the table's error message (a format of sqlite3_mprintf) and returns rc. */
 int shx_table_error(shx_table *table, int rc, const char *format, ...);
 
+/* The same with the connection's present message, for a failure of an own statement; a message that is there stays. */
+int shx_table_failed(shx_table *table, int rc);
+
 /* SQLITE_MISUSE with a message in a forked child, else SQLITE_OK: first thing in every method that does something. */
 int shx_table_enter(shx_table *table);
-
-/* As above with the connection's present message, for a failure of an own statement. */
-int shx_table_failed(shx_table *table, int rc);
 
 #endif

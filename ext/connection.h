@@ -85,7 +85,7 @@ typedef struct shx_connection {
     int64_t process; /* that opened it */
     shx_state *states;
     struct shx_table *tables;
-    sqlite3_stmt *probe; /* see shx_interrupted */
+    sqlite3_stmt *probe; /* see shx_connection_interrupted */
 } shx_connection;
 
 shx_connection *shx_connection_create(sqlite3 *db);

@@ -9,7 +9,6 @@
 static atomic_bool location_any;
 
 void shx_location_allow_any(bool allowed) { atomic_store(&location_any, allowed); }
-bool shx_location_any_allowed(void) { return atomic_load(&location_any); }
 
 static bool location_vfs_known(sqlite3 *db, const char *schema) {
     static const char *const known[] = {"unix",       "unix-excl", "unix-dotfile", "unix-namedsem", "unix-posix",
@@ -48,6 +47,6 @@ const char *shx_location_database(sqlite3 *db, const char *schema) {
 const char *shx_location_file(sqlite3 *db, const char *schema) {
     const char *file = sqlite3_db_filename(db, schema);
     if (!file || file[0] != '/' || sqlite3_uri_boolean(file, "nolock", 0)) return "";
-    if (shx_location_any_allowed()) return file;
+    if (atomic_load(&location_any)) return file;
     return location_vfs_known(db, schema) && location_plain(db, schema) ? file : "";
 }

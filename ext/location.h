@@ -20,8 +20,7 @@ const char *shx_location_database(sqlite3 *db, const char *schema);
 ** Valid until the schema is detached. */
 const char *shx_location_file(sqlite3 *db, const char *schema);
 
-/* For the whole process and for databases opened from then on; false at first. */
+/* For the whole process and for databases opened from then on; not allowed at first. */
 void shx_location_allow_any(bool allowed);
-bool shx_location_any_allowed(void);
 
 #endif

@@ -39,8 +39,8 @@ typedef struct fit_view {
 } fit_view;
 
 /* What is fitted on the nearest 12 of one block in eight holds for 100 of all. An EIGHTH is what a filter leaves that
-** admits one row in eight; it chooses the beta for all that filters use. One neighbour a query tells too little to choose
-** by: k = 1 follows k = 10. */
+** admits one row in eight; it chooses the beta for all that filters use. One neighbour a query tells too little to
+** choose by: k = 1 follows k = 10. */
 static const fit_view fit_views[FIT_VIEWS] = {
     [FIT_FIRST_1] = {false, SHX_TRACE_ALL, 2, FIT_FIRST_10},
     [FIT_FIRST_10] = {false, SHX_TRACE_ALL, 10, FIT_FIRST_10},
@@ -271,8 +271,8 @@ static size_t fit_choose_beta(const fit_menu *menu, int r) {
     return chosen;
 }
 
-/* From the menus to the rules of form FIRST. One neighbour a query tells too little of a high recall, too: k = 1 has the
-** theta of the next k, which is enough for the nearest one. */
+/* From the menus to the rules of form FIRST. One neighbour a query tells too little of a high recall, too: k = 1 has
+** the theta of the next k, which is enough for the nearest one. */
 static void fit_adopt_first(const fit_menu menus[FIT_VIEWS], shx_calibration *calibration) {
     for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
         const fit_menu *menu = &menus[FIT_FIRST_1 + k], *steady = &menus[fit_views[FIT_FIRST_1 + k].leader];

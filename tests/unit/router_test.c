@@ -310,8 +310,8 @@ static void equal_shards_are_all_given(void **state) {
     free(centroids);
 }
 
-/* Who asks within a limit gets nearly all shards within it, for less than it costs to know what is beyond, and can go on
-** without it. */
+/* Who asks within a limit gets nearly all shards within it, for less than it costs to know what is beyond, and can go
+** on without it. */
 static void a_limit_spares_what_lies_beyond(void **state) {
     (void)state;
     enum { COUNT = 2000 };

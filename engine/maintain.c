@@ -17,8 +17,8 @@
 #define MAINTAIN_MERGE_RATIO 2   /* a segment up to this many times what is being rewritten joins the rewrite */
 #define MAINTAIN_SEGMENTS 8      /* more segments than this are never left */
 #define MAINTAIN_DEAD_SHARE 4    /* a segment with 1/this of its rows dead is rewritten */
-#define MAINTAIN_RECLUSTER 4      /* growth since the last clustering that calls for a new one */
-#define MAINTAIN_RECLUSTER_FROM 2 /* times SHX_ROUTED_ROWS rows: fewer are as well split */
+#define MAINTAIN_RECLUSTER 4     /* growth since the last clustering that calls for a new one */
+#define MAINTAIN_RECLUSTER_MIN 2 /* times SHX_ROUTED_ROWS rows: fewer are as well split */
 #define MAINTAIN_ROUTE_SAMPLE 64 /* queries that the ways of the router are tried with */
 #define MAINTAIN_ROUTE_WANTED 64 /* shards that they ask for before calibration */
 #define MAINTAIN_RECALIBRATE 10  /* operations on one in so many rows since the last calibration call for a new one */
@@ -73,7 +73,7 @@ static void maintain_choose(maintain_job *job) {
     uint64_t rows = job->view->mark.rows, live = job->view->mark.live_rows;
     uint32_t left = base->segment_count, s = 0;
     bool grown = live >= MAINTAIN_RECLUSTER * base->info.clustered_rows;
-    if (live < MAINTAIN_RECLUSTER_FROM * SHX_ROUTED_ROWS) grown = false;
+    if (live < MAINTAIN_RECLUSTER_MIN * SHX_ROUTED_ROWS) grown = false;
     if (!base->shards || base->shards->count == 0 || grown) job->anew = true;
     for (uint32_t i = 0; i < base->segment_count; i++) {
         bool worn = maintain_dead_rows(job, i) * MAINTAIN_DEAD_SHARE >= base->segments[i]->row_count;

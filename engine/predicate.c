@@ -6,14 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PREDICATE_TEXT_BYTES 256 /* of bytes that are owned together, at least */
+
 struct shx_predicate_text {
     shx_predicate_text *next;
+    uint64_t used, capacity;
     uint8_t bytes[];
 };
 
+void shx_predicate_reset(shx_predicate *predicate) {
+    for (shx_predicate_text *text = predicate->texts; text; text = text->next) text->used = 0;
+    predicate->count = predicate->rowid_count = 0;
+    predicate->restricted = false;
+    predicate->rowids = NULL;
+}
+
 void shx_predicate_clear(shx_predicate *predicate) {
-    for (uint64_t i = 0; i < predicate->count; i++) shx_free(predicate->conditions[i].ranges);
+    for (uint64_t i = 0; i < predicate->capacity; i++) shx_free(predicate->conditions[i].ranges);
     shx_free(predicate->conditions);
+    shx_free(predicate->added);
+    shx_free(predicate->common);
     while (predicate->texts) {
         shx_predicate_text *next = predicate->texts->next;
         shx_free(predicate->texts);
@@ -47,14 +59,28 @@ static int predicate_compare_ranges(const void *a, const void *b) {
 
 /* ---- conditions ---- */
 
+/* Room for `size` bytes that stay until the predicate is reset. */
+static shx_status predicate_take_bytes(shx_predicate *predicate, uint64_t size, uint8_t **ret_bytes) {
+    shx_predicate_text *text = predicate->texts;
+    while (text && text->capacity - text->used < size) text = text->next;
+    if (!text) {
+        uint64_t capacity = size < PREDICATE_TEXT_BYTES ? PREDICATE_TEXT_BYTES : size;
+        text = shx_alloc(sizeof *text + capacity);
+        SHX_CHECK(text, SHX_NOMEM);
+        *text = (shx_predicate_text){.next = predicate->texts, .capacity = capacity};
+        predicate->texts = text;
+    }
+    *ret_bytes = text->bytes + text->used;
+    text->used += size;
+    return SHX_OK;
+}
+
 static shx_status predicate_own(shx_predicate *predicate, shx_value *value) {
+    uint8_t *bytes;
     if ((value->type != SHX_VALUE_TEXT && value->type != SHX_VALUE_BLOB) || value->size == 0) return SHX_OK;
-    shx_predicate_text *text = shx_alloc(sizeof *text + (uint64_t)value->size);
-    SHX_CHECK(text, SHX_NOMEM);
-    memcpy(text->bytes, value->is.bytes, value->size);
-    value->is.bytes = text->bytes;
-    text->next = predicate->texts;
-    predicate->texts = text;
+    SHX_TRY(predicate_take_bytes(predicate, value->size, &bytes));
+    memcpy(bytes, value->is.bytes, value->size);
+    value->is.bytes = bytes;
     return SHX_OK;
 }
 
@@ -91,38 +117,45 @@ static uint64_t predicate_intersect(const shx_condition *a, const shx_condition 
     return count;
 }
 
-static shx_status predicate_narrow(shx_condition *condition, const shx_condition *by) {
-    shx_range *ranges = shx_alloc_zero(condition->count + by->count + 1, sizeof *ranges);
-    SHX_CHECK(ranges, SHX_NOMEM);
-    condition->count = predicate_intersect(condition, by, ranges);
-    shx_free(condition->ranges);
-    condition->ranges = ranges;
+static shx_status predicate_set_ranges(shx_condition *condition, const shx_range *ranges, uint64_t count) {
+    SHX_TRY(shx_grow((void **)&condition->ranges, &condition->capacity, count, sizeof *ranges));
+    for (uint64_t i = 0; i < count; i++) condition->ranges[i] = ranges[i];
+    condition->count = count;
     return SHX_OK;
 }
 
+/* A condition that admits nothing yet, behind the others; it counts when it has its ranges. */
+static shx_status predicate_make_room(shx_predicate *predicate, uint32_t column) {
+    uint64_t before = predicate->capacity;
+    SHX_TRY(shx_grow((void **)&predicate->conditions, &predicate->capacity, predicate->count + 1,
+                     sizeof *predicate->conditions));
+    for (uint64_t i = before; i < predicate->capacity; i++) predicate->conditions[i] = (shx_condition){0};
+    predicate->conditions[predicate->count].column = column;
+    return SHX_OK;
+}
+
+static shx_status predicate_narrow(shx_predicate *predicate, shx_condition *condition, const shx_condition *by) {
+    uint64_t most = condition->count + by->count;
+    SHX_TRY(shx_grow((void **)&predicate->common, &predicate->common_capacity, most, sizeof *predicate->common));
+    return predicate_set_ranges(condition, predicate->common, predicate_intersect(condition, by, predicate->common));
+}
+
 shx_status shx_predicate_add(shx_predicate *predicate, uint32_t column, const shx_range *ranges, uint64_t count) {
-    shx_condition added = {.column = column, .ranges = shx_alloc_zero(count + 1, sizeof *ranges)};
-    SHX_CHECK(added.ranges, SHX_NOMEM);
-    shx_status status = SHX_OK;
-    for (uint64_t i = 0; i < count && status == SHX_OK; i++) {
-        added.ranges[i] = ranges[i];
-        status = predicate_own(predicate, &added.ranges[i].low.value);
-        if (status == SHX_OK) status = predicate_own(predicate, &added.ranges[i].high.value);
+    SHX_TRY(shx_grow((void **)&predicate->added, &predicate->added_capacity, count, sizeof *ranges));
+    for (uint64_t i = 0; i < count; i++) {
+        predicate->added[i] = ranges[i];
+        SHX_TRY(predicate_own(predicate, &predicate->added[i].low.value));
+        SHX_TRY(predicate_own(predicate, &predicate->added[i].high.value));
     }
-    added.count = predicate_tidy(added.ranges, count);
+    shx_condition added = {.column = column, .ranges = predicate->added};
+    added.count = predicate_tidy(predicate->added, count);
     uint64_t at = 0;
     while (at < predicate->count && predicate->conditions[at].column != column) at++;
-    if (status == SHX_OK && at == predicate->count) {
-        status = shx_grow((void **)&predicate->conditions, &predicate->capacity, at + 1, sizeof added);
-        if (status == SHX_OK) {
-            predicate->conditions[predicate->count++] = added;
-            return SHX_OK;
-        }
-    } else if (status == SHX_OK) {
-        status = predicate_narrow(&predicate->conditions[at], &added);
-    }
-    shx_free(added.ranges);
-    return status;
+    if (at < predicate->count) return predicate_narrow(predicate, &predicate->conditions[at], &added);
+    SHX_TRY(predicate_make_room(predicate, column));
+    SHX_TRY(predicate_set_ranges(&predicate->conditions[at], added.ranges, added.count));
+    predicate->count++;
+    return SHX_OK;
 }
 
 /* ---- testing ---- */

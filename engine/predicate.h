@@ -25,7 +25,7 @@ typedef struct shx_range {
 typedef struct shx_condition {
     uint32_t column;
     shx_range *ranges;
-    uint64_t count;
+    uint64_t count, capacity;
 } shx_condition;
 
 typedef struct shx_predicate_text shx_predicate_text;
@@ -37,9 +37,12 @@ typedef struct shx_predicate {
     const int64_t *rowids;
     uint64_t rowid_count;
     shx_predicate_text *texts; /* owner of the values' bytes */
+    shx_range *added, *common; /* ranges on their way into a condition */
+    uint64_t added_capacity, common_capacity;
 } shx_predicate;
 
-/* Starts as zeros, which admits everything. */
+/* Starts as zeros, which admits everything. A reset leads back to that but keeps the memory. */
+void shx_predicate_reset(shx_predicate *predicate);
 void shx_predicate_clear(shx_predicate *predicate);
 
 /* Whether it admits everything. */

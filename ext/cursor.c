@@ -195,13 +195,15 @@ static int cursor_read_terms(shx_cursor *cursor, sqlite3_value **arguments, int 
 
 static int cursor_start_scan(shx_cursor *cursor, shx_order order) {
     shx_table *table = cursor_table(cursor);
+    int rc = shx_filter_write(&cursor->knn.filter);
+    if (rc != SQLITE_OK) return rc;
     char *names = shx_statement_list(SHX_SQL_PLAIN_NAME, 0, table->declaration->plain_count);
     if (!names) return SQLITE_NOMEM;
     char *text = sqlite3_mprintf(SHX_SQL_SCAN_ROWS, names, table->schema, table->name,
                                  shx_filter_where(&cursor->knn.filter),
                                  order == SHX_ORDER_ROWID_DESC ? SHX_SQL_ORDER_DOWN : SHX_SQL_ORDER_UP);
     sqlite3_free(names);
-    int rc = shx_statement_lend_text(table, text, &cursor->rows);
+    rc = shx_statement_lend_text(table, text, &cursor->rows);
     return rc == SQLITE_OK ? shx_filter_bind(&cursor->knn.filter, cursor->rows) : rc;
 }
 
@@ -246,7 +248,10 @@ int shx_cursor_filter(sqlite3_vtab_cursor *vtab_cursor, int number, const char *
     cursor->knn.wish.sorted = order == SHX_ORDER_DISTANCE;
     if (rc == SQLITE_OK && !cursor->nearest) rc = cursor_start_scan(cursor, order);
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
-    return cursor_step(cursor);
+    rc = cursor_step(cursor);
+    if (rc == SQLITE_OK && !cursor->knn.complete) rc = shx_filter_write(&cursor->knn.filter); /* for later rounds */
+    shx_filter_forget_late(&cursor->knn.filter);
+    return rc;
 }
 
 int shx_cursor_next(sqlite3_vtab_cursor *vtab_cursor) {

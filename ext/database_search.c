@@ -48,6 +48,8 @@ static int database_scan(shx_filter *filter, sqlite3_stmt *rows, const void *que
 int shx_database_search(shx_filter *filter, const void *query, uint64_t k, shx_topk *ret_hits) {
     shx_table *table = filter->table;
     shx_topk_reset(ret_hits, k);
+    int rc = shx_filter_write(filter);
+    if (rc != SQLITE_OK) return shx_table_failed(table, rc);
     void *copy = shx_alloc_aligned(shx_declaration_vector_bytes(table->declaration), 1);
     if (!copy) return SQLITE_NOMEM;
     bool all = !filter->where;
@@ -55,7 +57,7 @@ int shx_database_search(shx_filter *filter, const void *query, uint64_t k, shx_t
                      : sqlite3_mprintf(SHX_SQL_SCAN_VECTORS, table->schema, table->name, table->schema, table->name,
                                        shx_filter_where(filter));
     sqlite3_stmt *rows = NULL;
-    int rc = shx_statement_lend_text(table, text, &rows);
+    rc = shx_statement_lend_text(table, text, &rows);
     if (rc == SQLITE_OK) rc = shx_filter_bind(filter, rows);
     if (rc == SQLITE_OK) rc = database_scan(filter, rows, query, copy, ret_hits);
     if (rc == SQLITE_OK) rc = sqlite3_reset(rows);

@@ -12,8 +12,15 @@
 #define FILTER_LIST_FEW 16   /* values of an IN list that a test by row goes through gladly */
 #define FILTER_FIRST_VALUE 2 /* ?1 is the row */
 
+/* All zeros but for the memory that the next query uses. */
+static void filter_start(shx_filter *filter) {
+    shx_predicate_reset(&filter->predicate);
+    *filter = (shx_filter){
+        .late = filter->late, .late_capacity = filter->late_capacity, .predicate = filter->predicate};
+}
+
 void shx_filter_init(shx_filter *filter, shx_table *table, bool nearest) {
-    memset(filter, 0, sizeof *filter);
+    filter_start(filter);
     filter->table = table;
     filter->nearest = nearest;
     filter->above = -(double)INFINITY;
@@ -39,6 +46,12 @@ void shx_filter_clear(shx_filter *filter) {
     shx_free(filter->values);
     shx_free(filter->rowids);
     sqlite3_free(filter->where);
+    filter_start(filter);
+}
+
+void shx_filter_free(shx_filter *filter) {
+    shx_filter_clear(filter);
+    shx_free(filter->late);
     shx_predicate_clear(&filter->predicate);
     memset(filter, 0, sizeof *filter);
 }
@@ -206,12 +219,14 @@ static int filter_end_text(shx_filter *filter) {
 }
 
 /* Appends to `list` the rows that satisfy the filter's conditions on columns. */
-static int filter_collect(const shx_filter *filter, filter_rowids *list) {
+static int filter_collect(shx_filter *filter, filter_rowids *list) {
     shx_table *table = filter->table;
+    int rc = shx_filter_write(filter);
+    if (rc != SQLITE_OK) return rc;
     char *text = sqlite3_mprintf(SHX_SQL_SCAN_ROWS, "", table->schema, table->name, shx_filter_where(filter),
                                  SHX_SQL_ORDER_UP);
     sqlite3_stmt *statement = NULL;
-    int rc = shx_statement_lend_text(table, text, &statement);
+    rc = shx_statement_lend_text(table, text, &statement);
     if (rc == SQLITE_OK) rc = shx_filter_bind(filter, statement);
     while (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
         rc = filter_append_rowid(list, sqlite3_column_int64(statement, 0));
@@ -235,14 +250,14 @@ static int filter_add_long_list(shx_filter *filter, const char *subject, uint64_
     filter_rowids list = {0};
     int rc = SQLITE_OK;
     for (uint64_t at = from; at < filter->value_count && rc == SQLITE_OK; at += portion) {
-        shx_filter part;
+        shx_filter part = {0};
         shx_filter_init(&part, filter->table, true);
         uint64_t count = filter->value_count - at < portion ? filter->value_count - at : portion;
         rc = filter_write_in(filter_text(&part), subject, FILTER_FIRST_VALUE, count);
         for (uint64_t i = 0; i < count && rc == SQLITE_OK; i++) rc = filter_keep_value(&part, filter->values[at + i]);
         if (rc == SQLITE_OK) rc = filter_end_text(&part);
         if (rc == SQLITE_OK) rc = filter_collect(&part, &list);
-        shx_filter_clear(&part);
+        shx_filter_free(&part);
     }
     filter_drop_values(filter, from);
     if (rc == SQLITE_OK) {
@@ -302,17 +317,36 @@ int shx_filter_add(shx_filter *filter, const shx_term *term, sqlite3_value *argu
     if (term->subject == SHX_SUBJECT_ROWID && filter->nearest && set) {
         return filter_add_rowids(filter, term, argument);
     }
+    if (term->compare != SHX_COMPARE_IN) {
+        void *block = filter->late;
+        if (shx_grow(&block, &filter->late_capacity, filter->late_count + 1, sizeof *filter->late) != SHX_OK)
+            return SQLITE_NOMEM;
+        filter->late = block;
+        filter->late[filter->late_count++] = (shx_filter_late){*term, argument};
+        return filter_scan(filter, term, &argument, 1);
+    }
     char *subject = filter_subject(filter, term);
     if (!subject) return SQLITE_NOMEM;
-    bool list = term->compare == SHX_COMPARE_IN;
-    int rc = list ? filter_add_list(filter, term, subject, argument)
-                  : filter_add_comparison(filter, term, subject, argument);
-    if (rc == SQLITE_OK && !list) rc = filter_scan(filter, term, &argument, 1);
+    int rc = filter_add_list(filter, term, subject, argument);
     sqlite3_free(subject);
     return rc;
 }
 
 int shx_filter_finish(shx_filter *filter) { return filter->text ? filter_end_text(filter) : SQLITE_OK; }
+
+int shx_filter_write(shx_filter *filter) {
+    int rc = SQLITE_OK;
+    if (filter->late_count == 0) return rc;
+    sqlite3_str_appendall(filter_text(filter), shx_filter_where(filter));
+    for (uint64_t i = 0; i < filter->late_count && rc == SQLITE_OK; i++) {
+        const shx_filter_late *late = &filter->late[i];
+        char *subject = filter_subject(filter, &late->term);
+        rc = subject ? filter_add_comparison(filter, &late->term, subject, late->argument) : SQLITE_NOMEM;
+        sqlite3_free(subject);
+    }
+    filter->late_count = 0;
+    return rc == SQLITE_OK ? filter_end_text(filter) : rc;
+}
 
 int shx_filter_bind(const shx_filter *filter, sqlite3_stmt *statement) {
     int rc = SQLITE_OK;
@@ -323,6 +357,8 @@ int shx_filter_bind(const shx_filter *filter, sqlite3_stmt *statement) {
 }
 
 int shx_filter_test(shx_filter *filter, int64_t rowid, bool *ret_accepted) {
+    int written = shx_filter_write(filter);
+    if (written != SQLITE_OK) return written;
     *ret_accepted = !filter->restricted || filter_has_rowid(filter, rowid);
     if (!*ret_accepted || !filter->where) return SQLITE_OK;
     if (!filter->check) {

@@ -9,6 +9,13 @@
 #include "plan.h"
 #include "table.h"
 
+/* A comparison that the predicate has and the text has not: it is written only when the database has to be asked. The
+** argument is that of xFilter and ends with it. */
+typedef struct shx_filter_late {
+    shx_term term;
+    sqlite3_value *argument;
+} shx_filter_late;
+
 typedef struct shx_filter {
     shx_table *table;
     bool nearest;           /* for a search; otherwise for a scan of the rows, all of it in SQL */
@@ -23,19 +30,28 @@ typedef struct shx_filter {
     double above, below; /* distances, and whether equal ones belong */
     bool above_equal, below_equal;
     bool nothing; /* no row can satisfy it */
+    shx_filter_late *late;
+    uint64_t late_count, late_capacity;
     shx_predicate predicate;
     bool beyond; /* the predicate leaves conditions out */
     sqlite3_stmt *check;
 } shx_filter;
 
+/* Starts anew, from zeros or after shx_filter_clear, which keeps memory for the next query. */
 void shx_filter_init(shx_filter *filter, shx_table *table, bool nearest);
 void shx_filter_clear(shx_filter *filter);
+void shx_filter_free(shx_filter *filter);
 
 /* Adds a condition with its argument, then ends. Codes of SQLite. */
 int shx_filter_add(shx_filter *filter, const shx_term *term, sqlite3_value *argument);
 int shx_filter_finish(shx_filter *filter);
 
-/* The conditions, to be put behind others: "" for none. */
+/* Writes all conditions as text, with copies of their values. Before xFilter returns, unless nobody will ask for it;
+** then shx_filter_forget_late does. */
+int shx_filter_write(shx_filter *filter);
+static inline void shx_filter_forget_late(shx_filter *filter) { filter->late_count = 0; }
+
+/* The conditions, once they are written, to be put behind others: "" for none. */
 static inline const char *shx_filter_where(const shx_filter *filter) { return filter->where ? filter->where : ""; }
 
 /* Binds the values to a statement that holds `where`. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define SCAN_PREFIX_MAX 256
+#define SCAN_FEW 4 /* values of a comparison or a list that need no memory of their own */
 
 static shx_value scan_null(void) { return (shx_value){.type = SHX_VALUE_NULL}; }
 
@@ -74,8 +75,9 @@ static int scan_add_values(shx_predicate *predicate, uint32_t column, shx_affini
                            sqlite3_value *const *values, uint64_t count) {
     /* The right side of a comparison becomes a number, but no real one. */
     if (affinity == SHX_AFFINITY_REAL) affinity = SHX_AFFINITY_NUMERIC;
-    shx_range *ranges = shx_alloc_zero(2 * count, sizeof *ranges);
-    sqlite3_value **copies = shx_alloc_zero(count, sizeof *copies);
+    shx_range few[2 * SCAN_FEW], *ranges = count <= SCAN_FEW ? few : shx_alloc_zero(2 * count, sizeof *ranges);
+    sqlite3_value *few_copies[SCAN_FEW] = {NULL};
+    sqlite3_value **copies = count <= SCAN_FEW ? few_copies : shx_alloc_zero(count, sizeof *copies);
     uint64_t range_count = 0;
     int rc = ranges && copies ? SQLITE_OK : SQLITE_NOMEM;
     for (uint64_t i = 0; i < count && rc == SQLITE_OK; i++) {
@@ -85,8 +87,8 @@ static int scan_add_values(shx_predicate *predicate, uint32_t column, shx_affini
     }
     if (rc == SQLITE_OK && shx_predicate_add(predicate, column, ranges, range_count) != SHX_OK) rc = SQLITE_NOMEM;
     for (uint64_t i = 0; copies && i < count; i++) sqlite3_value_free(copies[i]);
-    shx_free(copies);
-    shx_free(ranges);
+    if (copies != few_copies) shx_free(copies);
+    if (ranges != few) shx_free(ranges);
     return rc;
 }
 

@@ -252,6 +252,7 @@ void shx_knn_end(shx_knn *knn) {
 
 void shx_knn_free(shx_knn *knn) {
     shx_knn_end(knn);
+    shx_filter_free(&knn->filter);
     shx_search_scratch_destroy(knn->scratch);
     shx_topk_free(&knn->hits);
     shx_free(knn->room);

@@ -89,6 +89,9 @@ static void repeated_queries_allocate_nothing(void **context) {
         "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10 AND recall = 0.8",
         "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10 AND exact = 1",
         "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10 AND distance < 100",
+        "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10 AND n = 7",
+        "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10 AND n BETWEEN 3 AND 40 AND n <> 9",
+        "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10 AND n <> 7 AND rowid > 100 AND exact = 1",
     };
     for (size_t i = 0; i < sizeof QUERIES / sizeof *QUERIES; i++) check_query(db, QUERIES[i]);
 }

@@ -6,10 +6,11 @@
 
 #include <math.h>
 
-#define FIT_FREE_SHARDS 2 /* shards that a search always probes */
+#define FIT_FREE_SHARDS 2    /* shards that a search always probes */
+#define FIT_WAITING_SHARDS 2 /* what is found in a shard has met the threshold of so many later on when it is refined */
 #define FIT_WIDE_BETA 0.3
-#define FIT_HIGH_RECALL 0.99
-#define FIT_GROWTH_RECALL 0.975
+#define FIT_HIGH_RECALL 0.975
+#define FIT_HIGHEST_RECALL 0.99
 #define FIT_GAMMA 0.2 /* of search.c: how the rank counts under a filter of a selectivity */
 
 static const double fit_betas[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
@@ -78,13 +79,13 @@ SHX_DEFINE_ORDER(fit_floats, float, fit_float_before)
 
 /* ---- items ---- */
 
-/* The threshold of a search for so many when it comes to a position: infinite until there are enough. What the list
-** does not hold is no nearer than its farthest. */
-static float fit_threshold2(const shx_trace_list *list, uint32_t position, uint32_t nearest) {
+/* The threshold of a search for so many when it comes to a position, item `but` left out: infinite until there are
+** enough. What the list does not hold is no nearer than its farthest. */
+static float fit_threshold2(const shx_trace_list *list, uint32_t position, uint32_t nearest, uint32_t but) {
     float uppers[SHX_TRACE_NEAR];
     uint32_t count = 0;
     for (uint32_t i = 0; i < list->count; i++) {
-        if (list->items[i].position < position) uppers[count++] = list->items[i].upper2;
+        if (i != but && list->items[i].position < position) uppers[count++] = list->items[i].upper2;
     }
     fit_floats_sort(uppers, count);
     if (count >= nearest) return uppers[nearest - 1];
@@ -94,14 +95,14 @@ static float fit_threshold2(const shx_trace_list *list, uint32_t position, uint3
 static void fit_add_item(fit_sample *sample, uint32_t number, const shx_trace_list *list, uint32_t i) {
     const fit_view *view = sample->view;
     const shx_trace_posting *posting = &list->items[i];
-    float threshold2 = fit_threshold2(list, posting->position, view->nearest);
+    float threshold2 = fit_threshold2(list, posting->position, view->nearest, list->count);
+    float latest2 = fit_threshold2(list, posting->position + FIT_WAITING_SHARDS, view->nearest, i);
     float log_reference2 = view->kth ? logf(threshold2) : sample->traces[number].log_nearest2;
     fit_item *item = &sample->items[sample->count++];
     bool free = posting->position < FIT_FREE_SHARDS || !isfinite(log_reference2);
     *item = (fit_item){.offset = free ? -INFINITY : posting->log_distance2 - log_reference2,
                        .log_rank = log1pf(posting->rank),
-                       .sigmas =
-                           posting->estimate2 > threshold2 ? (posting->estimate2 - threshold2) / posting->deviation : 0,
+                       .sigmas = posting->estimate2 > latest2 ? (posting->estimate2 - latest2) / posting->deviation : 0,
                        .wide = posting->log_distance2 - sample->traces[number].log_nearest2 +
                                (float)FIT_WIDE_BETA * log1pf(posting->rank),
                        .trace = number};
@@ -188,11 +189,12 @@ static double fit_error(const fit_sample *sample, double theta) {
     return variance > 0 ? sqrt(variance / queries) : 0;
 }
 
-/* The theta for a recall: a standard error more, so that it holds for other queries than these, and what the bounds
-** lose. */
+/* The theta for a recall: a standard error more, so that it holds for other queries than these (and half of one where
+** what may be missed is small), and what the bounds lose. */
 static double fit_safe_theta(const fit_sample *sample, double recall, double loss) {
     if (sample->queries == 0) return 0;
     double kept = 1 - loss, error = fit_error(sample, fit_theta(sample, fmin(recall / kept, 1)));
+    if (recall > FIT_HIGH_RECALL) error *= 1.5;
     return fit_theta(sample, fmin((recall + error) / kept, 1));
 }
 
@@ -279,7 +281,7 @@ static void fit_adopt_first(const fit_menu menus[FIT_VIEWS], shx_calibration *ca
         for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
             size_t b = fit_choose_beta(steady, r);
             double theta = menu->theta[b][r], most = steady->theta[b][r];
-            if (shx_calibration_recalls[r] > FIT_HIGH_RECALL || theta > most) theta = most;
+            if (shx_calibration_recalls[r] > FIT_HIGHEST_RECALL || theta > most) theta = most;
             calibration->first[k][r] = (shx_stop_rule){fit_betas[b], theta};
             calibration->mean_rows[k][r] = menu->rows[b][r];
         }
@@ -291,7 +293,7 @@ static void fit_adopt_first(const fit_menu menus[FIT_VIEWS], shx_calibration *ca
 static double fit_growth(const fit_menu menus[FIT_VIEWS], int k, const size_t betas[SHX_CALIBRATION_RECALLS]) {
     int steady = k > 0 ? k : 1, count = 0;
     double sum = 0;
-    for (int r = 0; r < SHX_CALIBRATION_RECALLS && shx_calibration_recalls[r] < FIT_GROWTH_RECALL; r++, count++) {
+    for (int r = 0; r < SHX_CALIBRATION_RECALLS && shx_calibration_recalls[r] < FIT_HIGH_RECALL; r++, count++) {
         sum += menus[FIT_EIGHTH_1 + steady].theta[betas[r]][r] - menus[FIT_KTH_1 + steady].theta[betas[r]][r];
     }
     return sum > 0 ? sum / count : 0;

@@ -20,6 +20,21 @@
 **     ordering shards by distance less their spread: fewer rows | tried on the words outside the engine | none: 11.7k
 **         rows by distance alone, 11.3k to 50k with a share of the spread. Not built
 **     fewer centroids measured (a first cut of 64) | tried | none below 192 on the words; 96 with a better estimate
+**     (the same day, again; each query's least time of many passes, as the machine is busy. Descriptors at 0.95 took 50
+**     us: preparation 1, router codes 3.4, measuring and ordering centroids 13.6, scans and refining 23, exact 4.5. A
+**     query repeated at once, with all it reads in the cache and its branches learnt, takes 25)
+**     274 centroids are measured for 51 shards, 43 ns each, 20 of them wrong guesses of the heap | measured in one go,
+**         sorted after; positions found without branches; none beyond the limit of the stop rule | 13.6 -> 8.5 us
+**     124 of 239 refined rows only serve the first threshold | the k + 8 nearest of the first shard give it; survivors
+**         are compared with the threshold again | 148 refined; words 574 -> 467, text 139 -> 48
+**     both, and no look at rowids that nobody asks for | descriptors 46.4 -> 39.4 us (0.99: 78.6 -> 70.2), words 87 ->
+**         75 (181 -> 166), text 171 -> 154
+**     deeper look-ahead, codes fetched into the first level, fetched a block at a time | tried | none within 1 %
+**     vectors fetched while the scan goes on: 2.5 us of the exact part | tried | none; the scan waits instead
+**     codes and refine codes on huge pages, to see what address translation takes | tried | 2.6 of 40 us: no reason to
+**         put factors beside refine codes
+**     left: table sums 16 % (5.2 of 6 us are the kernel's own), fetching refine codes 12 %, fetching scan codes 10 %,
+**         centroids 9 %, router codes 6 %
 **
 ** Ledger of long searches and of SQL (the words, CPU times on a busy machine, 2026-11-21). "Plain" is one pass of
 ** float32 dot products (AVX2, FMA) over vectors that were normalised beforehand, quickselect, qsort of the k.

@@ -49,6 +49,18 @@
 **     allocations of a cursor cost what SQL does | scratch and hits wait for the next query | 21,000 instructions above
 **         the engine (not measured before), 10,000 of them SQLite's own; 10 rows in the table: 6.5 us, where a
 **         plain SELECT of 10 rows takes 3.5. Left: the state row 4,500, the query's vector 1,200, the filter's text 700
+**     (the same day, medians of 15, load 4 to 8 on two cores, before and after in the same quarter of an hour)
+**     one of 1,000 partitions is 340 rows x 20 ns and the SQL | SQLite reads no row again to check a condition on a
+**         number; a vector is hashed once in a process; rows are looked at together, far ones without root and
+**         division | 69 -> 18 us (plain 6.6). Left: 6 us of SQL, and 340 pages that are not side by side
+**     large k pays for hits that fall out, their sort and fresh memory | nearest shards first from k = rows / 16 on,
+**         buckets instead of quicksort, one cursor keeps its memory (5 ms of page faults) | exact: k = 1,000 10.4 ->
+**         9.1 ms, 10,000 16.0 -> 13.7, 100,000 46 -> 37 (plain 7.9, 8.9, 19); recall 0.95, k = 100,000 44 -> 38. To go
+**         by distance below that share cost more than it saved (k = 1,000: 12 ms). Left: 100,000 rows through SQL 8 ms,
+**         their exact distances 8 ms
+**     10,000 to 20,000 rows: all codes cost more than shards | shards from 10,000 rows on | 19,000 words at 0.95, 0.99,
+**         0.999: 61, 61, 62 -> 25, 33, 46 us, found 0.958, 0.993, 0.999; from 5,000 on too (33 -> 19 us at 6,000), but
+**         ip then missed its recall in a test after its bound moved. 12,000 x 768 (text): 96 -> 66, 79, 92 us
 **
 ** Ledger of the build (60,000 x 768, CPU seconds of load + optimize on a busy machine with AVX-512, 2026-11-21).
 ** Floor of 1M x 768 on one core: sample and train 2 s, assign 4.5 s, rotate 2 s, encode 2-3 s, write 3-8 s.

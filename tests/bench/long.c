@@ -1,25 +1,35 @@
-/* long SHARDEX SET_FOLDER WORK_FOLDER: searches in which one pass over everything is hard to beat, beside that pass.
+/* long SHARDEX SQLITE_VEC SET_FOLDER WORK_FOLDER: searches in which one pass over everything is hard to beat, beside
+** that pass.
 **
 ** Large k, exact search, small tables, radius, and many partitions (rows of one value of a column). Each line gives the
-** medians of CPU time of shardex through SQL and of plain.h, both with one thread, in turns, and their ratio (above 1:
-** shardex is quicker). Every query of a line is another one. shardex's table has vectors on disk and answers under
+** medians of CPU time of shardex through SQL, of plain.h, and of the quickest pass through SQL: sqlite-vec's table (with
+** a partition key where there are partitions) or its distance function over the rows of an ordinary table (with an
+** index on the partition), all of them in SQLite's cache. Each has one thread, all take turns. A ratio above 1 says that
+** shardex is quicker. Every query of a line is another one. shardex's table has vectors on disk and answers under
 ** transactions; plain holds normalised floats in memory. */
 #include "session.h"
 
-enum { LONG_ROUNDS = 15, LONG_SIZES = 5 };
+enum {
+    LONG_ROUNDS = 15,
+    LONG_SIZES = 5,
+    LONG_WAYS = 2,         /* of a pass through SQL: a table of sqlite-vec, an ordinary one */
+    LONG_VEC0_MOST = 4096, /* that sqlite-vec gives */
+};
 
 typedef struct {
     session run;
     plain_rows rows;
     plain_hit *hits;
     int64_t *found;
+    sqlite3 *peer; /* with sqlite-vec; NULL: none */
 } long_bench;
 
 /* What a line asks. */
 typedef struct {
-    sqlite3_stmt *statement; /* ?1 vector, ?2 k, radius or partition */
-    const plain_rows *rows;  /* what plain searches */
-    size_t k;                /* 0: within the radius of ?2 that holds so many rows: */
+    sqlite3_stmt *statement;       /* ?1 vector, ?2 k or radius */
+    sqlite3_stmt *ways[LONG_WAYS]; /* the same of the passes through SQL; NULL: not possible */
+    const plain_rows *rows;        /* what plain searches */
+    size_t k;                      /* 0: within the radius of ?2 that holds so many rows: */
     size_t within;
 } long_line;
 
@@ -40,14 +50,15 @@ static double distance_of(long_bench *bench, const float *query, size_t n) {
     return distance;
 }
 
-static double time_statement(long_bench *bench, const long_line *line, const float *query, double radius) {
-    session_bind_vector(&bench->run, line->statement, query);
+static double time_statement(long_bench *bench, const long_line *line, sqlite3_stmt *statement, const float *query,
+                             double radius) {
+    session_bind_vector(&bench->run, statement, query);
     if (line->within)
-        sqlite3_bind_double(line->statement, 2, radius);
+        sqlite3_bind_double(statement, 2, radius);
     else
-        sqlite3_bind_int64(line->statement, 2, (sqlite3_int64)line->k);
+        sqlite3_bind_int64(statement, 2, (sqlite3_int64)line->k);
     double start = cpu_seconds();
-    size_t count = session_rows(line->statement, bench->rows.row_count, bench->found);
+    size_t count = session_rows(statement, bench->rows.row_count, bench->found);
     double seconds = cpu_seconds() - start;
     if (count == 0) fail("no answer");
     return seconds;
@@ -62,21 +73,79 @@ static double time_plain(long_bench *bench, const long_line *line, const float *
     return seconds;
 }
 
-static void print_line(long_bench *bench, const char *name, const long_line *line) {
-    double here[LONG_ROUNDS], plain[LONG_ROUNDS];
+/* Prints a line, and ends it. */
+static void print_line(long_bench *bench, const char *name, long_line *line) {
+    double here[LONG_ROUNDS], plain[LONG_ROUNDS], ways[LONG_WAYS][LONG_ROUNDS], best = 0;
     for (size_t i = 0; i < LONG_ROUNDS + 2; i++) {
+        size_t round = i < 2 ? 0 : i - 2; /* the first two warm up */
         const float *query = bench->run.set.queries + i % bench->run.set.query_count * bench->run.set.dimensions;
         double radius = line->within ? distance_of(bench, query, line->within) : 0;
-        double shardex_seconds = time_statement(bench, line, query, radius);
-        double plain_seconds = time_plain(bench, line, query, radius);
-        if (i < 2) continue; /* warms up */
-        here[i - 2] = 1e6 * shardex_seconds;
-        plain[i - 2] = 1e6 * plain_seconds;
+        here[round] = 1e6 * time_statement(bench, line, line->statement, query, radius);
+        plain[round] = 1e6 * time_plain(bench, line, query, radius);
+        for (size_t way = 0; way < LONG_WAYS; way++) {
+            if (line->ways[way] == NULL) continue;
+            ways[way][round] = 1e6 * time_statement(bench, line, line->ways[way], query, radius);
+        }
     }
     double shardex_us = session_median(here, LONG_ROUNDS), plain_us = session_median(plain, LONG_ROUNDS);
-    printf("%-34s %12.1f %12.1f %8.2f\n", name, shardex_us, plain_us, plain_us / shardex_us);
+    for (size_t way = 0; way < LONG_WAYS; way++) {
+        if (line->ways[way] == NULL) continue;
+        double way_us = session_median(ways[way], LONG_ROUNDS);
+        if (best == 0 || way_us < best) best = way_us;
+        sqlite3_finalize(line->ways[way]);
+    }
+    printf("%-34s %12.1f %12.1f %8.2f", name, shardex_us, plain_us, plain_us / shardex_us);
+    if (best > 0) printf(" %12.1f %8.2f", best, best / shardex_us);
+    printf("\n");
     fflush(stdout);
+    sqlite3_finalize(line->statement);
 }
+
+/* ---- passes through SQL ---- */
+
+static const char *metric_of(const long_bench *bench) { return bench->rows.cosine ? "cosine" : "l2"; }
+
+/* Two tables of the first `rows` rows: NAME_vec0, with some columns before and behind v, and NAME_plain. */
+static void fill_peer(long_bench *bench, const char *name, const char *before, const char *behind, size_t rows) {
+    char insert[128];
+    const char *columns = *behind ? "(rowid, v, r, g) VALUES (?1, ?2, ?3, ?4)" : "(rowid, v) VALUES (?1, ?2)";
+    if (bench->peer == NULL) return;
+    session_run(bench->peer, "DROP TABLE IF EXISTS %s_vec0; DROP TABLE IF EXISTS %s_plain", name, name);
+    session_run(bench->peer, "CREATE VIRTUAL TABLE %s_vec0 USING vec0(%s v float[%zu] distance_metric=%s %s)", name,
+                before, bench->rows.dimensions, metric_of(bench), behind);
+    session_run(bench->peer, "CREATE TABLE %s_plain(id INTEGER PRIMARY KEY, r INTEGER, g INTEGER, v BLOB)", name);
+    snprintf(insert, sizeof insert, "INSERT INTO %s_vec0%s", name, columns);
+    session_fill(&bench->run, bench->peer, insert, rows);
+    snprintf(insert, sizeof insert, "INSERT INTO %s_plain%s", name, columns);
+    session_fill(&bench->run, bench->peer, insert, rows);
+    session_run(bench->peer, "CREATE INDEX IF NOT EXISTS %s_r ON %s_plain(r)", name, name);
+}
+
+static void open_peer(long_bench *bench, const char *extension) {
+    if (*extension == 0) return;
+    bench->peer = session_open(&bench->run, "long-peer.db", extension);
+    session_run(bench->peer, "PRAGMA cache_size = 1000000"); /* pages of all tables */
+    if (session_has(bench->peer, "all_plain")) return;
+    fill_peer(bench, "parted", "r integer partition key,", ", g integer, chunk_size=512", bench->rows.row_count);
+    session_run(bench->peer, "DROP TABLE parted_plain");
+    fill_peer(bench, "all", "", ", r integer, g integer", bench->rows.row_count);
+}
+
+/* The k nearest, or those within a radius, of the tables NAME_vec0 and all_plain, where a condition holds. */
+static void prepare_ways(const long_bench *bench, const char *vec0, const char *plain, const char *where,
+                         long_line *line) {
+    const char *select = "SELECT id, vec_distance_%s(v, ?1) AS d FROM %s_plain WHERE %s";
+    char sql[512];
+    if (bench->peer == NULL) return;
+    snprintf(sql, sizeof sql, select, metric_of(bench), plain, where);
+    line->ways[0] =
+        session_prepare(bench->peer, "%s %s", sql, line->within ? "AND d <= ?2 ORDER BY d" : "ORDER BY d LIMIT ?2");
+    if (line->k > LONG_VEC0_MOST || line->within) return;
+    line->ways[1] = session_prepare(
+        bench->peer, "SELECT rowid, distance FROM %s_vec0 WHERE v MATCH ?1 AND k = ?2 AND %s", vec0, where);
+}
+
+/* ---- what is asked ---- */
 
 static void print_large(long_bench *bench, const char *how, size_t most) {
     char name[64];
@@ -84,9 +153,9 @@ static void print_large(long_bench *bench, const char *how, size_t most) {
         long_line line = {.rows = &bench->rows, .k = k};
         line.statement = session_prepare(
             bench->run.db, "SELECT rowid, distance FROM " MODES_TABLE " WHERE v MATCH ?1 AND k = ?2 AND %s", how);
+        prepare_ways(bench, "all", "all", "1", &line);
         snprintf(name, sizeof name, "%s, k = %zu", how, k);
         print_line(bench, name, &line);
-        sqlite3_finalize(line.statement);
     }
 }
 
@@ -96,9 +165,9 @@ static void print_radius(long_bench *bench) {
         long_line line = {.rows = &bench->rows, .within = within};
         line.statement = session_prepare(bench->run.db, "SELECT rowid, distance FROM " MODES_TABLE
                                                         " WHERE v MATCH ?1 AND distance <= ?2");
+        prepare_ways(bench, "all", "all", "1", &line);
         snprintf(name, sizeof name, "radius of %zu rows", within);
         print_line(bench, name, &line);
-        sqlite3_finalize(line.statement);
     }
 }
 
@@ -110,15 +179,16 @@ static void print_small(long_bench *bench) {
         session_run(db,
                     "DROP TABLE IF EXISTS small; CREATE VIRTUAL TABLE small USING shardex(v float[%zu] "
                     "distance_metric=%s)",
-                    bench->rows.dimensions, bench->rows.cosine ? "cosine" : "l2");
+                    bench->rows.dimensions, metric_of(bench));
         session_fill(&bench->run, db, "INSERT INTO small(rowid, v) VALUES (?1, ?2)", SIZES[i]);
         session_run(db, "INSERT INTO small(small) VALUES ('optimize')");
+        fill_peer(bench, "small", "", "", SIZES[i]);
         plain_rows rows = plain_take(&bench->run.set, SIZES[i]);
         long_line line = {.rows = &rows, .k = 10};
         line.statement = session_prepare(db, "SELECT rowid, distance FROM small WHERE v MATCH ?1 AND k = ?2");
+        prepare_ways(bench, "small", "small", "1", &line);
         snprintf(name, sizeof name, "a table of %zu rows, k = 10", SIZES[i]);
         print_line(bench, name, &line);
-        sqlite3_finalize(line.statement);
         plain_free(&rows);
     }
     session_need(db, sqlite3_close(db));
@@ -138,17 +208,17 @@ static void print_partitions(long_bench *bench) {
     long_line line = {.rows = &rows, .k = 10};
     line.statement = session_prepare(bench->run.db, "SELECT rowid, distance FROM " MODES_TABLE
                                                     " WHERE v MATCH ?1 AND k = ?2 AND r = 7");
+    prepare_ways(bench, "parted", "all", "r = 7", &line);
     char name[64];
     snprintf(name, sizeof name, "one of %d partitions, %zu rows", MODES_RANDOM, count);
     if (count > 0) print_line(bench, name, &line);
-    sqlite3_finalize(line.statement);
     plain_free(&rows);
     free(side_by_side);
 }
 
 int main(int argument_count, char **arguments) {
-    if (argument_count != 4) fail("usage: long SHARDEX SET_FOLDER WORK_FOLDER");
-    long_bench bench = {.run = session_of(arguments[1], arguments[2], arguments[3])};
+    if (argument_count != 5) fail("usage: long SHARDEX SQLITE_VEC SET_FOLDER WORK_FOLDER");
+    long_bench bench = {.run = session_of(arguments[1], arguments[3], arguments[4])};
     size_t rows = bench.run.set.row_count;
     if (bench.run.set.query_count == 0 || rows == 0) fail("an empty set");
     session_draw_columns(&bench.run);
@@ -156,11 +226,13 @@ int main(int argument_count, char **arguments) {
     bench.hits = need(malloc((rows + 1) * sizeof *bench.hits));
     bench.found = need(malloc(rows * sizeof *bench.found));
     session_open_modes(&bench.run);
-    printf("%-34s %12s %12s %8s\n", "search", "shardex, us", "plain, us", "ratio");
-    print_large(&bench, "exact = 1", 100000);
-    print_large(&bench, "recall = 0.95", 100000);
-    print_radius(&bench);
+    open_peer(&bench, arguments[2]);
+    printf("%-34s %12s %12s %8s %12s %8s\n", "search", "shardex, us", "plain, us", "ratio", "SQL, us", "ratio");
     print_small(&bench);
     print_partitions(&bench);
+    print_radius(&bench);
+    print_large(&bench, "exact = 1", 100000);
+    print_large(&bench, "recall = 0.95", 100000);
+    sqlite3_close(bench.peer);
     return sqlite3_close(bench.run.db) != SQLITE_OK;
 }

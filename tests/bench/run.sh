@@ -10,7 +10,8 @@
 #             shape (one line: dimensions, then l2 or cosine); truth.i32 and title are made if they are missing
 #   --only    measures these engines; the others keep what an earlier run found, marked in the table. Or a mode:
 #             filters   conditions: recall and queries/s, beside sqlite-vec with the same WHERE (filters.c)
-#             long      large k, exact search, small tables, radius, partitions, beside a plain pass in C (long.c)
+#             long      large k, exact search, small tables, radius, partitions, beside a plain pass in C and the
+#                       quickest one through SQL (long.c)
 #             recall    what is asked for against what is found, for k = 1, 10 and 100, plain and under conditions; a
 #                       miss makes the run fail (recall.c)
 #             threads   two threads with a connection each, and one exact search on two threads (threads.c)
@@ -204,7 +205,7 @@ measure_mode() {
     work=$bench/work/$2/modes
     mkdir -p "$work"
     case $1 in
-    filters) set -- "$@" "$bench/bin/filters" build/shardex.so "$(extension sqlite-vec vec0)" ;;
+    filters | long) set -- "$@" "$bench/bin/$1" build/shardex.so "$(extension sqlite-vec vec0)" ;;
     overhead) set -- "$@" python3 tests/bench/overhead.py "$bench/bin/overhead" build/shardex.so ;;
     *) set -- "$@" "$bench/bin/$1" build/shardex.so ;;
     esac

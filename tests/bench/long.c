@@ -1,12 +1,12 @@
 /* long SHARDEX SQLITE_VEC SET_FOLDER WORK_FOLDER: searches in which one pass over everything is hard to beat, beside
 ** that pass.
 **
-** Large k, exact search, small tables, radius, and many partitions (rows of one value of a column). Each line gives the
-** medians of CPU time of shardex through SQL, of plain.h, and of the quickest pass through SQL: sqlite-vec's table (with
-** a partition key where there are partitions) or its distance function over the rows of an ordinary table (with an
-** index on the partition), all of them in SQLite's cache. Each has one thread, and they take turns. A ratio above 1 says
-** that shardex is quicker. Every query of a line is another one. shardex's table has vectors on disk and answers under
-** transactions; plain holds normalised floats in memory. */
+** Large k, exact search, small tables, radius, and many partitions (rows of one value of a column). Each line gives
+** the medians of CPU time of shardex through SQL, of plain.h, and of the quickest pass through SQL: sqlite-vec's table
+** (with a partition key where there are partitions) or its distance function over the rows of an ordinary table (with
+** an index on the partition), all of them in SQLite's cache. Each has one thread, and they take turns. A ratio above 1
+** says that shardex is quicker. Every query of a line is another one. shardex's table has vectors on disk and answers
+** under transactions; plain holds normalised floats in memory. */
 #include "session.h"
 
 enum {

@@ -68,7 +68,10 @@ static shx_status match_make_condition(const shx_segment *segment, const shx_con
                                        .range_capacity = condition->range_capacity,
                                        .bitmap = condition->bitmap,
                                        .bitmap_bytes = condition->bitmap_bytes};
-    if (from->column == SHX_COLUMN_ROWID) return match_make_ranges(segment, from, condition);
+    if (from->column == SHX_COLUMN_ROWID) {
+        SHX_TRY(shx_segment_verify_rowids(segment));
+        return match_make_ranges(segment, from, condition);
+    }
     SHX_TRY(shx_columns_verify(columns, from->column));
     const shx_column_entry *entry = &columns->entries[from->column];
     condition->ids = columns->ids + from->column * columns->rows;

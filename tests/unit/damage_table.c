@@ -128,6 +128,8 @@ static const struct {
     {"SELECT rowid FROM t WHERE v MATCH '[6,6,6,6]' AND k = 9 AND rowid IN (3, 9, 18, 20, 27, 40, 45, 77, 119, 160)",
      "SELECT id FROM twin WHERE id IN (3, 9, 18, 20, 27, 40, 45, 77, 119, 160) "
      "ORDER BY vec_distance_l2(v, '[6,6,6,6]'), id LIMIT 9"},
+    {"SELECT rowid FROM t WHERE v MATCH '[4,2,2,4]' AND k = 9 AND rowid BETWEEN 90 AND 110",
+     "SELECT id FROM twin WHERE id BETWEEN 90 AND 110 ORDER BY vec_distance_l2(v, '[4,2,2,4]'), id LIMIT 9"},
     {"SELECT n, s, x, v FROM t WHERE rowid = 20", "SELECT n, s, x, v FROM twin WHERE id = 20"},
     {"SELECT count(*) FROM t", "SELECT count(*) FROM twin"},
     {"SELECT count(*), sum(n), min(rowid) FROM t WHERE n > 3",

@@ -8,7 +8,7 @@
 #include "damage.h"
 #include "sim_run.h"
 
-#define DAMAGE_ASKS 9
+#define DAMAGE_ASKS 10
 #define DAMAGE_FILES_MAX 64
 #define DAMAGE_PATH_MAX 160
 

@@ -1,6 +1,7 @@
 /* Segments: layout, look-ups, and what each wrong byte leads to. */
 #include "fixture.h"
 
+#include "match.h"
 #include "segment.h"
 
 #include <stdlib.h>
@@ -322,6 +323,14 @@ static void a_wrong_rowid_is_found_before_rows_are_looked_for(void **state) {
     assert_true(hidden > 1);
     assert_status(shx_segment_verify_rowids(segment), SHX_CORRUPT);
     assert_status(shx_segment_verify_rowids(segment), SHX_CORRUPT);
+    shx_value zero = {.type = SHX_VALUE_INTEGER};
+    shx_range above = {shx_cut_after(zero), shx_cut_end()};
+    shx_predicate predicate = {0};
+    shx_match match = {0};
+    assert_ok(shx_predicate_add(&predicate, SHX_COLUMN_ROWID, &above, 1));
+    assert_status(shx_match_make(segment, &predicate, &match), SHX_CORRUPT);
+    shx_match_free(&match);
+    shx_predicate_clear(&predicate);
     shx_segment_release(segment);
     free(bytes);
     shx_store_close(store);

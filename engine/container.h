@@ -37,8 +37,9 @@
 ** | version | since | change |
 ** | 1       | 0.1.0 | first                                                |
 ** | 2       | 0.1.0 | filterable columns in WAL records and in segments    |
-** | 3       | 0.1.0 | the factors of a block stand before its codes         |
-** | 4       | 0.1.0 | bases name files with their checksums                |
+** | 3       | 0.1.0 | the factors of a block stand before its codes        |
+** | 4       | 0.1.0 | bases name files by checksum, runs sum their rowids  |
+** | 5       | 0.1.0 | calibrations: how theta grows under filters          |
 */
 #ifndef SHX_CONTAINER_H
 #define SHX_CONTAINER_H

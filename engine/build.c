@@ -223,6 +223,75 @@ static shx_status build_assign_rows(void *context, uint64_t first, uint64_t end,
     return status;
 }
 
+static shx_status build_assign(shx_rewrite *rewrite, const shx_clusters *clusters) {
+    build_assignment assignment = {rewrite, clusters};
+    shx_progress_begin(shx_pool_progress(rewrite->pool), SHX_PHASE_ASSIGNING, rewrite->count);
+    return shx_pool_run(rewrite->pool, rewrite->count, 16 * BUILD_BATCH, build_assign_rows, &assignment);
+}
+
+/* ---- settling ---- */
+
+/* The rows of leaf l are order[first[l] … first[l + 1]). */
+typedef struct build_settling {
+    shx_rewrite *rewrite;
+    shx_clusters *clusters;
+    uint32_t *order, *first;
+} build_settling;
+
+/* Moves a leaf to the mean of its rows; `sum` and `point` are scratch. */
+static shx_status build_settle_leaf(const build_settling *settling, uint64_t leaf, double *sum, float *point) {
+    const shx_rewrite *rewrite = settling->rewrite;
+    size_t dim = settling->clusters->dim;
+    float *centroid = settling->clusters->leaves + leaf * dim;
+    uint32_t first = settling->first[leaf], end = settling->first[leaf + 1];
+    if (first == end) return SHX_OK;
+    memset(sum, 0, dim * sizeof *sum);
+    for (uint32_t i = first; i < end; i++) {
+        if (i % BUILD_BATCH == 0) SHX_TRY(shx_progress_check(shx_pool_progress(rewrite->pool)));
+        shx_encoding_point(&rewrite->encoding, rewrite->postings[settling->order[i]].vector, false, point);
+        for (size_t d = 0; d < dim; d++) sum[d] += point[d];
+    }
+    for (size_t d = 0; d < dim; d++) centroid[d] = (float)(sum[d] / (double)(end - first));
+    shx_rewrite_move_shard(settling->rewrite, leaf, centroid);
+    return SHX_OK;
+}
+
+static shx_status build_settle_leaves(void *context, uint64_t first, uint64_t end, unsigned thread) {
+    (void)thread;
+    const build_settling *settling = context;
+    double *sum = shx_alloc(settling->clusters->dim * sizeof *sum);
+    float *point = shx_alloc_aligned(settling->clusters->dim, sizeof *point);
+    shx_status status = sum && point ? SHX_OK : SHX_NOMEM;
+    for (uint64_t leaf = first; status == SHX_OK && leaf < end; leaf++) {
+        status = build_settle_leaf(settling, leaf, sum, point);
+    }
+    shx_free(sum);
+    shx_free_aligned(point);
+    return status;
+}
+
+/* A step of Lloyd's algorithm over all rows. The leaves were trained on a sample, in which some have few rows: where
+** they had 27 of 128, queries scan half as many rows as without this step. */
+static shx_status build_settle(shx_rewrite *rewrite, shx_clusters *clusters) {
+    build_settling settling = {.rewrite = rewrite, .clusters = clusters};
+    SHX_TRY(shx_rewrite_group(rewrite, &settling.order, &settling.first));
+    shx_status status = shx_pool_run(rewrite->pool, clusters->leaf_count, 4, build_settle_leaves, &settling);
+    shx_free(settling.order);
+    shx_free(settling.first);
+    SHX_TRY(status);
+    shx_clusters_follow(clusters);
+    return build_assign(rewrite, clusters);
+}
+
+static shx_status build_place(shx_rewrite *rewrite, shx_clusters *clusters) {
+    for (uint32_t i = 0; clusters && i < clusters->leaf_count; i++) {
+        uint32_t place;
+        SHX_TRY(shx_rewrite_add_shard(rewrite, clusters->leaves + (size_t)i * clusters->dim, &place));
+    }
+    SHX_TRY(build_assign(rewrite, clusters));
+    return clusters ? build_settle(rewrite, clusters) : SHX_OK;
+}
+
 shx_status shx_build_shards(shx_rewrite *rewrite, uint64_t seed) {
     shx_encoding *encoding = &rewrite->encoding;
     encoding->code_dim = shx_code_dim(encoding->metric, encoding->dim);
@@ -232,16 +301,7 @@ shx_status shx_build_shards(shx_rewrite *rewrite, uint64_t seed) {
     SHX_TRY(shx_progress_check(shx_pool_progress(rewrite->pool)));
     shx_clusters *clusters = NULL;
     if (rewrite->count > 0) SHX_TRY(build_train(rewrite, seed, &clusters));
-    shx_status status = SHX_OK;
-    for (uint32_t i = 0; clusters && status == SHX_OK && i < clusters->leaf_count; i++) {
-        uint32_t place;
-        status = shx_rewrite_add_shard(rewrite, clusters->leaves + (size_t)i * clusters->dim, &place);
-    }
-    build_assignment assignment = {rewrite, clusters};
-    if (status == SHX_OK) {
-        shx_progress_begin(shx_pool_progress(rewrite->pool), SHX_PHASE_ASSIGNING, rewrite->count);
-        status = shx_pool_run(rewrite->pool, rewrite->count, 16 * BUILD_BATCH, build_assign_rows, &assignment);
-    }
+    shx_status status = build_place(rewrite, clusters);
     shx_clusters_destroy(clusters);
     return status;
 }

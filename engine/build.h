@@ -1,8 +1,9 @@
 /* Build: clusters all postings of a rewrite anew: a new encoding (mean, bound of ip, rotation) and new shards.
 **
-** Hierarchical k-means on a sample, then one pass that puts every posting into the nearest leaf among those of its
-** nearest parents (cluster.h), streamed in batches. Points are made from the
-** vectors whenever they are needed, so that memory is bounded by those of the clustering's first level.
+** Hierarchical k-means on a sample, then two passes, streamed in batches, that put every posting into the nearest
+** leaf among those of its nearest parents (cluster.h); between them the leaves move to the means of what they got.
+** Points are made from the vectors whenever they are needed, so that memory is bounded by those of the clustering's
+** first level.
 */
 #ifndef SHX_BUILD_H
 #define SHX_BUILD_H

@@ -311,6 +311,10 @@ static shx_status cluster_fill(cluster_training *training, shx_clusters *cluster
                                &clusters->leaf_norms);
 }
 
+void shx_clusters_follow(shx_clusters *clusters) {
+    shx_panel_fill(clusters->leaves, clusters->leaf_count, clusters->dim, clusters->leaf_panels, clusters->leaf_norms);
+}
+
 static void cluster_free_training(cluster_training *training) {
     for (uint32_t p = 0; training->families && p < training->parent_count; p++) shx_free(training->families[p].leaves);
     shx_free(training->families);

@@ -40,6 +40,9 @@ shx_status shx_cluster_train(const shx_cluster_points *points, uint64_t count, s
                              uint64_t seed, shx_pool *pool, shx_clusters **ret_clusters);
 void shx_clusters_destroy(shx_clusters *clusters);
 
+/* The caller has moved leaves: makes what is kept of them for the kernels anew. */
+void shx_clusters_follow(shx_clusters *clusters);
+
 /* The nearest leaf of each of `count` points among the leaves of its `probes` nearest parents; ret_distance2 may be
 ** NULL. Runs in the caller's thread; call it from a pool with a range of points each, the larger the faster (up to some
 ** thousands). `scratch` is allocated memory of shx_cluster_scratch_floats(clusters) floats. */

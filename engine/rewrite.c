@@ -32,6 +32,12 @@ static shx_status rewrite_add_posting(shx_rewrite *rewrite, const shx_posting *p
     return SHX_OK;
 }
 
+void shx_rewrite_move_shard(shx_rewrite *rewrite, uint64_t place, const float *centroid) {
+    uint32_t code_dim = rewrite->encoding.code_dim;
+    memcpy(rewrite->centroids + place * code_dim, centroid, code_dim * sizeof *centroid);
+    shx_centroid_round(rewrite->centroids + place * code_dim, code_dim);
+}
+
 static shx_status rewrite_put_shard(shx_rewrite *rewrite, uint64_t id, uint8_t open, const float *centroid) {
     uint64_t needed = rewrite->shard_count + 1;
     size_t centroid_bytes = rewrite->encoding.code_dim * sizeof(float);
@@ -41,10 +47,7 @@ static shx_status rewrite_put_shard(shx_rewrite *rewrite, uint64_t id, uint8_t o
     SHX_TRY(shx_grow((void **)&rewrite->centroids, &rewrite->centroid_capacity, needed, centroid_bytes));
     rewrite->ids[rewrite->shard_count] = id;
     rewrite->open[rewrite->shard_count] = open;
-    float *place = rewrite->centroids + rewrite->shard_count * rewrite->encoding.code_dim;
-    memcpy(place, centroid, centroid_bytes);
-    shx_centroid_round(place, rewrite->encoding.code_dim);
-    rewrite->shard_count++;
+    shx_rewrite_move_shard(rewrite, rewrite->shard_count++, centroid);
     return SHX_OK;
 }
 

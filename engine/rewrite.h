@@ -40,6 +40,9 @@ shx_status shx_rewrite_reserve(shx_rewrite *rewrite, uint64_t count);
 /* Appends a shard: open, with the next id; *ret_place is its position. */
 shx_status shx_rewrite_add_shard(shx_rewrite *rewrite, const float *centroid, uint32_t *ret_place);
 
+/* Gives a shard of the list another centroid. */
+void shx_rewrite_move_shard(shx_rewrite *rewrite, uint64_t place, const float *centroid);
+
 /* Takes over the shards of a base. The list must be empty. */
 shx_status shx_rewrite_take_shards(shx_rewrite *rewrite, const shx_base *base);
 

@@ -105,9 +105,15 @@ int shx_state_row_begin(shx_table *table, shx_state_row *ret_row) {
     return shx_state_row_open(table, ret_row);
 }
 
+void shx_state_row_syncing(shx_table *table) {
+    uint32_t version;
+    table->next_version = state_row_version(table, &version) ? version + 1 : 0;
+}
+
+/* With a shared cache others may have committed by now: then the number is a higher one. */
 void shx_state_row_committed(shx_table *table, const shx_id *commit) {
     table->known = (shx_state_row){.uuid = table->state->uuid, .commit = *commit};
-    table->knows = state_row_version(table, &table->known_version);
+    table->knows = state_row_version(table, &table->known_version) && table->known_version == table->next_version;
 }
 
 /* Gives the table object another name, for its statements only. */

@@ -19,7 +19,10 @@ int shx_state_row_look(shx_table *table, shx_state_row *ret_row);
 /* The same for the begin of a write transaction. */
 int shx_state_row_begin(shx_table *table, shx_state_row *ret_row);
 
-/* A transaction of the table was committed, and left this commit in the row. */
+/* A transaction of the table is about to be committed, and nobody else can commit before it. */
+void shx_state_row_syncing(shx_table *table);
+
+/* The transaction was committed, and left this commit in the row. */
 void shx_state_row_committed(shx_table *table, const shx_id *commit);
 
 /* For callbacks of a transaction: reads the row of the table's own index, also when ALTER TABLE RENAME or its rollback

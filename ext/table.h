@@ -27,6 +27,7 @@ typedef struct shx_table {
     shx_state_row known;    /* the state row of … */
     uint32_t known_version; /* … this version of the database's content (state_row.c) */
     bool knows;             /* is there any? */
+    uint32_t next_version;  /* the one that the commit under way leads to, if it is the only one */
     shx_state *state; /* NULL until the table was used */
     bool joined;      /* takes part in the write transaction of its state */
 } shx_table;

@@ -170,6 +170,7 @@ int shx_transaction_sync(sqlite3_vtab *vtab) {
     table->state->busy = true;
     int rc = transaction_sync(table);
     table->state->busy = false;
+    shx_state_row_syncing(table);
     return rc;
 }
 

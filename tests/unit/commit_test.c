@@ -177,6 +177,74 @@ static void shared_cache(void **context) {
     check(tale->db, "t");
 }
 
+/* A table that, whenever a transaction that wrote to it is committed, lets another connection write to t. */
+typedef struct between_table {
+    sqlite3_vtab base;
+    sqlite3 *other;
+} between_table;
+
+static int between_connect(sqlite3 *db, void *other, int count, const char *const *arguments, sqlite3_vtab **ret_table,
+                           char **message) {
+    (void)count, (void)arguments, (void)message;
+    between_table *table = sqlite3_malloc(sizeof *table);
+    if (!table) return SQLITE_NOMEM;
+    *table = (between_table){.other = other};
+    *ret_table = &table->base;
+    return sqlite3_declare_vtab(db, "CREATE TABLE between_t(x)");
+}
+
+static int between_disconnect(sqlite3_vtab *table) {
+    sqlite3_free(table);
+    return SQLITE_OK;
+}
+
+static int between_best_index(sqlite3_vtab *table, sqlite3_index_info *info) {
+    (void)table, (void)info;
+    return SQLITE_CONSTRAINT;
+}
+
+static int between_update(sqlite3_vtab *table, int count, sqlite3_value **values, sqlite3_int64 *rowid) {
+    (void)table, (void)count, (void)values, (void)rowid;
+    return SQLITE_OK;
+}
+
+static int between_begin(sqlite3_vtab *table) {
+    (void)table;
+    return SQLITE_OK;
+}
+
+static int between_commit(sqlite3_vtab *table) {
+    host_run(((between_table *)table)->other, "INSERT INTO t(v) VALUES('[3,0.25]')");
+    return SQLITE_OK;
+}
+
+/* With a shared cache another thread may commit before the first one's tables hear of their commit. */
+static void shared_cache_written_between(void **context) {
+    static const sqlite3_module module = {.xConnect = between_connect,
+                                          .xBestIndex = between_best_index,
+                                          .xDisconnect = between_disconnect,
+                                          .xUpdate = between_update,
+                                          .xBegin = between_begin,
+                                          .xCommit = between_commit};
+    story *tale = *context;
+    fill(tale->db, "t", 1, 30);
+    host_close(tale->db);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_SHAREDCACHE;
+    tale->db = open_flags(tale->path, flags);
+    sqlite3 *other = open_flags(tale->path, flags);
+    assert_int_equal(sqlite3_create_module(tale->db, "between_t", &module, other), SQLITE_OK);
+    host_expect(other, "SELECT count(*) FROM t", "30");
+    for (int i = 0; i < 3; i++) {
+        host_run(tale->db, "BEGIN; INSERT INTO between_t VALUES(1); INSERT INTO t(v) VALUES('[9,1]'); COMMIT");
+        host_run(tale->db, "INSERT INTO t(v) VALUES('[9,2]')");
+        host_expect(tale->db, "SELECT distance FROM t WHERE v MATCH '[3,0.25]' AND k = 1", "0.0");
+        check(tale->db, "t");
+        check(other, "t");
+    }
+    host_close(other);
+    check_anew(tale, "t");
+}
+
 /* Savepoints nested to fifty, with a change in each; every depth is gone back to. */
 static void fifty_savepoints(void **context) {
     story *tale = *context;
@@ -294,6 +362,7 @@ int main(void) {
         STORY(settings_are_switched),
         STORY(immutable_and_nolock),
         STORY(shared_cache),
+        STORY(shared_cache_written_between),
         STORY(fifty_savepoints),
         STORY(savepoints_around_a_drop),
         STORY(savepoints_around_a_rename),

@@ -73,11 +73,9 @@ static char *statement_text(const shx_table *table, shx_statement_kind kind) {
     return format ? sqlite3_mprintf(format, table->schema, table->name) : statement_column_text(table, kind);
 }
 
-static int statement_prepare(shx_table *table, char *text, sqlite3_stmt **ret_statement) {
-    if (!text) return SQLITE_NOMEM;
+static int statement_prepare(shx_table *table, const char *text, sqlite3_stmt **ret_statement) {
     sqlite3_stmt *statement = NULL;
     int rc = sqlite3_prepare_v3(table->connection->db, text, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
-    sqlite3_free(text);
     if (rc == SQLITE_OK) *ret_statement = statement;
     return rc;
 }
@@ -85,7 +83,9 @@ static int statement_prepare(shx_table *table, char *text, sqlite3_stmt **ret_st
 int shx_statement_get(shx_table *table, shx_statement_kind kind, sqlite3_stmt **ret_statement) {
     sqlite3_stmt **kept = &table->statements.kept[kind];
     if (!*kept) {
-        int rc = statement_prepare(table, statement_text(table, kind), kept);
+        char *text = statement_text(table, kind);
+        int rc = text ? statement_prepare(table, text, kept) : SQLITE_NOMEM;
+        sqlite3_free(text);
         if (rc != SQLITE_OK) return rc;
     }
     assert(!sqlite3_stmt_busy(*kept));
@@ -99,21 +99,29 @@ int shx_statement_run(sqlite3_stmt *statement) {
     return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : reset;
 }
 
-int shx_statement_lend_text(shx_table *table, char *text, sqlite3_stmt **ret_statement) {
-    if (!text) return SQLITE_NOMEM;
+/* An idle statement of the text, or a new one. */
+static int statement_lend(shx_table *table, const char *text, sqlite3_stmt **ret_statement) {
     for (int i = 0; i < SHX_STATEMENT_IDLE; i++) {
         sqlite3_stmt *idle = table->statements.idle[i];
         if (!idle || strcmp(sqlite3_sql(idle), text) != 0) continue;
         table->statements.idle[i] = NULL;
-        sqlite3_free(text);
         *ret_statement = idle;
         return SQLITE_OK;
     }
     return statement_prepare(table, text, ret_statement);
 }
 
+int shx_statement_lend_text(shx_table *table, char *text, sqlite3_stmt **ret_statement) {
+    if (!text) return SQLITE_NOMEM;
+    int rc = statement_lend(table, text, ret_statement);
+    sqlite3_free(text);
+    return rc;
+}
+
 int shx_statement_lend(shx_table *table, shx_statement_kind kind, sqlite3_stmt **ret_statement) {
-    return shx_statement_lend_text(table, statement_text(table, kind), ret_statement);
+    char **text = &table->statements.texts[kind];
+    if (!*text) *text = statement_text(table, kind);
+    return *text ? statement_lend(table, *text, ret_statement) : SQLITE_NOMEM;
 }
 
 void shx_statement_give_back(shx_table *table, sqlite3_stmt *statement) {
@@ -131,6 +139,7 @@ void shx_statement_give_back(shx_table *table, sqlite3_stmt *statement) {
 void shx_statements_clear(shx_table *table) {
     for (int i = 0; i < SHX_STATEMENT_KINDS; i++) sqlite3_finalize(table->statements.kept[i]);
     for (int i = 0; i < SHX_STATEMENT_IDLE; i++) sqlite3_finalize(table->statements.idle[i]);
+    for (int i = 0; i < SHX_STATEMENT_KINDS; i++) sqlite3_free(table->statements.texts[i]);
     memset(&table->statements, 0, sizeof table->statements);
 }
 

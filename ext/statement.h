@@ -39,6 +39,7 @@ typedef enum shx_statement_kind {
 typedef struct shx_statements {
     sqlite3_stmt *kept[SHX_STATEMENT_KINDS];
     sqlite3_stmt *idle[SHX_STATEMENT_IDLE];
+    char *texts[SHX_STATEMENT_KINDS]; /* of the kinds that were lent; NULL: never */
 } shx_statements;
 
 /* The table's own statement of a kind, for a caller that resets it before anybody else can want it. */

@@ -47,10 +47,17 @@ static shx_subject best_subject(const shx_table *table, int column, unsigned cha
     return table->declaration->columns[position].role == SHX_COLUMN_PLAIN ? SHX_SUBJECT_PLAIN : SHX_SUBJECT_AUXILIARY;
 }
 
-/* Whether a declared column has the affinity of a number. */
-static bool best_is_number(const shx_table *table, int column) {
-    const char *type = table->declaration->columns[column - table->columns.first].type;
-    return shx_affinity_of(type) >= SHX_AFFINITY_NUMERIC;
+/* Whether a comparison of a declared column can mean but one thing: with the affinity of a number it turns both sides
+** into numbers; text that stands in the query is equal to what it is. A parameter may be anything when it runs. */
+static bool best_is_clear(const shx_table *table, sqlite3_index_info *info, int position) {
+    const struct sqlite3_index_constraint *constraint = &info->aConstraint[position];
+    uint32_t column = (uint32_t)(constraint->iColumn - table->columns.first);
+    shx_affinity affinity = shx_affinity_of(table->declaration->columns[column].type);
+    bool equality = constraint->op == SQLITE_INDEX_CONSTRAINT_EQ || constraint->op == SQLITE_INDEX_CONSTRAINT_IS;
+    sqlite3_value *value;
+    if (affinity >= SHX_AFFINITY_NUMERIC) return true;
+    if (affinity != SHX_AFFINITY_TEXT || !equality) return false;
+    return sqlite3_vtab_rhs_value(info, position, &value) == SQLITE_OK && sqlite3_value_type(value) == SQLITE_TEXT;
 }
 
 static void best_constraint(const shx_table *table, sqlite3_index_info *info, int position,
@@ -63,7 +70,7 @@ static void best_constraint(const shx_table *table, sqlite3_index_info *info, in
         const char *collation = sqlite3_vtab_collation(info, position);
         ret_constraint->binary = collation && sqlite3_stricmp(collation, "BINARY") == 0;
     }
-    ret_constraint->number = column && best_is_number(table, from->iColumn);
+    ret_constraint->clear = column && best_is_clear(table, info, position);
     bool listable = column || ret_constraint->subject == SHX_SUBJECT_ROWID;
     if (listable && from->usable && from->op == SQLITE_INDEX_CONSTRAINT_EQ) {
         ret_constraint->is_in = sqlite3_vtab_in(info, position, -1);

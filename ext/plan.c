@@ -155,7 +155,7 @@ static bool plan_parameter_missing(const shx_plan_request *request) {
 /* Will a search give out no row that fails the condition? */
 static bool plan_is_kept(const shx_constraint *constraint) {
     bool pattern = constraint->compare == SHX_COMPARE_LIKE || constraint->compare == SHX_COMPARE_GLOB;
-    return constraint->subject == SHX_SUBJECT_PLAIN && constraint->number && !pattern;
+    return constraint->subject == SHX_SUBJECT_PLAIN && constraint->clear && !pattern;
 }
 
 /* Takes over all conditions that can be evaluated; returns the share of rows that should satisfy them. */

@@ -65,7 +65,7 @@ typedef struct shx_constraint {
     shx_compare compare;
     bool usable; /* the right side is known when the cursor starts */
     bool binary; /* compared byte by byte: with the collation BINARY */
-    bool number; /* of a column with the affinity of a number: the comparison can mean but one thing (filter.c) */
+    bool clear;  /* the comparison can mean but one thing (filter.c), and the predicate has it */
     bool is_in;  /* it is one value of an IN list: `compare` is EQ, and IN on request */
 } shx_constraint;
 

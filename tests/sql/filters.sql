@@ -58,3 +58,21 @@ SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND rowid % 400 = 0 ORDER BY dista
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND rowid IN (7, 900, 5, 123456);
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND distance <= 3 ORDER BY distance;
 SELECT count(*), sum(rowid) FROM film WHERE v MATCH '[0, 0]' AND score = 2;
+
+-- A text that stands in the query is compared once; whatever else text can be compared with is checked again.
+CREATE VIRTUAL TABLE mixed USING shardex(v float[1], x text);
+INSERT INTO mixed(rowid, v, x) VALUES (1, '[1]', 'a'), (2, '[2]', 'A'), (3, '[3]', x'61'), (4, '[4]', 7),
+    (5, '[5]', '7.0'), (6, '[6]', NULL), (7, '[7]', 'a');
+SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x = 'a';
+SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x IS 'a';
+SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND 'a' = x AND x <> 'b';
+SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x = 'a' COLLATE NOCASE;
+SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x = x'61';
+SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x = 7;
+SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x = CAST('7' AS TEXT);
+SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x = CAST('7' AS INTEGER);
+SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x = (SELECT 'a');
+SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x IN ('a', 7, NULL);
+SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x IN ('a', 'A') AND rowid IN (1, 2, 3, 9)
+    AND rowid IN (2, 3, 7);
+DROP TABLE mixed;

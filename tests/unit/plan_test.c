@@ -188,8 +188,8 @@ static void too_many_conditions_are_left_to_sqlite(void **context) {
     assert_true(uses[2].argument > 0);
 }
 
-/* Of a number there is but one reading: what a search keeps to need not be checked again. */
-static void conditions_on_numbers_are_not_checked_twice(void **context) {
+/* Where there is but one reading: what a search keeps to need not be checked again. */
+static void clear_conditions_are_not_checked_twice(void **context) {
     (void)context;
     shx_constraint constraints[] = {MATCH, K, PLAIN(0, EQ), PLAIN(1, EQ), PLAIN_IN(0), PLAIN(0, LIKE), AUX(0, EQ)};
     enum { COUNT = sizeof constraints / sizeof *constraints };
@@ -197,7 +197,7 @@ static void conditions_on_numbers_are_not_checked_twice(void **context) {
     shx_plan_request request = {constraints, COUNT, SHX_ORDER_NONE, 0};
     shx_plan plan;
     const char *message;
-    for (int i = 2; i < COUNT; i++) constraints[i].number = i != 3;
+    for (int i = 2; i < COUNT; i++) constraints[i].clear = i != 3;
     assert_int_equal(shx_plan_make(&request, uses, &plan, &message), SHX_PLAN_OK);
     assert_string_equal(plan.text, "knn match k c0= c1= c0-in c0like a0=");
     for (int i = 2; i < COUNT; i++) assert_int_equal(uses[i].omit, i == 2 || i == 4);
@@ -238,7 +238,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queries_get_the_plan_they_should), cmocka_unit_test(words_and_arguments_agree),
         cmocka_unit_test(every_operator_survives_the_text), cmocka_unit_test(too_many_conditions_are_left_to_sqlite),
-        cmocka_unit_test(conditions_on_numbers_are_not_checked_twice),
+        cmocka_unit_test(clear_conditions_are_not_checked_twice),
         cmocka_unit_test(foreign_texts_are_refused),        cmocka_unit_test(a_match_costs_less_than_any_way_around_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

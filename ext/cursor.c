@@ -188,7 +188,7 @@ static int cursor_read_terms(shx_cursor *cursor, sqlite3_value **arguments, int 
         }
     }
     cursor_limit(cursor, limit, offset);
-    return rc == SQLITE_OK ? shx_filter_finish(&cursor->knn.filter) : rc;
+    return rc;
 }
 
 /* ------------------------------------------------------------------------------------------------ going on */

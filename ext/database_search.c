@@ -36,9 +36,9 @@ static int database_scan(shx_filter *filter, sqlite3_stmt *rows, const void *que
         int64_t rowid = sqlite3_column_int64(rows, 0);
         if (database_stop(table, &seen)) return SQLITE_INTERRUPT;
         if (filter->restricted) {
-            while (at < filter->rowid_count && filter->rowids[at] < rowid) at++;
-            if (at == filter->rowid_count) break;
-            if (filter->rowids[at] != rowid) continue;
+            while (at < filter->named.count && filter->named.rowids[at] < rowid) at++;
+            if (at == filter->named.count) break;
+            if (filter->named.rowids[at] != rowid) continue;
         }
         rc = database_compare(table, rows, 1, rowid, query, copy, hits);
     }
@@ -89,9 +89,10 @@ int shx_database_search_set(shx_filter *filter, const void *query, uint64_t k, s
     sqlite3_stmt *reader = NULL;
     int rc = shx_statement_lend(table, SHX_STATEMENT_READ_VECTOR, &reader);
     uint64_t seen = 0;
-    for (uint64_t i = 0; i < filter->rowid_count && rc == SQLITE_OK; i++) {
-        rc = database_stop(table, &seen) ? SQLITE_INTERRUPT
-                                         : database_look_up(filter, reader, filter->rowids[i], query, copy, ret_hits);
+    for (uint64_t i = 0; i < filter->named.count && rc == SQLITE_OK; i++) {
+        rc = database_stop(table, &seen)
+                 ? SQLITE_INTERRUPT
+                 : database_look_up(filter, reader, filter->named.rowids[i], query, copy, ret_hits);
     }
     shx_statement_give_back(table, reader);
     shx_free_aligned(copy);

@@ -11,12 +11,18 @@
 
 #define FILTER_LIST_FEW 16   /* values of an IN list that a test by row goes through gladly */
 #define FILTER_FIRST_VALUE 2 /* ?1 is the row */
+#define FILTER_KEPT 16384    /* elements of an array that waits for the next query, at most */
 
 /* All zeros but for the memory that the next query uses. */
 static void filter_start(shx_filter *filter) {
     shx_predicate_reset(&filter->predicate);
-    *filter = (shx_filter){
-        .late = filter->late, .late_capacity = filter->late_capacity, .predicate = filter->predicate};
+    *filter = (shx_filter){.values = filter->values,
+                           .value_capacity = filter->value_capacity,
+                           .named = {filter->named.rowids, 0, filter->named.capacity},
+                           .coming = {filter->coming.rowids, 0, filter->coming.capacity},
+                           .late = filter->late,
+                           .late_capacity = filter->late_capacity,
+                           .predicate = filter->predicate};
 }
 
 void shx_filter_init(shx_filter *filter, shx_table *table, bool nearest) {
@@ -38,19 +44,34 @@ static void filter_drop_values(shx_filter *filter, uint64_t from) {
     while (filter->value_count > from) sqlite3_value_free(filter->values[--filter->value_count]);
 }
 
+static void filter_free_rowids(shx_rowid_list *list) {
+    shx_free(list->rowids);
+    *list = (shx_rowid_list){0};
+}
+
+static void filter_free_values(shx_filter *filter) {
+    shx_free(filter->values);
+    filter->values = NULL;
+    filter->value_capacity = 0;
+}
+
 void shx_filter_clear(shx_filter *filter) {
     if (!filter->table) return;
     shx_statement_give_back(filter->table, filter->check);
     if (filter->text) sqlite3_free(sqlite3_str_finish(filter->text));
-    filter_drop_values(filter, 0);
-    shx_free(filter->values);
-    shx_free(filter->rowids);
     sqlite3_free(filter->where);
+    filter_drop_values(filter, 0);
+    if (filter->value_capacity > FILTER_KEPT) filter_free_values(filter);
+    if (filter->named.capacity > FILTER_KEPT) filter_free_rowids(&filter->named);
+    if (filter->coming.capacity > FILTER_KEPT) filter_free_rowids(&filter->coming);
     filter_start(filter);
 }
 
 void shx_filter_free(shx_filter *filter) {
     shx_filter_clear(filter);
+    filter_free_values(filter);
+    filter_free_rowids(&filter->named);
+    filter_free_rowids(&filter->coming);
     shx_free(filter->late);
     shx_predicate_clear(&filter->predicate);
     memset(filter, 0, sizeof *filter);
@@ -66,34 +87,30 @@ static int filter_compare_rowids(const void *a, const void *b) {
 }
 
 static bool filter_has_rowid(const shx_filter *filter, int64_t rowid) {
-    return filter->rowid_count > 0 &&
-           bsearch(&rowid, filter->rowids, filter->rowid_count, sizeof rowid, filter_compare_rowids);
+    const shx_rowid_list *named = &filter->named;
+    return named->count > 0 && bsearch(&rowid, named->rowids, named->count, sizeof rowid, filter_compare_rowids);
 }
 
-/* Takes over an array of rowids in any order as a further restriction. */
-static void filter_restrict(shx_filter *filter, int64_t *rowids, uint64_t count) {
-    if (count > 0) qsort(rowids, count, sizeof *rowids, filter_compare_rowids);
+/* Makes the rowids that came, in any order, a further restriction. */
+static void filter_restrict(shx_filter *filter) {
+    shx_rowid_list coming = filter->coming;
+    int64_t *rowids = coming.rowids;
     uint64_t kept = 0;
-    for (uint64_t i = 0; i < count; i++) {
+    if (coming.count > 0) qsort(rowids, coming.count, sizeof *rowids, filter_compare_rowids);
+    for (uint64_t i = 0; i < coming.count; i++) {
         bool twice = kept > 0 && rowids[kept - 1] == rowids[i];
         if (!twice && (!filter->restricted || filter_has_rowid(filter, rowids[i]))) rowids[kept++] = rowids[i];
     }
-    shx_free(filter->rowids);
-    filter->rowids = rowids;
-    filter->rowid_count = kept;
+    coming.count = kept;
+    filter->coming = filter->named;
+    filter->named = coming;
     filter->restricted = true;
     filter->predicate.rowids = rowids;
     filter->predicate.rowid_count = kept;
     filter->predicate.restricted = true;
 }
 
-/* A growing array of rowids. */
-typedef struct filter_rowids {
-    int64_t *rowids;
-    uint64_t count, capacity;
-} filter_rowids;
-
-static int filter_append_rowid(filter_rowids *list, int64_t rowid) {
+static int filter_append_rowid(shx_rowid_list *list, int64_t rowid) {
     void *block = list->rowids;
     if (shx_grow(&block, &list->capacity, list->count + 1, sizeof rowid) != SHX_OK) return SQLITE_NOMEM;
     list->rowids = block;
@@ -102,7 +119,7 @@ static int filter_append_rowid(filter_rowids *list, int64_t rowid) {
 }
 
 /* Appends a value, unless no rowid can be equal to it. */
-static int filter_append_value(filter_rowids *list, sqlite3_value *value) {
+static int filter_append_value(shx_rowid_list *list, sqlite3_value *value) {
     int type = sqlite3_value_numeric_type(value);
     if (type == SQLITE_FLOAT) {
         double real = sqlite3_value_double(value);
@@ -115,27 +132,22 @@ static int filter_append_value(filter_rowids *list, sqlite3_value *value) {
 }
 
 static int filter_add_rowids(shx_filter *filter, const shx_term *term, sqlite3_value *argument) {
-    filter_rowids list = {0};
+    shx_rowid_list *list = &filter->coming;
     int rc = SQLITE_OK;
+    list->count = 0;
     if (term->compare == SHX_COMPARE_EQ) {
-        rc = filter_append_value(&list, argument);
+        rc = filter_append_value(list, argument);
     } else {
         sqlite3_value *value;
         for (rc = sqlite3_vtab_in_first(argument, &value); rc == SQLITE_OK && value;
              rc = sqlite3_vtab_in_next(argument, &value)) {
-            int appended = filter_append_value(&list, value);
-            if (appended != SQLITE_OK) {
-                rc = appended;
-                break;
-            }
+            int appended = filter_append_value(list, value);
+            if (appended != SQLITE_OK) return appended;
         }
     }
-    if (rc == SQLITE_OK || rc == SQLITE_DONE) {
-        filter_restrict(filter, list.rowids, list.count);
-        return SQLITE_OK;
-    }
-    shx_free(list.rowids);
-    return rc;
+    if (rc != SQLITE_OK && rc != SQLITE_DONE) return rc;
+    filter_restrict(filter);
+    return SQLITE_OK;
 }
 
 /* ------------------------------------------------------------------------------------------------ conditions in SQL */
@@ -219,12 +231,12 @@ static int filter_end_text(shx_filter *filter) {
 }
 
 /* Appends to `list` the rows that satisfy the filter's conditions on columns. */
-static int filter_collect(shx_filter *filter, filter_rowids *list) {
+static int filter_collect(shx_filter *filter, shx_rowid_list *list) {
     shx_table *table = filter->table;
     int rc = shx_filter_write(filter);
     if (rc != SQLITE_OK) return rc;
-    char *text = sqlite3_mprintf(SHX_SQL_SCAN_ROWS, "", table->schema, table->name, shx_filter_where(filter),
-                                 SHX_SQL_ORDER_UP);
+    char *text =
+        sqlite3_mprintf(SHX_SQL_SCAN_ROWS, "", table->schema, table->name, shx_filter_where(filter), SHX_SQL_ORDER_UP);
     sqlite3_stmt *statement = NULL;
     rc = shx_statement_lend_text(table, text, &statement);
     if (rc == SQLITE_OK) rc = shx_filter_bind(filter, statement);
@@ -246,9 +258,10 @@ static int filter_write_in(sqlite3_str *text, const char *subject, int from, uin
 }
 
 /* An IN list with more values than a statement has parameters: the rows are looked up in portions. */
-static int filter_add_long_list(shx_filter *filter, const char *subject, uint64_t from, uint64_t portion) {
-    filter_rowids list = {0};
-    int rc = SQLITE_OK;
+static int filter_add_long_list(shx_filter *filter, const shx_term *term, uint64_t from, uint64_t portion) {
+    char *subject = filter_subject(filter, term);
+    int rc = subject ? SQLITE_OK : SQLITE_NOMEM;
+    filter->coming.count = 0;
     for (uint64_t at = from; at < filter->value_count && rc == SQLITE_OK; at += portion) {
         shx_filter part = {0};
         shx_filter_init(&part, filter->table, true);
@@ -256,19 +269,24 @@ static int filter_add_long_list(shx_filter *filter, const char *subject, uint64_
         rc = filter_write_in(filter_text(&part), subject, FILTER_FIRST_VALUE, count);
         for (uint64_t i = 0; i < count && rc == SQLITE_OK; i++) rc = filter_keep_value(&part, filter->values[at + i]);
         if (rc == SQLITE_OK) rc = filter_end_text(&part);
-        if (rc == SQLITE_OK) rc = filter_collect(&part, &list);
+        if (rc == SQLITE_OK) rc = filter_collect(&part, &filter->coming);
         shx_filter_free(&part);
     }
+    sqlite3_free(subject);
     filter_drop_values(filter, from);
-    if (rc == SQLITE_OK) {
-        filter_restrict(filter, list.rowids, list.count);
-    } else {
-        shx_free(list.rowids);
-    }
+    if (rc == SQLITE_OK) filter_restrict(filter);
     return rc;
 }
 
-static int filter_add_list(shx_filter *filter, const shx_term *term, const char *subject, sqlite3_value *argument) {
+static int filter_add_late(shx_filter *filter, const shx_filter_late *late) {
+    void *block = filter->late;
+    if (shx_grow(&block, &filter->late_capacity, filter->late_count + 1, sizeof *late) != SHX_OK) return SQLITE_NOMEM;
+    filter->late = block;
+    filter->late[filter->late_count++] = *late;
+    return SQLITE_OK;
+}
+
+static int filter_add_list(shx_filter *filter, const shx_term *term, sqlite3_value *argument) {
     uint64_t from = filter->value_count;
     sqlite3_value *value;
     int rc = sqlite3_vtab_in_first(argument, &value);
@@ -281,10 +299,9 @@ static int filter_add_list(shx_filter *filter, const shx_term *term, const char 
     filter->listed |= count > FILTER_LIST_FEW;
     sqlite3 *db = filter->table->connection->db;
     uint64_t room = (uint64_t)sqlite3_limit(db, SQLITE_LIMIT_VARIABLE_NUMBER, -1) / 2;
-    if (filter->value_count > room) return filter_add_long_list(filter, subject, from, room);
-    rc = filter_scan(filter, term, filter->values + from, count);
-    if (rc != SQLITE_OK) return rc;
-    return filter_write_in(filter_text(filter), subject, FILTER_FIRST_VALUE + (int)from, count);
+    if (filter->value_count > room) return filter_add_long_list(filter, term, from, room);
+    rc = filter_add_late(filter, &(shx_filter_late){.term = *term, .from = from, .count = count});
+    return rc == SQLITE_OK ? filter_scan(filter, term, filter->values + from, count) : rc;
 }
 
 /* ------------------------------------------------------------------------------------------------ distances */
@@ -317,32 +334,27 @@ int shx_filter_add(shx_filter *filter, const shx_term *term, sqlite3_value *argu
     if (term->subject == SHX_SUBJECT_ROWID && filter->nearest && set) {
         return filter_add_rowids(filter, term, argument);
     }
-    if (term->compare != SHX_COMPARE_IN) {
-        void *block = filter->late;
-        if (shx_grow(&block, &filter->late_capacity, filter->late_count + 1, sizeof *filter->late) != SHX_OK)
-            return SQLITE_NOMEM;
-        filter->late = block;
-        filter->late[filter->late_count++] = (shx_filter_late){*term, argument};
-        return filter_scan(filter, term, &argument, 1);
-    }
-    char *subject = filter_subject(filter, term);
+    if (term->compare == SHX_COMPARE_IN) return filter_add_list(filter, term, argument);
+    int rc = filter_add_late(filter, &(shx_filter_late){.term = *term, .argument = argument});
+    return rc == SQLITE_OK ? filter_scan(filter, term, &argument, 1) : rc;
+}
+
+static int filter_write_late(shx_filter *filter, const shx_filter_late *late) {
+    char *subject = filter_subject(filter, &late->term);
+    int from = FILTER_FIRST_VALUE + (int)late->from;
     if (!subject) return SQLITE_NOMEM;
-    int rc = filter_add_list(filter, term, subject, argument);
+    int rc = late->term.compare == SHX_COMPARE_IN ? filter_write_in(filter_text(filter), subject, from, late->count)
+                                                  : filter_add_comparison(filter, &late->term, subject, late->argument);
     sqlite3_free(subject);
     return rc;
 }
-
-int shx_filter_finish(shx_filter *filter) { return filter->text ? filter_end_text(filter) : SQLITE_OK; }
 
 int shx_filter_write(shx_filter *filter) {
     int rc = SQLITE_OK;
     if (filter->late_count == 0) return rc;
     sqlite3_str_appendall(filter_text(filter), shx_filter_where(filter));
     for (uint64_t i = 0; i < filter->late_count && rc == SQLITE_OK; i++) {
-        const shx_filter_late *late = &filter->late[i];
-        char *subject = filter_subject(filter, &late->term);
-        rc = subject ? filter_add_comparison(filter, &late->term, subject, late->argument) : SQLITE_NOMEM;
-        sqlite3_free(subject);
+        rc = filter_write_late(filter, &filter->late[i]);
     }
     filter->late_count = 0;
     return rc == SQLITE_OK ? filter_end_text(filter) : rc;
@@ -374,13 +386,10 @@ int shx_filter_test(shx_filter *filter, int64_t rowid, bool *ret_accepted) {
 }
 
 int shx_filter_select(shx_filter *filter) {
-    filter_rowids list = {0};
-    int rc = filter_collect(filter, &list);
-    if (rc != SQLITE_OK) {
-        shx_free(list.rowids);
-        return rc;
-    }
-    filter_restrict(filter, list.rowids, list.count);
+    filter->coming.count = 0;
+    int rc = filter_collect(filter, &filter->coming);
+    if (rc != SQLITE_OK) return rc;
+    filter_restrict(filter);
     sqlite3_free(filter->where);
     filter->where = NULL;
     filter->beyond = false;

@@ -9,12 +9,18 @@
 #include "plan.h"
 #include "table.h"
 
-/* A comparison that the predicate has and the text has not: it is written only when the database has to be asked. The
-** argument is that of xFilter and ends with it. */
+/* A condition that the predicate has and the text has not: it is written only when the database has to be asked. The
+** argument of a comparison is that of xFilter and ends with it; a list is `count` of the filter's values. */
 typedef struct shx_filter_late {
     shx_term term;
     sqlite3_value *argument;
+    uint64_t from, count;
 } shx_filter_late;
+
+typedef struct shx_rowid_list {
+    int64_t *rowids;
+    uint64_t count, capacity;
+} shx_rowid_list;
 
 typedef struct shx_filter {
     shx_table *table;
@@ -23,11 +29,11 @@ typedef struct shx_filter {
     char *where;            /* " AND …", NULL for none; parameters from ?2 on */
     sqlite3_value **values; /* what they are bound to */
     uint64_t value_count, value_capacity;
-    bool listed;     /* an IN list of more than a few values: testing row by row is dear */
-    bool restricted; /* only these rowids: ascending, each once */
-    int64_t *rowids;
-    uint64_t rowid_count;
-    double above, below; /* distances, and whether equal ones belong */
+    bool listed;           /* an IN list of more than a few values: testing row by row is dear */
+    bool restricted;       /* only the rows that are named */
+    shx_rowid_list named;  /* ascending, each once */
+    shx_rowid_list coming; /* on the way into `named` */
+    double above, below;   /* distances, and whether equal ones belong */
     bool above_equal, below_equal;
     bool nothing; /* no row can satisfy it */
     shx_filter_late *late;
@@ -42,9 +48,8 @@ void shx_filter_init(shx_filter *filter, shx_table *table, bool nearest);
 void shx_filter_clear(shx_filter *filter);
 void shx_filter_free(shx_filter *filter);
 
-/* Adds a condition with its argument, then ends. Codes of SQLite. */
+/* Adds a condition with its argument. Codes of SQLite. */
 int shx_filter_add(shx_filter *filter, const shx_term *term, sqlite3_value *argument);
-int shx_filter_finish(shx_filter *filter);
 
 /* Writes all conditions as text, with copies of their values. Before xFilter returns, unless nobody will ask for it;
 ** then shx_filter_forget_late does. */

@@ -202,7 +202,7 @@ static void info_recall(sqlite3_context *context, int count, sqlite3_value **arg
     int64_t rows = 0;
     double recall = 1;
     shx_filter_init(&knn.filter, table, true);
-    int rc = truth ? shx_filter_finish(&knn.filter) : SQLITE_NOMEM;
+    int rc = truth ? SQLITE_OK : SQLITE_NOMEM;
     if (rc == SQLITE_OK) rc = shx_lookup_hold(table, &held);
     if (rc == SQLITE_OK) rc = info_count(table, &rows);
     int64_t step = rows / samples + (rows % samples != 0);

@@ -56,7 +56,7 @@ static int knn_accept(void *context, int64_t rowid) {
 
 static bool knn_set_is_small(const shx_knn *knn, uint64_t k) {
     if (!knn->filter.restricted) return false;
-    uint64_t count = knn->filter.rowid_count;
+    uint64_t count = knn->filter.named.count;
     return count <= KNN_SMALL_SET || count / KNN_SMALL_FACTOR <= k;
 }
 

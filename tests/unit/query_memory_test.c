@@ -32,8 +32,8 @@ static int memory_set_up(void **context) {
     sqlite3 *db = host_open(":memory:");
     host_run(db, "CREATE VIRTUAL TABLE t USING shardex(v float[%d], n integer, x text)", DIM);
     sqlite3_stmt *insert;
-    assert_int_equal(sqlite3_prepare_v2(db, "INSERT INTO t(rowid, v, n, x) VALUES(?1, ?2, ?1 % 50, 'x' || ?1 % 7)", -1,
-                                        &insert, NULL),
+    assert_int_equal(sqlite3_prepare_v2(db, "INSERT INTO t(rowid, v, n, x) VALUES(?1, ?2, ?1 % 50, 'x' || (?1 % 7))",
+                                        -1, &insert, NULL),
                      SQLITE_OK);
     host_run(db, "BEGIN");
     for (int i = 0; i < ROWS; i++) {
@@ -70,12 +70,12 @@ static int run_query(sqlite3_stmt *query, int run) {
 /* What SQLite itself allocates for a run when it was built to have no memory for small pieces: its own cursor. */
 static unsigned long allowed(void) { return sqlite3_compileoption_used("OMIT_LOOKASIDE") ? RUNS : 0; }
 
-static void check_query(sqlite3 *db, const char *sql) {
+static void check_query(sqlite3 *db, const char *sql, int rows) {
     sqlite3_stmt *query;
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &query, NULL), SQLITE_OK);
     for (int run = 0; run < RUNS; run++) run_query(query, run); /* every vector twice */
     unsigned long before = atomic_load(&memory_calls);
-    for (int run = 0; run < RUNS; run++) assert_int_equal(run_query(query, run), 10);
+    for (int run = 0; run < RUNS; run++) assert_int_equal(run_query(query, run), rows);
     unsigned long calls = atomic_load(&memory_calls) - before;
     if (calls > allowed()) fail_msg("%s: %lu allocations in %d runs", sql, calls, RUNS);
     sqlite3_finalize(query);
@@ -92,8 +92,10 @@ static void repeated_queries_allocate_nothing(void **context) {
         "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10 AND n = 7",
         "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10 AND n BETWEEN 3 AND 40 AND n <> 9",
         "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10 AND n <> 7 AND rowid > 100 AND exact = 1",
+        "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10 AND x = 'x3'",
     };
-    for (size_t i = 0; i < sizeof QUERIES / sizeof *QUERIES; i++) check_query(db, QUERIES[i]);
+    for (size_t i = 0; i < sizeof QUERIES / sizeof *QUERIES; i++) check_query(db, QUERIES[i], 10);
+    check_query(db, "SELECT rowid, distance FROM t WHERE v MATCH ?1 AND k = 10 AND rowid = 4321", 1);
 }
 
 int main(void) {

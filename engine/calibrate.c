@@ -12,11 +12,16 @@
 #define CALIBRATE_FAR_SHARE 0.998 /* … to this one, and as far again */
 #define CALIBRATE_FAR_LEAST 0.15
 #define CALIBRATE_QUERIES_MIN 300
-#define CALIBRATE_PASSES 120    /* all queries together go through so many times the table's rows */
-#define CALIBRATE_ORDER_EVERY 4 /* of so many queries one keeps the order of its shards */
+#define CALIBRATE_PASSES 120        /* all queries together go through so many times the table's rows, … */
+#define CALIBRATE_PASSES_SMALL 40   /* … in small tables, that are built in less time a row, so many … */
+#define CALIBRATE_PASS_ROWS 2500    /* … and one more for each of these, … */
+#define CALIBRATE_UNCODED_SHARE 0.5 /* where vectors are compared, a pass takes longer */
+#define CALIBRATE_QUERY_ROWS 1000   /* … but for so many rows there is one query, up to the least */
+#define CALIBRATE_ORDER_EVERY 4     /* of so many queries one keeps the order of its shards */
 
 typedef struct calibrate_work {
     const shx_base *base;
+    shx_trace_bytes bytes;
     shx_trace *traces;
     uint64_t count, pilots;    /* the latter come first */
     shx_stop_rule wide;        /* of the others */
@@ -28,7 +33,7 @@ static shx_status calibrate_walk(void *context, uint64_t first, uint64_t end, un
     (void)thread;
     const calibrate_work *work = context;
     shx_trace_walker *walker;
-    SHX_TRY(shx_trace_walker_create(work->base, &walker));
+    SHX_TRY(shx_trace_walker_create(work->base, &work->bytes, &walker));
     shx_status status = SHX_OK;
     for (uint64_t i = first; status == SHX_OK && i < end; i++) {
         bool keep_order = !work->stop || i % CALIBRATE_ORDER_EVERY == 0;
@@ -71,9 +76,13 @@ static shx_status calibrate_widen(calibrate_work *work, uint64_t pilots) {
 
 /* How many queries there shall be besides the pilots. */
 static uint64_t calibrate_query_count(const shx_base *base, double rows) {
-    double count = rows > 0 ? CALIBRATE_PASSES * (double)base->info.live_rows / rows : 0;
+    double live = (double)base->info.live_rows;
+    double passes = fmin(CALIBRATE_PASSES, CALIBRATE_PASSES_SMALL + live / CALIBRATE_PASS_ROWS);
+    double least = fmin(CALIBRATE_QUERIES_MIN, live / CALIBRATE_QUERY_ROWS);
+    if (!shx_encoding_coded(&base->encoding)) passes *= CALIBRATE_UNCODED_SHARE;
+    double count = rows > 0 ? passes * live / rows : 0;
     if (count >= SHX_CALIBRATE_QUERIES) return SHX_CALIBRATE_QUERIES;
-    return count > CALIBRATE_QUERIES_MIN ? (uint64_t)count : CALIBRATE_QUERIES_MIN;
+    return (uint64_t)fmax(count, least);
 }
 
 /* The pilots, then the others: first they are chosen, then they walk. */
@@ -100,13 +109,15 @@ shx_status shx_calibrate(shx_view *view, shx_pool *pool, shx_calibration *ret_ca
     shx_calibration_default(&calibration);
     work.traces = shx_alloc_zero(most, sizeof *work.traces);
     SHX_CHECK(work.traces, SHX_NOMEM);
-    shx_status status = calibrate_explore(&work, pool);
+    shx_status status = shx_trace_bytes_make(work.base, pool, &work.bytes);
+    if (status == SHX_OK) status = calibrate_explore(&work, pool);
     calibration.fitted = 1;
     calibration.sample_size = work.count;
     if (status == SHX_OK) {
         status = shx_fit_calibration(work.traces, work.count, work.pilots, &work.wide, pool, &calibration);
     }
     for (uint64_t i = 0; i < most; i++) shx_trace_free(&work.traces[i]);
+    shx_trace_bytes_free(&work.bytes);
     shx_free(work.traces);
     if (status == SHX_OK) *ret_calibration = calibration;
     return status;

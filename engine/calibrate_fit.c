@@ -11,7 +11,9 @@
 #define FIT_WIDE_BETA 0.3
 #define FIT_HIGH_RECALL 0.975
 #define FIT_HIGHEST_RECALL 0.99
-#define FIT_GAMMA 0.2 /* of search.c: how the rank counts under a filter of a selectivity */
+#define FIT_FEW_QUERIES 40 /* so many would need twice the margin: their scatter is not well known either */
+#define FIT_FEW_MISSES 6   /* queries that may miss one: fewer do not tell how far they lie */
+#define FIT_GAMMA 0.2      /* of search.c: how the rank counts under a filter of a selectivity */
 
 static const double fit_betas[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
 
@@ -189,12 +191,12 @@ static double fit_error(const fit_sample *sample, double theta) {
     return variance > 0 ? sqrt(variance / queries) : 0;
 }
 
-/* The theta for a recall: a standard error more, so that it holds for other queries than these (and half of one where
-** what may be missed is small), and what the bounds lose. */
+/* The theta for a recall: a standard error more, so that it holds for other queries than these (half of one where what
+** may be missed is small, else a part where queries are few), and what the bounds lose. */
 static double fit_safe_theta(const fit_sample *sample, double recall, double loss) {
     if (sample->queries == 0) return 0;
     double kept = 1 - loss, error = fit_error(sample, fit_theta(sample, fmin(recall / kept, 1)));
-    if (recall > FIT_HIGH_RECALL) error *= 1.5;
+    error *= recall > FIT_HIGH_RECALL ? 1.5 : 1 + FIT_FEW_QUERIES / (double)sample->queries;
     return fit_theta(sample, fmin((recall + error) / kept, 1));
 }
 
@@ -273,15 +275,17 @@ static size_t fit_choose_beta(const fit_menu *menu, int r) {
     return chosen;
 }
 
-/* From the menus to the rules of form FIRST. One neighbour a query tells too little of a high recall, too: k = 1 has
-** the theta of the next k, which is enough for the nearest one. */
-static void fit_adopt_first(const fit_menu menus[FIT_VIEWS], shx_calibration *calibration) {
+/* From the menus to the rules of form FIRST. One neighbour a query tells too little of a high recall, too, nor do few
+** queries: k = 1 has the theta of the next k, which is enough for the nearest one. */
+static void fit_adopt_first(const fit_menu menus[FIT_VIEWS], uint64_t queries, shx_calibration *calibration) {
     for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
         const fit_menu *menu = &menus[FIT_FIRST_1 + k], *steady = &menus[fit_views[FIT_FIRST_1 + k].leader];
         for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
             size_t b = fit_choose_beta(steady, r);
             double theta = menu->theta[b][r], most = steady->theta[b][r];
-            if (shx_calibration_recalls[r] > FIT_HIGHEST_RECALL || theta > most) theta = most;
+            double recall = shx_calibration_recalls[r];
+            bool vague = recall > FIT_HIGHEST_RECALL || (1 - recall) * (double)queries < FIT_FEW_MISSES;
+            if (vague || theta > most) theta = most;
             calibration->first[k][r] = (shx_stop_rule){fit_betas[b], theta};
             calibration->mean_rows[k][r] = menu->rows[b][r];
         }
@@ -373,7 +377,7 @@ shx_status shx_fit_calibration(const shx_trace *traces, uint64_t count, uint64_t
     SHX_TRY(shx_pool_run(pool, FIT_VIEWS, 1, fit_make_menus, &work));
     work.leading = false;
     SHX_TRY(shx_pool_run(pool, FIT_VIEWS, 1, fit_make_menus, &work));
-    fit_adopt_first(work.menus, ret_calibration);
+    fit_adopt_first(work.menus, count, ret_calibration);
     fit_adopt_kth(work.menus, ret_calibration);
     return SHX_OK;
 }

@@ -24,6 +24,8 @@ typedef struct trace_survivor {
 
 struct shx_trace_walker {
     const shx_base *base;
+    const shx_trace_bytes *bytes;
+    double bytes_scale; /* from the square of the bytes' distance to the one in code space */
     const shx_kernels *kernels;
     shx_query *query;
     shx_router router;
@@ -50,11 +52,13 @@ void shx_trace_free(shx_trace *trace) {
     trace->log_distance2 = trace->log_rank = NULL;
 }
 
-shx_status shx_trace_walker_create(const shx_base *base, shx_trace_walker **ret_walker) {
+shx_status shx_trace_walker_create(const shx_base *base, const shx_trace_bytes *bytes, shx_trace_walker **ret_walker) {
     uint64_t shards = base->shards->count;
     shx_trace_walker *walker = shx_alloc_zero(1, sizeof *walker);
     SHX_CHECK(walker, SHX_NOMEM);
     walker->base = base;
+    walker->bytes = bytes;
+    if (bytes->vectors) walker->bytes_scale = shx_distance_to_code(&base->encoding, 0, bytes->unit);
     walker->kernels = shx_kernels_get();
     walker->live_share = shx_base_live_share(base);
     walker->shard_rows = shx_alloc_zero(shards + 1, sizeof *walker->shard_rows);
@@ -187,23 +191,70 @@ static shx_status trace_scan_codes(trace_walk *walk, shx_place place) {
     return SHX_OK;
 }
 
-/* Vectors without codes, or without a point in code space. */
-static shx_status trace_scan_vectors(trace_walk *walk, shx_place place) {
+/* By their bytes: l1 distances of `count` rows in a row, as squares in code space. */
+static void trace_compare_bytes(const trace_walk *walk, uint32_t segment, uint64_t first, uint32_t count,
+                                float ret_distances2[SHX_BLOCK_ROWS]) {
+    const shx_trace_bytes *bytes = walk->walker->bytes;
+    const int8_t *own = shx_trace_bytes_at(bytes, walk->trace->segment, walk->trace->row);
+    const int8_t *other = shx_trace_bytes_at(bytes, segment, first);
+    float scale = (float)walk->walker->bytes_scale;
+    for (uint32_t i = 0; i < count; i++, other += bytes->dim) {
+        float distance = (float)walk->walker->kernels->int8_l1(own, other, bytes->dim);
+        ret_distances2[i] = distance * distance * scale;
+    }
+}
+
+static void trace_compare_vectors(const trace_walk *walk, const shx_segment *segment, uint64_t first, uint32_t count,
+                                  float ret_distances2[SHX_BLOCK_ROWS]) {
     const shx_trace_walker *walker = walk->walker;
     const shx_encoding *encoding = &walker->base->encoding;
-    shx_segment *segment = walker->base->segments[place.segment];
+    const uint8_t *vector = shx_segment_vector_at(segment, first);
+    for (uint32_t i = 0; i < count; i++, vector += segment->vector_bytes) {
+        double distance =
+            shx_distance_from(encoding->metric, encoding->element, walk->vector, walker->norm2, vector, encoding->dim);
+        ret_distances2[i] = (float)shx_distance_to_code(encoding, walker->query->norm, distance);
+    }
+}
+
+static void trace_compare_bits(const trace_walk *walk, const shx_segment *segment, uint64_t first, uint32_t count,
+                               float ret_distances2[SHX_BLOCK_ROWS]) {
+    const uint8_t *vector = shx_segment_vector_at(segment, first);
+    for (uint32_t i = 0; i < count; i++, vector += segment->vector_bytes) {
+        ret_distances2[i] = (float)walk->walker->kernels->hamming(walk->vector, vector, segment->vector_bytes);
+    }
+}
+
+/* The living ones of a block's lanes that are near enough for a list. */
+static void trace_offer_block(const trace_walk *walk, uint32_t lanes, const float *distances2, uint32_t count,
+                              unsigned level) {
+    uint32_t near[SHX_BLOCK_ROWS];
+    float worst2 = trace_worst(&walk->trace->lists[level]); /* of its lists, the one that reaches farthest */
+    size_t near_count = walk->walker->kernels->within(distances2, count, -INFINITY, worst2, near);
+    for (size_t i = 0; i < near_count; i++) {
+        float distance2 = distances2[near[i]];
+        shx_trace_posting posting = {distance2, distance2, distance2, 0, walk->position, 0, 0};
+        if (lanes >> near[i] & 1) trace_offer(walk->trace, &posting, level);
+    }
+}
+
+/* Vectors without codes, or without a point in code space. */
+static shx_status trace_scan_vectors(trace_walk *walk, shx_place place) {
+    const shx_base *base = walk->walker->base;
+    shx_segment *segment = base->segments[place.segment];
     const shx_run *run = &segment->runs[place.run];
+    float distances2[SHX_BLOCK_ROWS];
     SHX_TRY(shx_segment_verify_vectors(segment, place.run));
     for (uint32_t i = 0; i < shx_blocks_of(run->rows); i++) {
-        unsigned level = trace_level(run->first_block + i);
-        for (uint32_t lanes = trace_lanes(walk, place, i); lanes; lanes &= lanes - 1) {
-            uint64_t row = run->first_row + (uint64_t)i * SHX_BLOCK_ROWS + (uint32_t)__builtin_ctz(lanes);
-            double distance = shx_distance_from(encoding->metric, encoding->element, walk->vector, walker->norm2,
-                                                shx_segment_vector_at(segment, row), encoding->dim);
-            float distance2 = (float)shx_distance_to_code(encoding, walker->query->norm, distance);
-            shx_trace_posting posting = {distance2, distance2, distance2, 0, walk->position, 0, 0};
-            trace_offer(walk->trace, &posting, level);
+        uint32_t before = i * SHX_BLOCK_ROWS, left = run->rows - before;
+        uint32_t count = left < SHX_BLOCK_ROWS ? left : SHX_BLOCK_ROWS;
+        if (walk->walker->bytes->vectors) {
+            trace_compare_bytes(walk, place.segment, run->first_row + before, count, distances2);
+        } else if (base->encoding.metric == SHX_HAMMING) {
+            trace_compare_bits(walk, segment, run->first_row + before, count, distances2);
+        } else {
+            trace_compare_vectors(walk, segment, run->first_row + before, count, distances2);
         }
+        trace_offer_block(walk, trace_lanes(walk, place, i), distances2, count, trace_level(run->first_block + i));
     }
     return SHX_OK;
 }

@@ -7,12 +7,14 @@
 ** second.
 **
 ** Distances are those of the refine codes: a neighbour that changes places with another as near lies in a shard as
-** near. So nothing is compared exactly, and no vector is read, but where there are no codes.
+** near. So nothing is compared exactly, and no vector is read, but where there are no codes; there, l1 is that of bytes
+** (calibrate_bytes.h).
 */
 #ifndef SHX_CALIBRATE_TRACE_H
 #define SHX_CALIBRATE_TRACE_H
 
 #include "base.h"
+#include "calibrate_bytes.h"
 #include "calibration.h"
 
 #define SHX_TRACE_NEAR 16
@@ -50,10 +52,10 @@ typedef struct shx_trace {
 
 void shx_trace_free(shx_trace *trace);
 
-/* Memory for walks over one base, reused. */
+/* Memory for walks over one base, reused. The bytes (empty: there are none) are borrowed. */
 typedef struct shx_trace_walker shx_trace_walker;
 
-shx_status shx_trace_walker_create(const shx_base *base, shx_trace_walker **ret_walker);
+shx_status shx_trace_walker_create(const shx_base *base, const shx_trace_bytes *bytes, shx_trace_walker **ret_walker);
 void shx_trace_walker_destroy(shx_trace_walker *walker);
 
 /* Walks until the rule (form FIRST) holds; over all shards without one. Sets everything but `segment` and `row`. */

@@ -1,9 +1,11 @@
-/* Stop rules: the defaults, interpolation between what was measured, tables that make no sense, and when it is measured
-** again. */
+/* Stop rules: the defaults, interpolation between what was measured, tables that make no sense, when it is measured
+** again, and the bytes that l1 is measured by. */
 #include "fixture.h"
 
+#include "calibrate_bytes.h"
 #include "calibration.h"
 #include "index_state.h"
+#include "kernels.h"
 #include "limits.h"
 
 #include <math.h>
@@ -215,6 +217,39 @@ static void large_changes_are_measured(void **state) {
     fixture_table_free(&table);
 }
 
+/* Bytes stand for l1 vectors up to rounding; a table with a number far beyond all others has none. */
+static void bytes_stand_for_vectors(void **state) {
+    (void)state;
+    enum { DIM = 24, ROWS = 900 }; /* so few that every row tells the range */
+    const shx_kernels *kernels = shx_kernels_get();
+    for (int outlying = 0; outlying < 2; outlying++) {
+        fixture_random random = fixture_seed("bytes", 70 + (uint64_t)outlying);
+        fixture_table table = fixture_table_make(SHX_L1, DIM, ROWS);
+        float *vectors = fixture_gaussian(&random, ROWS, DIM);
+        if (outlying) vectors[5] = 1e30f;
+        fixture_open(&table, NULL, NULL);
+        fixture_put_many(&table, 0, ROWS, vectors);
+        fixture_commit(&table);
+        fixture_flush(&table);
+        shx_view *view = fixture_view(&table);
+        const shx_base *base = view->delta->base;
+        shx_trace_bytes bytes;
+        assert_int_equal(shx_trace_bytes_make(base, NULL, &bytes), SHX_OK);
+        assert_int_equal(bytes.vectors != NULL, !outlying);
+        for (uint64_t i = 1; bytes.vectors && i < base->segments[0]->row_count; i++) {
+            const int8_t *a = shx_trace_bytes_at(&bytes, 0, i - 1), *b = shx_trace_bytes_at(&bytes, 0, i);
+            double distance = shx_distance(SHX_L1, SHX_FLOAT32, shx_segment_vector_at(base->segments[0], i - 1),
+                                           shx_segment_vector_at(base->segments[0], i), DIM);
+            double rounded = bytes.unit * (double)kernels->int8_l1(a, b, DIM);
+            assert_true(fabs(rounded - distance) <= bytes.unit * DIM * 1.001);
+        }
+        shx_trace_bytes_free(&bytes);
+        shx_view_release(view);
+        free(vectors);
+        fixture_table_free(&table);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_valid_and_widen),
@@ -224,6 +259,7 @@ int main(void) {
         cmocka_unit_test(a_rule_holds_from_some_distance_on),
         cmocka_unit_test(a_limit_stands_for_its_rule),
         cmocka_unit_test(large_changes_are_measured),
+        cmocka_unit_test(bytes_stand_for_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,10 +78,10 @@
 **         rules, k and widths of the bounds are tried on; no vector is read; 100 of all neighbours are 12 of one block
 **         in eight; as many queries as 100 passes over the table pay for, 350 to 1,050 | words 0.24 of 2.7, descriptors
 **         0.40 of 4.7, text 1.2 of 12.9: 9 %. 30,000 words: 0.32 of 0.46 -> 0.04 of 0.16, a quarter
-**     calibration of small tables a quarter of a flush, of l1 68 % (60,000 x 128), of hamming 45 % | fewer queries below
-**         200,000 rows (some 100 to 160 instead of 348), with a wider margin for so few, k = 1 as k = 10 where less than
-**         6 queries may miss it; l1 by bytes, hamming a block at a time | words of 12,000, 30,000, 60,000 rows 24 to
-**         36, 24, 20 % -> 14 to 15, 11 to 12, 9 to 11; descriptors 33, 22, 16 -> 13, 9 to 11, 9 to 12; l1 17, hamming
+**     calibration of small tables a quarter of a flush, of l1 68 % (60,000 x 128), of hamming 45 % | fewer queries
+**         below 200,000 rows (mostly 90 to 170 for 348), with a wider margin for so few, k = 1 as k = 10 where fewer
+**         than 6 queries may miss it; l1 by bytes, hamming a block at a time | words of 12,000, 30,000, 60,000 rows 24,
+**         24, 20 % -> 14 to 15, 11 to 12, 9 to 11; descriptors 33, 22, 16 -> 13, 9 to 11, 9 to 12; l1 17, hamming
 **         12 (96 bits: 52 -> 17). Not to a tenth at 12,000 and for l1: less than some 90 queries do not hold the recall
 **         (k = 1, 0.99: 0.976 before it followed k = 10). Found by 2,000 held out at 0.80 to 0.999, k = 1, 10, 100:
 **         at most 0.008 less than asked, 0.003 from 0.99 on; small tables scan more than they must at high recalls

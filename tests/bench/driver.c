@@ -58,6 +58,14 @@
 **         9.1 ms, 10,000 16.0 -> 13.7, 100,000 46 -> 37 (plain 7.9, 8.9, 19); recall 0.95, k = 100,000 44 -> 38. To go
 **         by distance below that share cost more than it saved (k = 1,000: 12 ms). Left: 100,000 rows through SQL 8 ms,
 **         their exact distances 8 ms
+**     SQL itself may be what a small table pays for | the quickest pass through SQL measured beside (long.c) | it takes
+**         1.5 times as long as shardex at 10 rows, 3.8 at 100, 4.9 at 1,000, 8.3 at 5,000, 4.3 for one of 1,000
+**         partitions, 8 to 25 for exact searches and radius
+**     the 340 rows wait for memory and address translation | 16 to 64 rows fetched ahead while others are looked at |
+**         none: 16.8 us with all in the cache as before, 55 instead of 53 with nothing in it. Not built
+**     rows that the index found are read again to check a condition on text | not for an equality with a text that
+**         stands in the query; the text of a cursor's statements is kept | allocations of a query of ten rows 38 -> 0
+**         (a parameter, which may be anything: 39 -> 32, SQLite's own); six numbers IN 31 -> 21
 **     10,000 to 20,000 rows: all codes cost more than shards | shards from 10,000 rows on | 19,000 words at 0.95, 0.99,
 **         0.999: 61, 61, 62 -> 25, 33, 46 us, found 0.958, 0.993, 0.999; from 5,000 on too (33 -> 19 us at 6,000), but
 **         ip then missed its recall in a test after its bound moved. 12,000 x 768 (text): 96 -> 66, 79, 92 us

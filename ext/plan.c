@@ -110,7 +110,8 @@ static int plan_find(const shx_plan_request *request, shx_subject subject) {
     return -1;
 }
 
-/* May LIMIT end the search? Only when nothing is checked after it and the order is ours. */
+/* May LIMIT end the search? Only when nothing is checked after it and the order is ours. SQLite hands (a, b) < (x, y)
+** in as a <= x and checks the rest itself, without a word: beside <= and >= LIMIT is left to it. */
 static bool plan_limit_counts(const shx_plan_request *request) {
     if (request->order != SHX_ORDER_NONE && request->order != SHX_ORDER_DISTANCE) return false;
     if (request->count * PLAN_WORD_MAX > SHX_PLAN_TEXT_MAX - PLAN_WORD_MAX) return false; /* not all may fit */
@@ -118,6 +119,7 @@ static bool plan_limit_counts(const shx_plan_request *request) {
         const shx_constraint *constraint = &request->constraints[i];
         if (!constraint->usable) return false;
         if (constraint->subject <= SHX_SUBJECT_EXACT && constraint->compare == SHX_COMPARE_EQ) continue;
+        if (constraint->compare == SHX_COMPARE_LE || constraint->compare == SHX_COMPARE_GE) return false;
         if (!plan_evaluable(constraint)) return false;
     }
     return true;

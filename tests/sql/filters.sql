@@ -76,3 +76,7 @@ SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x IN ('a
 SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x IN ('a', 'A') AND rowid IN (1, 2, 3, 9)
     AND rowid IN (2, 3, 7);
 DROP TABLE mixed;
+
+-- Row values: SQLite checks all but the first column itself, and only then are the nearest counted.
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND (year, rowid) > (1951, 140) ORDER BY distance LIMIT 3;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND (rowid, year) >= (900, 1990) ORDER BY distance LIMIT 2;

@@ -174,6 +174,23 @@ void shx_state_log(shx_state *state, shx_status status, const char *what) {
                 state->file[0] ? state->file : "a database in memory", what, shx_status_text(status));
 }
 
+int shx_connection_utf8(shx_connection *connection, bool *ret_utf8) {
+    sqlite3_stmt *statement = NULL;
+    int rc = SQLITE_OK;
+    if (!connection->text_known) {
+        rc = sqlite3_prepare_v2(connection->db, SHX_SQL_ENCODING, -1, &statement, NULL);
+        if (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+            const char *name = (const char *)sqlite3_column_text(statement, 0);
+            connection->text_known = name != NULL;
+            connection->text_utf8 = name && strcmp(name, "UTF-8") == 0;
+        }
+        int finished = sqlite3_finalize(statement);
+        if (rc == SQLITE_OK) rc = finished;
+    }
+    if (rc == SQLITE_OK) *ret_utf8 = connection->text_utf8;
+    return rc;
+}
+
 bool shx_connection_forked(const shx_connection *connection) {
     return connection->process != shx_process() && !SHX_PLANTED(46);
 }

@@ -86,6 +86,7 @@ typedef struct shx_connection {
     shx_state *states;
     struct shx_table *tables;
     sqlite3_stmt *probe; /* see shx_connection_interrupted */
+    bool text_known, text_utf8; /* see shx_connection_utf8 */
 } shx_connection;
 
 shx_connection *shx_connection_create(sqlite3 *db);
@@ -108,6 +109,10 @@ void shx_state_log(shx_state *state, shx_status status, const char *what);
 
 /* True when sqlite3_interrupt was called; a callback for the engine. */
 bool shx_connection_interrupted(void *connection);
+
+/* Whether the database keeps text as UTF-8. Else SQLite's collation BINARY orders it by the bytes of UTF-16, and only
+** SQLite can tell what is less. An SQLite result code. */
+int shx_connection_utf8(shx_connection *connection, bool *ret_utf8);
 
 /* True in a child that was forked while the connection was open. Such a child may only close it: threads are missing,
 ** mutexes may be held by nobody, and SQLite's file locks are the parent's. */

@@ -207,12 +207,21 @@ static int filter_add_comparison(shx_filter *filter, const shx_term *term, const
     return filter_keep_value(filter, argument);
 }
 
+/* Whether the engine's order of text, which is that of UTF-8, answers a condition as SQLite would. */
+static int filter_order_agrees(const shx_filter *filter, const shx_term *term, sqlite3_value *value, bool *ret_agrees) {
+    bool ordered = term->compare >= SHX_COMPARE_LT && term->compare <= SHX_COMPARE_GE;
+    *ret_agrees = true;
+    if (!ordered || sqlite3_value_type(value) != SQLITE_TEXT) return SQLITE_OK;
+    return shx_connection_utf8(filter->table->connection, ret_agrees);
+}
+
 /* Hands a condition on a column or the rowid, with its values, to the predicate too. */
 static int filter_scan(shx_filter *filter, const shx_term *term, sqlite3_value *const *values, uint64_t count) {
-    bool taken = false;
+    bool taken = false, agrees = true;
     int rc = SQLITE_OK;
     if (!filter->nearest) return rc;
-    if (term->subject != SHX_SUBJECT_AUXILIARY) {
+    if (count == 1) rc = filter_order_agrees(filter, term, values[0], &agrees);
+    if (rc == SQLITE_OK && agrees && term->subject != SHX_SUBJECT_AUXILIARY) {
         bool rowid = term->subject == SHX_SUBJECT_ROWID;
         shx_affinity affinity = rowid ? SHX_AFFINITY_INTEGER : filter_affinity(filter, term);
         rc = shx_filter_scan(&filter->predicate, rowid ? SHX_COLUMN_ROWID : term->slot, affinity, term->compare, values,

@@ -150,6 +150,9 @@ SELECT 1;
 -- name: vector_functions
 SELECT name, narg FROM pragma_function_list WHERE substr(name, 1, 4) = 'vec_' COLLATE NOCASE;
 
+-- name: encoding
+PRAGMA encoding;
+
 -- name: list_databases
 PRAGMA database_list;
 

@@ -178,11 +178,10 @@ int shx_connection_utf8(shx_connection *connection, bool *ret_utf8) {
     sqlite3_stmt *statement = NULL;
     int rc = SQLITE_OK;
     if (!connection->text_known) {
-        rc = sqlite3_prepare_v2(connection->db, SHX_SQL_ENCODING, -1, &statement, NULL);
+        rc = sqlite3_prepare_v2(connection->db, SHX_SQL_LETTER, -1, &statement, NULL);
         if (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
-            const char *name = (const char *)sqlite3_column_text(statement, 0);
-            connection->text_known = name != NULL;
-            connection->text_utf8 = name && strcmp(name, "UTF-8") == 0;
+            connection->text_utf8 = sqlite3_column_bytes(statement, 0) == 1;
+            connection->text_known = true;
         }
         int finished = sqlite3_finalize(statement);
         if (rc == SQLITE_OK) rc = finished;

@@ -150,8 +150,9 @@ SELECT 1;
 -- name: vector_functions
 SELECT name, narg FROM pragma_function_list WHERE substr(name, 1, 4) = 'vec_' COLLATE NOCASE;
 
--- name: encoding
-PRAGMA encoding;
+-- As many bytes as a letter has in the database's encoding; an authorizer may deny PRAGMA encoding.
+-- name: letter
+SELECT CAST('a' AS BLOB);
 
 -- name: list_databases
 PRAGMA database_list;

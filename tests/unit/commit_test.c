@@ -153,15 +153,20 @@ static void immutable_and_nolock(void **context) {
     check_anew(tale, "t");
 }
 
+/* Thirty rows, and two connections that share a cache: the tale's own, and the one that is returned. */
+static sqlite3 *share_cache(story *tale) {
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_SHAREDCACHE;
+    fill(tale->db, "t", 1, 30);
+    host_close(tale->db);
+    tale->db = open_flags(tale->path, flags);
+    return open_flags(tale->path, flags);
+}
+
 /* Connections that share a cache: locks of tables instead of the file's; a reader of what is not committed yet gets an
 ** answer or is locked out, never an error about damage. */
 static void shared_cache(void **context) {
     story *tale = *context;
-    fill(tale->db, "t", 1, 30);
-    host_close(tale->db);
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_SHAREDCACHE;
-    tale->db = open_flags(tale->path, flags);
-    sqlite3 *other = open_flags(tale->path, flags);
+    sqlite3 *other = share_cache(tale);
     host_expect(other, "SELECT rowid FROM t WHERE v MATCH '[3,0]' AND k = 1", "3");
     host_run(tale->db, "BEGIN; DELETE FROM t WHERE rowid = 3");
     host_expect(other, "SELECT rowid FROM t WHERE v MATCH '[3,0]' AND k = 1", "3"); /* from the index alone */
@@ -227,11 +232,7 @@ static void shared_cache_written_between(void **context) {
                                           .xBegin = between_begin,
                                           .xCommit = between_commit};
     story *tale = *context;
-    fill(tale->db, "t", 1, 30);
-    host_close(tale->db);
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_SHAREDCACHE;
-    tale->db = open_flags(tale->path, flags);
-    sqlite3 *other = open_flags(tale->path, flags);
+    sqlite3 *other = share_cache(tale);
     assert_int_equal(sqlite3_create_module(tale->db, "between_t", &module, other), SQLITE_OK);
     host_expect(other, "SELECT count(*) FROM t", "30");
     for (int i = 0; i < 3; i++) {

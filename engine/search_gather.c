@@ -1,8 +1,8 @@
-#include "planted.h"
 #include "search_run.h"
 
 #include "memory.h"
 #include "order.h"
+#include "planted.h"
 #include "prefetch.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
-#include "planted.h"
 #include "search_run.h"
+
+#include "planted.h"
 
 #include <math.h>
 

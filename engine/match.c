@@ -84,9 +84,7 @@ static shx_status match_make_condition(const shx_segment *segment, const shx_con
 
 /* Empty, with room for `count` conditions. */
 static shx_status match_start(const shx_segment *segment, const shx_predicate *predicate, shx_match *match) {
-    uint64_t before = match->capacity;
-    SHX_TRY(shx_grow((void **)&match->conditions, &match->capacity, predicate->count, sizeof *match->conditions));
-    for (uint64_t i = before; i < match->capacity; i++) match->conditions[i] = (shx_match_condition){0};
+    SHX_TRY(shx_grow_zero((void **)&match->conditions, &match->capacity, predicate->count, sizeof *match->conditions));
     *match = (shx_match){.segment = segment,
                          .predicate = predicate,
                          .conditions = match->conditions,

@@ -56,6 +56,13 @@ shx_status shx_grow(void **block, uint64_t *capacity, uint64_t needed, uint64_t 
     return SHX_OK;
 }
 
+shx_status shx_grow_zero(void **block, uint64_t *capacity, uint64_t needed, uint64_t size) {
+    uint64_t before = *capacity;
+    SHX_TRY(shx_grow(block, capacity, needed, size));
+    if (*capacity > before) memset((char *)*block + before * size, 0, (*capacity - before) * size);
+    return SHX_OK;
+}
+
 void shx_free(void *block) {
     if (block) memory_allocator.release(block);
 }

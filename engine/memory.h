@@ -34,6 +34,9 @@ void shx_free_aligned(void *block);
 ** doubles, and updates *capacity. On SHX_NOMEM nothing is changed. */
 shx_status shx_grow(void **block, uint64_t *capacity, uint64_t needed, uint64_t size);
 
+/* The same; the elements that are new are zero, those that were there keep what they hold. */
+shx_status shx_grow_zero(void **block, uint64_t *capacity, uint64_t needed, uint64_t size);
+
 /* Gives what was freed back to the system, where the C library knows how: after much was freed at once, which it
 ** would otherwise keep. */
 void shx_memory_trim(void);

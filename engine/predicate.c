@@ -126,10 +126,8 @@ static shx_status predicate_set_ranges(shx_condition *condition, const shx_range
 
 /* A condition that admits nothing yet, behind the others; it counts when it has its ranges. */
 static shx_status predicate_make_room(shx_predicate *predicate, uint32_t column) {
-    uint64_t before = predicate->capacity;
-    SHX_TRY(shx_grow((void **)&predicate->conditions, &predicate->capacity, predicate->count + 1,
-                     sizeof *predicate->conditions));
-    for (uint64_t i = before; i < predicate->capacity; i++) predicate->conditions[i] = (shx_condition){0};
+    SHX_TRY(shx_grow_zero((void **)&predicate->conditions, &predicate->capacity, predicate->count + 1,
+                          sizeof *predicate->conditions));
     predicate->conditions[predicate->count].column = column;
     return SHX_OK;
 }

@@ -31,21 +31,16 @@ static double filter_listed_most(uint64_t k, uint64_t rows) {
     return most < by_k ? by_k : most;
 }
 
-static shx_status filter_make_room(shx_search_scratch *scratch, uint32_t segments) {
-    uint64_t before = scratch->match_capacity;
-    SHX_TRY(shx_grow((void **)&scratch->matches, &scratch->match_capacity, segments, sizeof *scratch->matches));
-    for (uint64_t i = before; i < scratch->match_capacity; i++) scratch->matches[i] = (shx_match){0};
-    return SHX_OK;
-}
-
 shx_status shx_search_prepare_filter(shx_search_run *run) {
     const shx_predicate *predicate = run->params->predicate;
     const shx_base *base = run->base;
+    shx_search_scratch *scratch = run->scratch;
     if (!predicate || shx_predicate_is_empty(predicate)) return SHX_OK;
     uint64_t total = 0;
     run->predicate = predicate;
-    SHX_TRY(filter_make_room(run->scratch, base->segment_count));
-    run->matches = run->scratch->matches;
+    SHX_TRY(shx_grow_zero((void **)&scratch->matches, &scratch->match_capacity, base->segment_count,
+                          sizeof *scratch->matches));
+    run->matches = scratch->matches;
     for (uint32_t s = 0; s < base->segment_count; s++) {
         SHX_TRY(shx_match_make(base->segments[s], predicate, &run->matches[s]));
         run->admitted += shx_match_estimate(&run->matches[s]);

@@ -68,10 +68,8 @@ static shx_status wave_merge(shx_search_run *run, uint64_t chunks) {
 }
 
 static shx_status wave_prepare(shx_search_scratch *scratch, uint64_t chunks, unsigned threads) {
-    uint64_t before = scratch->lane_capacity;
     SHX_TRY(shx_grow((void **)&scratch->chunks, &scratch->chunk_capacity, chunks, sizeof *scratch->chunks));
-    SHX_TRY(shx_grow((void **)&scratch->lanes, &scratch->lane_capacity, threads, sizeof *scratch->lanes));
-    for (uint64_t i = before; i < scratch->lane_capacity; i++) scratch->lanes[i] = (shx_candidates){0};
+    SHX_TRY(shx_grow_zero((void **)&scratch->lanes, &scratch->lane_capacity, threads, sizeof *scratch->lanes));
     for (uint64_t i = 0; i < scratch->lane_capacity; i++) scratch->lanes[i].count = 0;
     return SHX_OK;
 }

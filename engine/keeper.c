@@ -81,7 +81,7 @@ static void *keeper_main(void *context) {
 static void keeper_wake(shx_index *index) {
     index->due = true;
     if (!index->thread_started && atomic_load(&keeper_threads)) {
-        index->thread_started = pthread_create(&index->thread, NULL, keeper_main, index) == 0;
+        index->thread_started = shx_thread_start(keeper_main, index, &index->thread);
     }
     pthread_cond_signal(&index->wake);
 }

@@ -4,11 +4,9 @@
 #include "planted.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -101,19 +99,24 @@ static unsigned pool_processors(void) {
     return online > 0 ? (unsigned)online : 1;
 }
 
-/* The host's signals are the host's: our threads block them all, so that its handlers run on its own threads. */
-static void pool_start_workers(shx_pool *pool, unsigned threads) {
+/* A thread inherits the mask of the one that starts it. */
+bool shx_thread_start(void *(*run)(void *argument), void *argument, pthread_t *ret_thread) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(ret_thread, NULL, run, argument) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
+static void pool_start_workers(shx_pool *pool, unsigned threads) {
     for (unsigned number = 1; number < threads; number++) {
         pool_worker *worker = &pool->workers[number - 1];
         worker->pool = pool;
         worker->number = number;
-        if (pthread_create(&worker->thread, NULL, pool_main, worker) != 0) break;
+        if (!shx_thread_start(pool_main, worker, &worker->thread)) break;
         pool->threads++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 shx_status shx_pool_create(unsigned threads, shx_pool **ret_pool) {

@@ -1,4 +1,4 @@
-/* Threads: a parallel loop, and nothing else.
+/* Threads: how ours are started, and a parallel loop.
 **
 ** A pool of n threads runs one loop at a time, the caller being one of the n. Loops are cut into chunks that threads
 ** take in turn, so uneven chunks balance. A pool of 1 runs everything in the caller. Results must not depend on which
@@ -10,7 +10,13 @@
 #include "progress.h"
 #include "status.h"
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+/* Starts a thread, to be joined by the caller. It blocks all signals: the host's handlers run on the host's own
+** threads. False where the system gives no thread. */
+bool shx_thread_start(void *(*run)(void *argument), void *argument, pthread_t *ret_thread);
 
 typedef struct shx_pool shx_pool;
 

@@ -1,9 +1,13 @@
 /* Long searches on several threads, and what a search may cost besides: the same answers on any number of threads, and
-** no allocation once a scratch has served a query of its kind. */
+** no allocation once a scratch has served a query of its kind. And that no thread of ours takes the host's signals. */
 #include "fixture.h"
 
+#include "limits.h"
 #include "pool.h"
 
+#include <dirent.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,11 +139,58 @@ static void a_query_like_an_earlier_one_allocates_nothing(void **state) {
     shx_topk_free(&hits);
 }
 
+/* The masks of this process's threads, as the kernel tells them: how many of them do not block `signal_number`. */
+static unsigned count_receivers(int signal_number, unsigned *ret_threads) {
+    unsigned receivers = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    *ret_threads = 0;
+    for (struct dirent *task = readdir(tasks); task; task = readdir(tasks)) {
+        char path[300], line[200];
+        unsigned long long blocked = 0;
+        if (task->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", task->d_name);
+        FILE *status = fopen(path, "r");
+        if (!status) continue; /* it has ended */
+        while (fgets(line, sizeof line, status) && sscanf(line, "SigBlk: %llx", &blocked) != 1) {
+        }
+        fclose(status);
+        receivers += !(blocked >> (signal_number - 1) & 1);
+        ++*ret_threads;
+    }
+    closedir(tasks);
+    return receivers;
+}
+
+/* The keeper's thread stays until its index is released, those of a pool as long as the pool. */
+static void our_threads_take_no_signals(void **state) {
+    const threads_state *threads = *state;
+    fixture_table table = fixture_table_make(SHX_L2, DIM, SHX_ROUTED_ROWS);
+    unsigned before, with_keeper;
+    sigset_t alarms;
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    pthread_sigmask(SIG_UNBLOCK, &alarms, NULL); /* whoever started this process may have blocked them */
+    assert_non_null(shx_index_pool(threads->table.index));
+    assert_int_equal(count_receivers(SIGALRM, &before), 1);
+    fixture_put_many(&table, 0, SHX_ROUTED_ROWS, threads->vectors);
+    assert_ok(shx_index_acquire(&table.config, &table.index));
+    fixture_commit(&table);
+    shx_index_committed(table.index, &table.tip);            /* which calls for the first shards */
+    while (fixture_stats(&table).shards == 0) sched_yield(); /* a thread that just starts blocks all for a moment */
+    assert_int_equal(count_receivers(SIGALRM, &with_keeper), 1);
+    assert_true(before >= 3 && with_keeper > before);
+    shx_index_release(table.index);
+    table.index = NULL;
+    fixture_table_free(&table);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_of_threads_gives_the_same_answers),
         cmocka_unit_test(the_true_neighbours_on_threads),
         cmocka_unit_test(a_query_like_an_earlier_one_allocates_nothing),
+        cmocka_unit_test(our_threads_take_no_signals),
     };
     fixture_count_allocations();
     return cmocka_run_group_tests(tests, set_up, tear_down);

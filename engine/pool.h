@@ -20,8 +20,8 @@ bool shx_thread_start(void *(*run)(void *argument), void *argument, pthread_t *r
 
 typedef struct shx_pool shx_pool;
 
-/* Does the items [first, end) of a loop on thread `thread` (0 … threads-1; for per-thread scratch). A status other than
-** SHX_OK stops the loop; the first one is returned. */
+/* Does the items [first, end) of a loop on thread `thread` (0 … threads-1, 0 being the caller's; for per-thread
+** scratch). A status other than SHX_OK stops the loop; the first one is returned. */
 typedef shx_status (*shx_pool_work)(void *context, uint64_t first, uint64_t end, unsigned thread);
 
 /* Starts a pool. threads = 0 means all processors that the process may use. Where threads cannot be started the pool is

@@ -372,6 +372,7 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
                           .found = &scratch->found,
                           .kernels = shx_kernels_get(),
                           .hits = ret_hits,
+                          .asks = true,
                           .threshold = INFINITY,
                           .share = 1};
     if (run.base->encoding.metric == SHX_COSINE) {

@@ -96,17 +96,18 @@ static shx_status filter_look_at_listed(shx_search_run *run, filter_list *list) 
     }
     SHX_TRY(shx_search_look_rows(run, list->segment, list->rows, list->count));
     run->work.rows += list->count;
-    uint32_t looked = list->count;
     list->count = 0;
-    return shx_search_poll(run, looked);
+    return SHX_OK;
 }
 
+/* Of the rows that the walk comes to, the other conditions may leave next to none: each one counts. */
 static shx_status filter_look_at_segment(shx_search_run *run, uint32_t number) {
     filter_list list = {.segment = number};
     shx_match_walk walk = {0};
     uint64_t row;
     while (shx_match_next(&run->matches[number], &walk, &row)) {
         bool admitted;
+        SHX_TRY(shx_search_poll(run, 1));
         SHX_TRY(filter_admit_row(run, number, row, &admitted));
         if (!admitted) continue;
         filter_prefetch_row(run->base->segments[number], row);

@@ -71,6 +71,7 @@ shx_status shx_search_verify(shx_search_run *run) {
             continue;
         }
         if (i + FINISH_AHEAD < found->count) finish_prefetch(run, &found->items[i + FINISH_AHEAD]);
+        SHX_TRY(shx_search_poll(run, 1));
         SHX_TRY(finish_verify_one(run, &found->items[i]));
     }
     return SHX_OK;

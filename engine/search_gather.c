@@ -8,7 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-#define GATHER_POLL_ROWS 4096
+#define GATHER_POLL_ROWS 4096 /* between two questions whether to stop, of up to … */
+#define GATHER_POLL_DIM 1024  /* … so many dimensions; of more the fewer */
 #define GATHER_FIRST 8 /* survivors, and k, that make a first threshold */
 #define GATHER_PREFETCH_BYTES 4096
 #define GATHER_FLOAT_ERROR 1e-5f
@@ -16,8 +17,8 @@
 /* ---- what is known exactly ---- */
 
 shx_status shx_search_poll(shx_search_run *run, uint64_t rows) {
-    run->since_poll += rows;
-    if (run->since_poll < GATHER_POLL_ROWS || run->apart) return SHX_OK;
+    run->since_poll += rows * (1 + run->base->encoding.dim / GATHER_POLL_DIM);
+    if (run->since_poll < GATHER_POLL_ROWS || !run->asks) return SHX_OK;
     run->since_poll = 0;
     const shx_search_params *params = run->params;
     bool stop = params->interrupted && params->interrupted(params->interrupted_context) && !SHX_PLANTED(41);

@@ -73,6 +73,7 @@ typedef struct shx_search_run {
     shx_search_scratch *scratch;
     shx_candidates *found;
     bool apart; /* part of a wave: what is found is judged later, against a threshold that stands meanwhile */
+    bool asks;  /* in the caller's thread, which alone may ask whether to stop */
     shx_search_work work;
     const shx_kernels *kernels;
     shx_topk *hits;
@@ -108,7 +109,7 @@ static inline bool shx_search_is_beyond(const shx_search_run *run, double distan
 
 /* ---- search_gather.c: what may be an answer ---- */
 
-/* Counts rows that were gone through and asks now and then whether to stop. */
+/* Counts rows that were gone through and asks now and then whether to stop, at once after SHX_WAVE_ROWS. */
 shx_status shx_search_poll(shx_search_run *run, uint64_t rows);
 
 /* Compares a vector exactly and takes it in if it belongs to the k nearest so far. */

@@ -34,11 +34,13 @@ static shx_status wave_scan_chunk(void *context, uint64_t first, uint64_t end, u
     shx_search_run lane = *job->run;
     shx_chunk *chunk = &lane.scratch->chunks[first / WAVE_CHUNK];
     lane.apart = true;
+    lane.asks = thread == 0; /* the others stop when it does */
     lane.found = &lane.scratch->lanes[thread];
     lane.work = (shx_search_work){0};
     lane.survivor_count = 0;
     lane.tested = lane.matched = 0;
     *chunk = (shx_chunk){.lane = thread, .first = lane.found->count};
+    SHX_TRY(shx_search_poll(&lane, SHX_WAVE_ROWS));
     for (uint64_t i = first; i < end; i++) {
         if (i + 1 < end) wave_prefetch(&lane, job->pieces[i + 1].place, job->scan);
         SHX_TRY(job->scan(&lane, job->pieces[i].place, job->pieces[i].distance2));

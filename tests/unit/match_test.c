@@ -267,10 +267,57 @@ static void recall_holds_under_filters(void **state) {
     free_table(&columns);
 }
 
+static bool count_question(void *context) {
+    ++*(uint64_t *)context;
+    return false;
+}
+
+/* Conditions each of which admits half of the rows, and both together none: the search goes through those of one and
+** asks on the way whether to stop. */
+static void rows_that_are_not_admitted_are_gone_through_too(void **state) {
+    (void)state;
+    enum { MANY = 30000 };
+    fixture_random random = fixture_seed("not admitted", 4);
+    column_table columns = make_table(SHX_L2, DIM, MANY);
+    float *vectors = fixture_gaussian(&random, MANY, DIM);
+    for (uint64_t slot = 0; slot < MANY; slot++) {
+        const shx_value half = {.type = SHX_VALUE_INTEGER, .is.integer = (int64_t)slot % 2};
+        put(&columns, slot, vectors + slot * DIM, (const shx_value[COLUMNS]){half, half});
+    }
+    fixture_commit(&columns.table);
+    fixture_flush(&columns.table);
+    shx_view *view = fixture_view(&columns.table);
+    shx_predicate predicate = {0};
+    for (int c = 0; c < COLUMNS; c++) {
+        shx_value value = {.type = SHX_VALUE_INTEGER, .is.integer = c};
+        const shx_range range = {shx_cut_before(value), shx_cut_after(value)};
+        assert_ok(shx_predicate_add(&predicate, (uint32_t)c, &range, 1));
+    }
+    uint64_t asked = 0;
+    shx_search_params params = {.query = vectors,
+                                .k = 10,
+                                .predicate = &predicate,
+                                .interrupted = count_question,
+                                .interrupted_context = &asked};
+    shx_search_scratch *scratch;
+    shx_topk hits = {0};
+    assert_ok(shx_search_scratch_create(&scratch));
+    assert_ok(shx_search(view, &params, scratch, &hits));
+    assert_int_equal(hits.count, 0);
+    assert_true(asked >= MANY / 2 / 4096);
+    shx_search_scratch_destroy(scratch);
+    shx_topk_free(&hits);
+    shx_predicate_clear(&predicate);
+    shx_view_release(view);
+    free(vectors);
+    free_table(&columns);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_blocks_and_lists_agree),
         cmocka_unit_test(recall_holds_under_filters),
+        cmocka_unit_test(rows_that_are_not_admitted_are_gone_through_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

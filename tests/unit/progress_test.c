@@ -221,6 +221,54 @@ static void searches_ask(void **state) {
     fixture_table_free(&table);
 }
 
+/* How often a search for the k nearest of all asks. */
+static uint64_t count_questions(fixture_table *table, const float *query, uint64_t k) {
+    watch watching = {0};
+    shx_search_params params = {
+        .query = query, .k = k, .exact = true, .interrupted = watch_ask, .interrupted_context = &watching};
+    shx_search_scratch *scratch;
+    shx_topk hits = {0};
+    shx_view *view = fixture_view(table);
+    assert_ok(shx_search_scratch_create(&scratch));
+    assert_ok(shx_search(view, &params, scratch, &hits));
+    shx_search_scratch_destroy(scratch);
+    shx_topk_free(&hits);
+    shx_view_release(view);
+    return watching.asked;
+}
+
+/* Not only between waves, and while candidates are compared as well. */
+static void searches_ask_all_along(void **state) {
+    (void)state;
+    enum { SMALL = 4, MANY = 60000, STEP = 4096 };
+    fixture_random random = fixture_seed("searches ask all along", 74);
+    fixture_table table = fixture_table_make(SHX_L2, SMALL, MANY);
+    float *vectors = fixture_gaussian(&random, MANY, SMALL);
+    fixture_open(&table, NULL, NULL);
+    fixture_put_many(&table, 0, MANY, vectors);
+    fixture_commit(&table);
+    fixture_flush(&table);
+    uint64_t few = count_questions(&table, vectors, 10), all = count_questions(&table, vectors, MANY);
+    assert_true(few >= MANY / STEP);
+    assert_true(all >= 2 * (MANY / STEP));
+    free(vectors);
+    fixture_table_free(&table);
+}
+
+static void searches_of_long_vectors_ask_more_often(void **state) {
+    (void)state;
+    enum { LONG = 4096, FEW = 2000, WORK = 4096 * 1024 };
+    fixture_random random = fixture_seed("long vectors", 75);
+    fixture_table table = fixture_table_make(SHX_L2, LONG, FEW);
+    float *vector = fixture_gaussian(&random, 1, LONG);
+    fixture_open(&table, NULL, NULL);
+    for (uint64_t i = 0; i < FEW; i++) fixture_put(&table, i, vector);
+    fixture_commit(&table);
+    assert_true(count_questions(&table, vector, 10) >= FEW * LONG / WORK);
+    free(vector);
+    fixture_table_free(&table);
+}
+
 /* --- stopping --- */
 
 typedef struct stop {
@@ -297,8 +345,13 @@ static void loops_stop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(maintenance_asks), cmocka_unit_test(identical_vectors_ask), cmocka_unit_test(searches_ask),
-        cmocka_unit_test(stopping_anywhere), cmocka_unit_test(loops_stop),
+        cmocka_unit_test(maintenance_asks),
+        cmocka_unit_test(identical_vectors_ask),
+        cmocka_unit_test(searches_ask),
+        cmocka_unit_test(searches_ask_all_along),
+        cmocka_unit_test(searches_of_long_vectors_ask_more_often),
+        cmocka_unit_test(stopping_anywhere),
+        cmocka_unit_test(loops_stop),
     };
     return cmocka_run_group_tests(tests, count_start, count_end);
 }

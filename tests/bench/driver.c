@@ -120,9 +120,9 @@
 **         Two thirds of it are the kernel's: 7 writes (two a page, one of ours, a twelfth of the whole) and 6 locks.
 **         What is left to save is a page: vectors of few bytes in the narrow row (not done: two layouts)
 **     FULL: 0.63 of plain on a disk that takes an fsync in 80 us, the floor 0.9 | the size of our log is asked for
-**         without its times (os_posix.c) | 0.63 to 0.78 at 768-d, 0.60 to 0.75 at 128-d, as without a log; with an fsync
-**         of 1.1 ms 0.95 and 0.97. An fsync of five pages takes 10 us more than one of one. NORMAL: 3 us less, CPU 0.48
-**         to 0.54 at 768-d. (What was taken for a disk of 4 ms is the scheduler's tick on a busy machine)
+**         without its times (os_posix.c) | 0.63 to 0.78 at 768-d, 0.60 to 0.75 at 128-d, as without a log; with an
+**         fsync of 1.1 ms 0.95 and 0.97. An fsync of five pages takes 10 us more than one of one. NORMAL: 3 us less,
+**         CPU 0.48 to 0.54 at 768-d. (What was taken for a disk of 4 ms is the scheduler's tick on a busy machine)
 **     the log's writes gathered, 16 commits at a time | not done | 1 to 2 us of 30 to 58, for which other processes
 **         would read the rows of each commit from the database
 **     bulk, one transaction | none | 0.6 of plain at 768-d, 0.5 at 128-d; floor 0.9 and 0.65

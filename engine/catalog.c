@@ -19,6 +19,14 @@ void shx_catalog_free(shx_catalog *catalog) {
 
 static int64_t catalog_key(const shx_id *commit) { return (int64_t)shx_get64(commit->bytes); }
 
+static int64_t catalog_key_at(const void *entries, uint32_t position) {
+    return catalog_key(&((const shx_wal_entry *)entries)[position].commit);
+}
+
+static shx_rowmap_keys catalog_keys(const shx_catalog *catalog) {
+    return (shx_rowmap_keys){catalog->entries, catalog_key_at};
+}
+
 /* Files are listed in no order: what is newer shows in the ids that files got. */
 static bool catalog_is_newer(const shx_wal_entry *a, const shx_wal_entry *b) {
     return a->file > b->file || (a->file == b->file && a->offset > b->offset);
@@ -28,7 +36,7 @@ static bool catalog_is_newer(const shx_wal_entry *a, const shx_wal_entry *b) {
 static shx_status catalog_map_entry(shx_catalog *catalog, uint64_t position) {
     const shx_wal_entry *entry = &catalog->entries[position], *known = shx_catalog_find(catalog, &entry->commit);
     if (known && (catalog_is_newer(known, entry) || SHX_PLANTED(33))) return SHX_OK;
-    return shx_rowmap_put(&catalog->by_commit, catalog_key(&entry->commit), (uint32_t)position);
+    return shx_rowmap_put(&catalog->by_commit, catalog_keys(catalog), (uint32_t)position);
 }
 
 static shx_status catalog_map_all(shx_catalog *catalog) {
@@ -165,7 +173,7 @@ shx_status shx_catalog_add(shx_catalog *catalog, const shx_wal_entry *entry) {
 
 const shx_wal_entry *shx_catalog_find(const shx_catalog *catalog, const shx_id *commit) {
     uint32_t position;
-    if (!shx_rowmap_get(&catalog->by_commit, catalog_key(commit), &position)) return NULL;
+    if (!shx_rowmap_get(&catalog->by_commit, catalog_keys(catalog), catalog_key(commit), &position)) return NULL;
     const shx_wal_entry *entry = &catalog->entries[position];
     return shx_id_equal(&entry->commit, commit) ? entry : NULL;
 }

@@ -10,13 +10,27 @@
 ** until the flush that is due by then. With the rows behind it the heap takes about 75 bytes a row. */
 #define DELTA_CODES_BYTES (UINT64_C(64) << 20)
 
+static int64_t delta_commit_key(const shx_id *commit) { return (int64_t)shx_get64(commit->bytes); }
+
+static int64_t delta_mark_key(const void *delta, uint32_t position) {
+    return delta_commit_key(&((const shx_delta *)delta)->marks[position].commit);
+}
+
+static int64_t delta_row_key(const void *delta, uint32_t position) {
+    return shx_delta_row_at(delta, position)->rowid;
+}
+
+static shx_rowmap_keys delta_mark_keys(const shx_delta *delta) { return (shx_rowmap_keys){delta, delta_mark_key}; }
+static shx_rowmap_keys delta_row_keys(const shx_delta *delta) { return (shx_rowmap_keys){delta, delta_row_key}; }
+
 static shx_status delta_mark(shx_delta *delta, const shx_id *commit) {
     SHX_TRY(shx_grow((void **)&delta->marks, &delta->mark_capacity, delta->mark_count + 1, sizeof *delta->marks));
-    SHX_TRY(shx_rowmap_put(&delta->commits, (int64_t)shx_get64(commit->bytes), (uint32_t)delta->mark_count));
-    delta->marks[delta->mark_count++] = (shx_delta_mark){.commit = *commit,
-                                                         .operations = delta->operation_count,
-                                                         .rows = delta->row_count,
-                                                         .live_rows = delta->live_rows};
+    delta->marks[delta->mark_count] = (shx_delta_mark){.commit = *commit,
+                                                       .operations = delta->operation_count,
+                                                       .rows = delta->row_count,
+                                                       .live_rows = delta->live_rows};
+    SHX_TRY(shx_rowmap_put(&delta->commits, delta_mark_keys(delta), (uint32_t)delta->mark_count));
+    delta->mark_count++;
     return SHX_OK;
 }
 
@@ -93,12 +107,12 @@ static shx_status delta_append_row(shx_delta *delta, const shx_op *op) {
         delta->chunks[chunk] = shx_alloc_zero((uint64_t)SHX_DELTA_FIRST_CHUNK << chunk, sizeof(shx_delta_row));
         SHX_CHECK(delta->chunks[chunk], SHX_NOMEM);
     }
-    SHX_TRY(shx_rowmap_put(&delta->latest, op->rowid, delta->row_count));
     shx_delta_row *row = &delta->chunks[chunk][offset];
     row->rowid = op->rowid;
     row->vector = op->vector;
     row->columns = op->columns;
     row->fingerprint = (shx_fingerprint){op->vector_hash, op->column_hash};
+    SHX_TRY(shx_rowmap_put(&delta->latest, delta_row_keys(delta), delta->row_count));
     delta->row_count++;
     delta->live_rows++;
     bool coded = delta->base->shards && shx_encoding_coded(&delta->base->encoding);
@@ -130,7 +144,7 @@ static bool delta_slot_alive(const shx_delta *delta, uint32_t segment, uint64_t 
 ** not speak for the segments. */
 static shx_status delta_kill(shx_delta *delta, int64_t rowid) {
     uint32_t position;
-    if (shx_rowmap_get(&delta->latest, rowid, &position)) {
+    if (shx_rowmap_get(&delta->latest, delta_row_keys(delta), rowid, &position)) {
         shx_delta_row *row = (shx_delta_row *)shx_delta_row_at(delta, position);
         if (atomic_load(&row->killed) == 0 || SHX_PLANTED(30)) {
             atomic_store_explicit(&row->killed, delta->operation_count + 1, memory_order_release);
@@ -177,7 +191,7 @@ shx_status shx_delta_apply(shx_delta *delta, shx_wal_record *record, const shx_i
 
 const shx_delta_mark *shx_delta_find(const shx_delta *delta, const shx_id *commit) {
     uint32_t position;
-    if (!shx_rowmap_get(&delta->commits, (int64_t)shx_get64(commit->bytes), &position)) return NULL;
+    if (!shx_rowmap_get(&delta->commits, delta_mark_keys(delta), delta_commit_key(commit), &position)) return NULL;
     const shx_delta_mark *mark = &delta->marks[position];
     return shx_id_equal(&mark->commit, commit) ? mark : NULL;
 }
@@ -187,7 +201,7 @@ const shx_delta_mark *shx_delta_tip(const shx_delta *delta) { return &delta->mar
 uint64_t shx_delta_bytes(const shx_delta *delta) {
     uint64_t bytes = shx_delta_codes_bytes(&delta->codes) + delta->mark_capacity * sizeof *delta->marks +
                      delta->record_capacity * sizeof *delta->records;
-    bytes += (delta->latest.capacity + delta->commits.capacity) * (sizeof(int64_t) + sizeof(uint32_t));
+    bytes += (delta->latest.capacity + delta->commits.capacity) * sizeof(uint32_t);
     for (uint32_t c = 0; c < SHX_DELTA_CHUNKS; c++) {
         if (delta->chunks[c]) bytes += ((uint64_t)SHX_DELTA_FIRST_CHUNK << c) * sizeof(shx_delta_row);
     }

@@ -423,7 +423,10 @@ static shx_status index_write(shx_index *index, const shx_id *parent, const shx_
     SHX_CHECK(shx_pending_is_whole(pending), SHX_FULL);
     if (shx_spill_is_open(pending)) return shx_spill_finish(pending, commit, parent, ret_entry);
     SHX_TRY(index_begin(index, &writer));
-    for (size_t i = 0; i < shx_pending_count(pending); i++) SHX_TRY(shx_wal_put(writer, shx_pending_op(pending, i)));
+    for (size_t i = 0; i < shx_pending_count(pending); i++) {
+        shx_op op = shx_pending_op(pending, i);
+        SHX_TRY(shx_wal_put(writer, &op));
+    }
     return shx_wal_finish(writer, commit, parent, ret_entry);
 }
 
@@ -450,24 +453,52 @@ static atomic_uint_fast64_t index_spill_bytes = SHX_SPILL_BYTES;
 
 void shx_index_spill_at(uint64_t bytes) { atomic_store(&index_spill_bytes, bytes ? bytes : SHX_SPILL_BYTES); }
 
-static shx_status index_spill_file(shx_index *index, shx_wal_writer **ret_writer) {
+/* A file whose name is removed at once. */
+static shx_status index_nameless(shx_index *index, shx_file **ret_file) {
+    shx_status status = SHX_BUSY;
+    char name[SHX_FILE_NAME_MAX];
+    shx_file *file;
+    for (int tries = 0; status == SHX_BUSY && tries < INDEX_NAME_TRIES; tries++) {
+        shx_file_name(SHX_FILE_WAL, shx_index_new_id(index), name);
+        status = shx_file_open(index->store, name, SHX_OPEN_CREATE, &file);
+    }
+    SHX_TRY(status);
+    status = shx_store_remove(index->store, name);
+    if (status == SHX_OK) {
+        *ret_file = file;
+    } else {
+        shx_file_close(file);
+    }
+    return status;
+}
+
+static shx_status index_spill_files(shx_index *index, shx_wal_writer **ret_writer, shx_file **ret_operations) {
+    shx_file *operations = NULL;
     pthread_mutex_lock(&index->mutex);
     shx_status status = shx_store_prepare(index->store);
     if (status == SHX_OK) status = shx_index_refresh(index);
+    if (status == SHX_OK) status = index_nameless(index, &operations);
     if (status == SHX_OK) status = shx_index_new_wal(index, ret_writer);
     pthread_mutex_unlock(&index->mutex);
+    if (status == SHX_OK) {
+        *ret_operations = operations;
+    } else if (operations) {
+        shx_file_close(operations);
+    }
     return status;
 }
 
 static shx_status index_spill(shx_index *index, shx_pending *pending) {
     shx_wal_writer *writer;
+    shx_file *operations;
     if (shx_spill_is_open(pending)) return shx_spill_move(pending);
-    SHX_TRY(index_spill_file(index, &writer));
-    return shx_spill_start(pending, index->store, writer);
+    SHX_TRY(index_spill_files(index, &writer, &operations));
+    return shx_spill_start(pending, index->store, writer, operations);
 }
 
 shx_status shx_index_spill(shx_index *index, shx_pending *pending) {
-    if (!index->directory || shx_pending_held(pending) < atomic_load(&index_spill_bytes)) return SHX_OK;
+    if (!index->directory || !shx_pending_is_whole(pending)) return SHX_OK;
+    if (shx_pending_heap(pending) < atomic_load(&index_spill_bytes)) return SHX_OK;
     shx_status status = index_spill(index, pending);
     if (status != SHX_OK) shx_pending_drop_bodies(pending);
     return status;

@@ -128,7 +128,8 @@ shx_status shx_file_sync(shx_file *file);
 ** held. Closing the file gives it back. */
 shx_status shx_file_lock(shx_file *file, bool exclusive);
 
-/* Maps `size` > 0 bytes from any `offset`; SHX_CORRUPT when the file ends before offset + size. */
+/* Maps `size` > 0 bytes from any `offset`, also of a file whose name was removed; SHX_CORRUPT when the file ends before
+** offset + size. */
 shx_status shx_file_map(shx_file *file, uint64_t offset, uint64_t size, shx_map *ret_map);
 
 /* Gives a mapping back and clears it; a cleared mapping is allowed. */

@@ -358,9 +358,10 @@ static shx_status os_posix_file_lock(shx_file *base, bool exclusive) {
 }
 
 static shx_status os_posix_file_map(shx_file *base, uint64_t offset, uint64_t size, shx_map *ret_map) {
-    uint64_t file_size;
-    SHX_TRY(os_posix_file_size(base, &file_size));
-    if (!shx_span_fits(offset, size, 1, file_size)) return shx_corrupt("a mapping lies past the end of its file");
+    struct stat info;
+    SHX_CHECK(fstat(((os_posix_file *)base)->fd, &info) == 0, SHX_IO);
+    bool fits = shx_span_fits(offset, size, 1, (uint64_t)info.st_size);
+    if (!fits) return shx_corrupt("a mapping lies past the end of its file");
     uint64_t lead = offset % (uint64_t)sysconf(_SC_PAGESIZE), total = lead + size;
     SHX_CHECK(total <= SIZE_MAX, SHX_NOMEM);
     int fd = ((os_posix_file *)base)->fd;

@@ -7,39 +7,47 @@
 #include <assert.h>
 #include <string.h>
 
-/* Bodies live in pieces that are never moved, since operations point into them. */
 #define PENDING_PIECE_BYTES (1u << 20)
 
 /* More bytes than this that are freed at once go back to the system: a load must not leave its size behind. */
 #define PENDING_TRIM_BYTES (UINT64_C(64) << 20)
 #define PENDING_KEEP_OPERATIONS 100000 /* memory for so many is kept for the next transaction */
+#define PENDING_KEEP_SLOTS 262144      /* of the map of their rowids */
 
+/* One operation as it is kept, in the heap or in the spill. */
+typedef struct pending_op {
+    int64_t rowid;
+    uint64_t vector_hash, column_hash;
+    uint64_t body; /* where it stands among all bodies, one after the other; PENDING_NO_BODY: it has none */
+    shx_id digest;
+    uint32_t column_bytes;
+    uint32_t kind;
+} pending_op;
+
+#define PENDING_NO_BODY UINT64_MAX
+
+static_assert(sizeof(pending_op) == SHX_PENDING_OP_BYTES, "the spill is an array of them");
+
+/* Bodies from byte `at` of them all on, as far as the next piece or the end: in the heap, or a mapped part of the
+** spill. They are never moved while they are in the heap, since searches point into them. */
 typedef struct pending_piece {
-    uint8_t *bytes;
-    uint64_t used, size;
-} pending_piece;
-
-/* A part of the spill: bodies from byte `at` of them all on. Of the last part only what lies before `spilled` is
-** alive. */
-typedef struct pending_part {
+    const uint8_t *bytes;
+    uint64_t at, size;
+    uint8_t *heap; /* the same bytes, or NULL and: */
     shx_map map;
-    uint64_t at;
-} pending_part;
+} pending_piece;
 
 struct shx_pending {
     size_t vector_bytes;
-    shx_op *ops;
-    uint64_t op_capacity;
-    shx_id *digests;
-    uint64_t digest_capacity;
     size_t count, live;
-    pending_piece *pieces; /* only the last ones may be empty */
-    uint64_t piece_count, piece_capacity;
-    uint64_t held; /* bytes used in pieces */
-    pending_part *parts;
-    uint64_t part_count, part_capacity;
-    uint64_t spilled; /* bytes of bodies that stand in parts */
-    bool dropped;     /* there was no room for the bodies */
+    shx_map spilled_ops; /* the first ones */
+    size_t spilled_count;
+    pending_op *ops; /* those that follow */
+    uint64_t op_capacity;
+    pending_piece *pieces; /* the first part_count are parts of the spill; only the last one may be empty */
+    uint64_t piece_count, piece_capacity, part_count;
+    uint64_t body_bytes, spilled; /* of all bodies, and how many of these stand in parts */
+    bool dropped;                 /* there was no room for the bodies */
     void *spill;
     void (*release)(void *spill);
     shx_rowmap latest; /* rowid → position of the last INSERT, REPLACE or DELETE */
@@ -61,74 +69,116 @@ shx_status shx_pending_create(size_t vector_bytes, shx_pending **ret_pending) {
     return SHX_OK;
 }
 
-/* ---- bodies in the heap ---- */
+/* ---- the list ---- */
+
+static const pending_op *pending_at(const shx_pending *pending, size_t position) {
+    if (position >= pending->spilled_count) return &pending->ops[position - pending->spilled_count];
+    return (const pending_op *)(const void *)pending->spilled_ops.bytes + position;
+}
+
+static int64_t pending_key(const void *pending, uint32_t position) { return pending_at(pending, position)->rowid; }
+
+static shx_rowmap_keys pending_keys(const shx_pending *pending) { return (shx_rowmap_keys){pending, pending_key}; }
+
+static bool pending_holds_vector(uint32_t kind) { return kind == SHX_OP_INSERT || kind == SHX_OP_REPLACE; }
+
+/* ---- bodies ---- */
 
 static void pending_free_pieces(shx_pending *pending, uint64_t keep) {
     uint64_t freed = 0;
-    while (pending->piece_count > keep) {
-        pending_piece *piece = &pending->pieces[--pending->piece_count];
-        pending->held -= piece->used;
-        freed += piece->size;
-        shx_free_aligned(piece->bytes);
+    for (; pending->piece_count > keep; pending->piece_count--) {
+        pending_piece *last = &pending->pieces[pending->piece_count - 1];
+        if (last->heap) freed += last->size;
+        shx_free_aligned(last->heap);
+        shx_map_release(&last->map);
     }
+    if (pending->part_count > keep) pending->part_count = keep;
     if (freed > PENDING_TRIM_BYTES) shx_memory_trim();
 }
 
 static shx_status pending_reserve_body(shx_pending *pending, uint64_t size) {
-    pending_piece *last = pending->piece_count ? &pending->pieces[pending->piece_count - 1] : NULL;
-    if (last && last->size - last->used >= size) return SHX_OK;
-    if (last && last->used == 0) pending_free_pieces(pending, pending->piece_count - 1);
+    bool any = pending->piece_count > pending->part_count;
+    const pending_piece *last = any ? &pending->pieces[pending->piece_count - 1] : NULL;
+    if (last && last->at + last->size - pending->body_bytes >= size) return SHX_OK;
+    if (last && last->at == pending->body_bytes) pending_free_pieces(pending, pending->piece_count - 1);
     SHX_TRY(shx_grow((void **)&pending->pieces, &pending->piece_capacity, pending->piece_count + 1,
                      sizeof *pending->pieces));
     uint64_t room = size > PENDING_PIECE_BYTES ? size : PENDING_PIECE_BYTES;
     uint8_t *bytes = shx_alloc_aligned(room, 1);
     SHX_CHECK(bytes, SHX_NOMEM);
-    pending->pieces[pending->piece_count++] = (pending_piece){.bytes = bytes, .size = room};
+    pending->pieces[pending->piece_count++] =
+        (pending_piece){.bytes = bytes, .at = pending->body_bytes, .size = room, .heap = bytes};
     return SHX_OK;
 }
 
-static bool pending_is_in(const void *from, const uint8_t *bytes, uint64_t size) {
-    return (uintptr_t)from >= (uintptr_t)bytes && (uintptr_t)from < (uintptr_t)(bytes + size);
-}
-
-/* Gives the pieces back from the body at `from` on; false when that is in no piece, and then all are given back. */
-static bool pending_cut_pieces(shx_pending *pending, const uint8_t *from) {
-    uint64_t keep = pending->piece_count;
-    while (keep > 0 && !pending_is_in(from, pending->pieces[keep - 1].bytes, pending->pieces[keep - 1].used)) keep--;
-    pending_free_pieces(pending, keep);
-    if (keep == 0) return false;
-    pending_piece *last = &pending->pieces[keep - 1];
-    pending->held -= last->used;
-    last->used = (uint64_t)(from - last->bytes);
-    pending->held += last->used;
-    return true;
-}
-
-uint64_t shx_pending_held(const shx_pending *pending) { return pending->held; }
-
-bool shx_pending_piece(const shx_pending *pending, uint64_t position, const uint8_t **ret_bytes, uint64_t *ret_size) {
-    if (position >= pending->piece_count) return false;
-    *ret_bytes = pending->pieces[position].bytes;
-    *ret_size = pending->pieces[position].used;
-    return true;
-}
-
-/* ---- bodies in the spill ---- */
-
-static void pending_free_parts(shx_pending *pending) {
-    while (pending->part_count) shx_map_release(&pending->parts[--pending->part_count].map);
-    pending->spilled = 0;
-}
-
-/* Gives the parts back from the body at `from` on, which is in one of them. */
-static void pending_cut_parts(shx_pending *pending, const uint8_t *from) {
-    for (; pending->part_count; shx_map_release(&pending->parts[--pending->part_count].map)) {
-        const pending_part *last = &pending->parts[pending->part_count - 1];
-        if (!pending_is_in(from, last->map.bytes, last->map.size)) continue;
-        pending->spilled = last->at + (uint64_t)(from - last->map.bytes);
-        return;
+/* The number of the piece that holds byte `at` of all bodies. */
+static uint64_t pending_find_piece(const shx_pending *pending, uint64_t at) {
+    uint64_t low = 0, high = pending->piece_count;
+    while (high - low > 1) {
+        uint64_t middle = low + (high - low) / 2;
+        if (pending->pieces[middle].at <= at) {
+            low = middle;
+        } else {
+            high = middle;
+        }
     }
-    pending->spilled = 0;
+    return low;
+}
+
+bool shx_pending_bodies(const shx_pending *pending, uint64_t at, const uint8_t **ret_bytes, uint64_t *ret_size) {
+    if (at >= pending->body_bytes) return false;
+    uint64_t number = pending_find_piece(pending, at);
+    const pending_piece *piece = &pending->pieces[number];
+    bool last = number + 1 == pending->piece_count;
+    *ret_bytes = piece->bytes + (at - piece->at);
+    *ret_size = (last ? pending->body_bytes : pending->pieces[number + 1].at) - at;
+    return true;
+}
+
+/* Gives the bodies back from byte `at` on, where one starts. A piece of the heap that is empty then waits for more. */
+static void pending_cut_pieces(shx_pending *pending, uint64_t at) {
+    uint64_t number = pending_find_piece(pending, at);
+    bool heap = number >= pending->part_count;
+    pending_free_pieces(pending, heap || pending->pieces[number].at < at ? number + 1 : number);
+    pending->body_bytes = at;
+    if (pending->spilled > at) pending->spilled = at;
+}
+
+uint64_t shx_pending_held(const shx_pending *pending) { return pending->body_bytes - pending->spilled; }
+uint64_t shx_pending_spilled(const shx_pending *pending) { return pending->spilled; }
+
+/* ---- the spill ---- */
+
+uint64_t shx_pending_heap(const shx_pending *pending) {
+    return shx_pending_held(pending) + (pending->count - pending->spilled_count) * sizeof(pending_op);
+}
+
+size_t shx_pending_spilled_count(const shx_pending *pending) { return pending->spilled_count; }
+
+bool shx_pending_operations(const shx_pending *pending, size_t first, const uint8_t **ret_bytes, uint64_t *ret_size) {
+    if (first >= pending->count) return false;
+    size_t end = first < pending->spilled_count ? pending->spilled_count : pending->count;
+    *ret_bytes = (const uint8_t *)pending_at(pending, first);
+    *ret_size = (end - first) * sizeof(pending_op);
+    return true;
+}
+
+shx_status shx_pending_settle(shx_pending *pending, uint64_t at, const shx_map *bodies, const shx_map *operations) {
+    assert(at + bodies->size == pending->body_bytes && (at == 0 || at == pending->spilled));
+    assert(operations->size == pending->count * sizeof(pending_op));
+    SHX_TRY(shx_grow((void **)&pending->pieces, &pending->piece_capacity, pending->part_count + 1,
+                     sizeof *pending->pieces));
+    pending_free_pieces(pending, at == 0 ? 0 : pending->part_count);
+    if (bodies->size > 0) {
+        pending->pieces[pending->piece_count++] =
+            (pending_piece){.bytes = bodies->bytes, .at = at, .size = bodies->size, .map = *bodies};
+    }
+    pending->part_count = pending->piece_count;
+    pending->spilled = pending->body_bytes;
+    shx_map_release(&pending->spilled_ops);
+    pending->spilled_ops = *operations;
+    pending->spilled_count = pending->count;
+    return SHX_OK;
 }
 
 static void pending_release_spill(shx_pending *pending) {
@@ -137,60 +187,10 @@ static void pending_release_spill(shx_pending *pending) {
     pending->release = NULL;
 }
 
-uint64_t shx_pending_spilled(const shx_pending *pending) { return pending->spilled; }
-
-static bool pending_holds_vector(const shx_op *op) { return op->kind == SHX_OP_INSERT || op->kind == SHX_OP_REPLACE; }
-
-/* Points the last operations at their bodies, which end with the map. */
-static void pending_point_into(shx_pending *pending, const shx_map *map) {
-    const uint8_t *at = map->bytes + map->size;
-    for (size_t i = pending->count; i-- > 0 && at > map->bytes;) {
-        shx_op *op = &pending->ops[i];
-        if (!pending_holds_vector(op)) continue;
-        at -= shx_body_bytes(pending->vector_bytes, op->columns.size);
-        op->vector = at;
-        if (op->columns.size) op->columns.bytes = at + pending->vector_bytes;
-    }
-    assert(at == map->bytes);
-}
-
-static shx_status pending_add_part(shx_pending *pending, const shx_map *map) {
-    SHX_TRY(
-        shx_grow((void **)&pending->parts, &pending->part_capacity, pending->part_count + 1, sizeof *pending->parts));
-    pending->parts[pending->part_count] = (pending_part){*map, pending->spilled};
-    return SHX_OK;
-}
-
-shx_status shx_pending_settle(shx_pending *pending, const shx_map *map) {
-    assert(map->size == pending->held);
-    SHX_TRY(pending_add_part(pending, map));
-    pending->part_count++;
-    pending->spilled += map->size;
-    pending_point_into(pending, map);
-    pending_free_pieces(pending, 0);
-    return SHX_OK;
-}
-
-shx_status shx_pending_settle_all(shx_pending *pending, const shx_map *map) {
-    assert(map->size == pending->spilled + pending->held);
-    SHX_TRY(pending_add_part(pending, map));
-    pending_point_into(pending, map);
-    pending_part part = {*map, 0};
-    pending_free_parts(pending);
-    pending->parts[pending->part_count++] = part;
-    pending->spilled = map->size;
-    pending_free_pieces(pending, 0);
-    return SHX_OK;
-}
-
 void shx_pending_drop_bodies(shx_pending *pending) {
     pending->dropped = true;
-    for (size_t i = 0; i < pending->count; i++) {
-        pending->ops[i].vector = NULL;
-        pending->ops[i].columns = (shx_packed){0};
-    }
     pending_free_pieces(pending, 0);
-    pending_free_parts(pending);
+    pending->body_bytes = pending->spilled = 0;
     pending_release_spill(pending);
 }
 
@@ -208,29 +208,26 @@ void *shx_pending_spill(const shx_pending *pending) { return pending->spill; }
 
 static void pending_free_operations(shx_pending *pending) {
     shx_free(pending->ops);
-    shx_free(pending->digests);
     pending->ops = NULL;
-    pending->digests = NULL;
-    pending->op_capacity = pending->digest_capacity = 0;
+    pending->op_capacity = 0;
     shx_rowmap_free(&pending->latest);
 }
 
 void shx_pending_destroy(shx_pending *pending) {
     if (!pending) return;
     pending_free_pieces(pending, 0);
-    pending_free_parts(pending);
+    shx_map_release(&pending->spilled_ops);
     pending_release_spill(pending);
     shx_free(pending->pieces);
-    shx_free(pending->parts);
     pending_free_operations(pending);
     shx_free(pending);
 }
 
 shx_status shx_pending_reserve(shx_pending *pending, uint64_t column_bytes) {
+    size_t kept = pending->count - pending->spilled_count;
     SHX_CHECK(pending->count < UINT32_MAX - 1, SHX_FULL);
-    SHX_TRY(shx_grow((void **)&pending->ops, &pending->op_capacity, pending->count + 1, sizeof *pending->ops));
-    SHX_TRY(shx_grow((void **)&pending->digests, &pending->digest_capacity, pending->count + 1, sizeof(shx_id)));
-    SHX_TRY(shx_rowmap_reserve(&pending->latest, 1));
+    SHX_TRY(shx_grow((void **)&pending->ops, &pending->op_capacity, kept + 1, sizeof *pending->ops));
+    SHX_TRY(shx_rowmap_reserve(&pending->latest, pending_keys(pending), 1));
     if (pending->dropped) return SHX_OK;
     return pending_reserve_body(pending, shx_body_bytes(pending->vector_bytes, column_bytes));
 }
@@ -238,40 +235,38 @@ shx_status shx_pending_reserve(shx_pending *pending, uint64_t column_bytes) {
 /* Notes the operation at `position` as the last one of its rowid and keeps `live` right. Cannot fail after a
 ** reserve. */
 static void pending_note(shx_pending *pending, size_t position) {
-    const shx_op *op = &pending->ops[position];
+    const pending_op *op = pending_at(pending, position);
     if (op->kind == SHX_OP_TOUCH) return;
     uint32_t before;
-    if (shx_rowmap_get(&pending->latest, op->rowid, &before) && pending_holds_vector(&pending->ops[before])) {
+    if (shx_rowmap_get(&pending->latest, pending_keys(pending), op->rowid, &before) &&
+        pending_holds_vector(pending_at(pending, before)->kind)) {
         pending->live--;
     }
-    if (pending_holds_vector(op)) pending->live++;
-    shx_status status = shx_rowmap_put(&pending->latest, op->rowid, (uint32_t)position);
+    if (pending_holds_vector(op->kind)) pending->live++;
+    shx_status status = shx_rowmap_put(&pending->latest, pending_keys(pending), (uint32_t)position);
     assert(status == SHX_OK);
     (void)status;
 }
 
-/* Copies the body and points the operation at the copy. Cannot fail after a reserve. */
-static void pending_copy_body(shx_pending *pending, shx_op *op) {
-    pending_piece *piece = &pending->pieces[pending->piece_count - 1];
-    uint8_t *at = piece->bytes + piece->used;
-    uint64_t size = shx_body_put(op, pending->vector_bytes, at);
-    piece->used += size;
-    pending->held += size;
-    op->vector = at;
-    if (op->columns.size) op->columns.bytes = at + pending->vector_bytes;
+/* Copies a body; gives its place among all bodies. Cannot fail after a reserve. */
+static uint64_t pending_copy_body(shx_pending *pending, const shx_op *op) {
+    const pending_piece *piece = &pending->pieces[pending->piece_count - 1];
+    uint64_t at = pending->body_bytes;
+    pending->body_bytes += shx_body_put(op, pending->vector_bytes, piece->heap + (at - piece->at));
+    return at;
 }
 
 shx_status shx_pending_append(shx_pending *pending, const shx_op *op, const shx_id *digest) {
     SHX_TRY(shx_pending_reserve(pending, op->columns.size));
-    shx_op *copy = &pending->ops[pending->count];
-    *copy = *op;
-    if (pending_holds_vector(op) && !pending->dropped) {
-        pending_copy_body(pending, copy);
-    } else {
-        copy->vector = NULL;
-        copy->columns = (shx_packed){0};
-    }
-    pending->digests[pending->count] = *digest;
+    bool bodied = pending_holds_vector(op->kind) && !pending->dropped;
+    pending->ops[pending->count - pending->spilled_count] =
+        (pending_op){.rowid = op->rowid,
+                     .vector_hash = op->vector_hash,
+                     .column_hash = op->column_hash,
+                     .body = bodied ? pending_copy_body(pending, op) : PENDING_NO_BODY,
+                     .digest = *digest,
+                     .column_bytes = bodied ? op->columns.size : 0,
+                     .kind = op->kind};
     pending_note(pending, pending->count++);
     return SHX_OK;
 }
@@ -280,18 +275,16 @@ size_t shx_pending_count(const shx_pending *pending) { return pending->count; }
 
 /* The bodies of the operations from `count` on are given back. */
 static void pending_cut_bodies(shx_pending *pending, size_t count) {
-    while (count < pending->count && !pending->ops[count].vector) count++;
-    if (count == pending->count) return;
-    const uint8_t *from = pending->ops[count].vector;
-    if (!pending_cut_pieces(pending, from)) pending_cut_parts(pending, from);
+    while (count < pending->count && pending_at(pending, count)->body == PENDING_NO_BODY) count++;
+    if (count < pending->count && !pending->dropped) pending_cut_pieces(pending, pending_at(pending, count)->body);
 }
 
 static void pending_empty(shx_pending *pending) {
-    pending_free_pieces(pending, 1);
-    pending_free_parts(pending);
+    pending_free_pieces(pending, pending->part_count ? 0 : 1);
+    shx_map_release(&pending->spilled_ops);
     pending_release_spill(pending);
     pending->dropped = false;
-    if (pending->op_capacity <= PENDING_KEEP_OPERATIONS) return;
+    if (pending->op_capacity <= PENDING_KEEP_OPERATIONS && pending->latest.capacity <= PENDING_KEEP_SLOTS) return;
     pending_free_operations(pending);
     shx_memory_trim();
 }
@@ -301,35 +294,48 @@ void shx_pending_truncate(shx_pending *pending, size_t count) {
     if (count >= pending->count) return;
     pending_cut_bodies(pending, count);
     pending->count = count;
+    if (count < pending->spilled_count) pending->spilled_count = count;
     pending->live = 0;
     shx_rowmap_clear(&pending->latest);
     for (size_t i = 0; i < count; i++) pending_note(pending, i);
     if (count == 0) pending_empty(pending);
 }
 
-const shx_op *shx_pending_op(const shx_pending *pending, size_t position) {
+shx_op shx_pending_op(const shx_pending *pending, size_t position) {
     assert(position < pending->count);
-    return &pending->ops[position];
+    const pending_op *kept = pending_at(pending, position);
+    shx_op op = {.kind = (shx_op_kind)kept->kind,
+                 .rowid = kept->rowid,
+                 .vector_hash = kept->vector_hash,
+                 .column_hash = kept->column_hash};
+    if (kept->body == PENDING_NO_BODY || pending->dropped) return op;
+    const pending_piece *piece = &pending->pieces[pending_find_piece(pending, kept->body)];
+    const uint8_t *body = piece->bytes + (kept->body - piece->at);
+    op.vector = body;
+    if (kept->column_bytes) op.columns = (shx_packed){body + pending->vector_bytes, kept->column_bytes};
+    return op;
 }
 
 size_t shx_pending_live(const shx_pending *pending) { return pending->live; }
 
 bool shx_pending_hides(const shx_pending *pending, int64_t rowid) {
     uint32_t position;
-    return shx_rowmap_get(&pending->latest, rowid, &position);
+    return shx_rowmap_get(&pending->latest, pending_keys(pending), rowid, &position);
 }
 
 bool shx_pending_is_live(const shx_pending *pending, size_t position) {
-    const shx_op *op = shx_pending_op(pending, position);
+    assert(position < pending->count);
+    const pending_op *op = pending_at(pending, position);
     uint32_t last;
-    return pending_holds_vector(op) && shx_rowmap_get(&pending->latest, op->rowid, &last) && last == position;
+    return pending_holds_vector(op->kind) &&
+           shx_rowmap_get(&pending->latest, pending_keys(pending), op->rowid, &last) && last == position;
 }
 
 /* The chain is folded pairwise, parent first: id = H(id, digest), so nothing has to be laid out in one piece. */
 shx_id shx_pending_commit_id(const shx_pending *pending, const shx_id *parent) {
     shx_id pair[2] = {SHX_PLANTED(16) ? (shx_id){{0}} : *parent};
     for (size_t i = 0; i < pending->count; i++) {
-        pair[1] = pending->digests[i];
+        pair[1] = pending_at(pending, i)->digest;
         pair[0] = shx_hash128(pair, sizeof pair);
     }
     return pair[0];

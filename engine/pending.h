@@ -3,9 +3,9 @@
 ** Owned by one connection and used in its thread only. Searches see it as an overlay (search.h); at xSync it becomes
 ** one WAL record and one commit id; a rollback to a savepoint truncates it, which cannot fail.
 **
-** A posting's body (vector and columns) is laid out as the WAL has it, first in the heap. Those of a transaction that
-** is too large for memory move to a file of its own (spill.h) and are used in place there, mapped. What stays in the
-** heap for each operation is 72 bytes and its place in a map of rowids: 90 to 110 bytes in all.
+** A posting's body (vector and columns) is laid out as the WAL has it. Operations and bodies stand in the heap; those of
+** a transaction that is too large for it move to files of its own (spill.h) and are used in place there, mapped. What
+** stays in the heap for each operation is its place in a map of rowids: 5 to 11 bytes.
 */
 #ifndef SHX_PENDING_H
 #define SHX_PENDING_H
@@ -64,7 +64,8 @@ shx_status shx_pending_append(shx_pending *pending, const shx_op *op, const shx_
 size_t shx_pending_count(const shx_pending *pending);
 void shx_pending_truncate(shx_pending *pending, size_t count);
 
-const shx_op *shx_pending_op(const shx_pending *pending, size_t position);
+/* Vector and columns stay where they are until the next change of the list. */
+shx_op shx_pending_op(const shx_pending *pending, size_t position);
 
 /* How many postings the operations hold that are still alive (neither deleted nor replaced by a later one). */
 size_t shx_pending_live(const shx_pending *pending);
@@ -76,19 +77,23 @@ bool shx_pending_hides(const shx_pending *pending, int64_t rowid);
 /* True when the operation at `position` put a posting that is still alive. */
 bool shx_pending_is_live(const shx_pending *pending, size_t position);
 
-/* How many bytes of bodies stand in the heap; and in the spill, from the first operation on. */
+/* How many bytes of bodies stand in the heap, and with the operations there; in the spill, from the first body on; and
+** how many operations do. */
 uint64_t shx_pending_held(const shx_pending *pending);
+uint64_t shx_pending_heap(const shx_pending *pending);
 uint64_t shx_pending_spilled(const shx_pending *pending);
+size_t shx_pending_spilled_count(const shx_pending *pending);
 
-/* Bodies in the heap, a piece at a time: they continue those in the spill. False behind the last piece. */
-bool shx_pending_piece(const shx_pending *pending, uint64_t position, const uint8_t **ret_bytes, uint64_t *ret_size);
+/* Bodies from byte `at` of them all on, or operations from `first` on, as many as stand in one piece, wherever it is;
+** false behind the last one. An operation is SHX_PENDING_OP_BYTES of nobody's concern. */
+#define SHX_PENDING_OP_BYTES 56
+bool shx_pending_bodies(const shx_pending *pending, uint64_t at, const uint8_t **ret_bytes, uint64_t *ret_size);
+bool shx_pending_operations(const shx_pending *pending, size_t first, const uint8_t **ret_bytes, uint64_t *ret_size);
 
-/* The bodies in the heap stand in `map` now, in their order (taken over): they are used there, and leave the heap. On
-** failure (SHX_NOMEM) nothing has changed, and the map is still the caller's. */
-shx_status shx_pending_settle(shx_pending *pending, const shx_map *map);
-
-/* The same of all bodies, wherever they are: the map starts with that of the first operation. */
-shx_status shx_pending_settle_all(shx_pending *pending, const shx_map *map);
+/* All operations stand in `operations` now, and the bodies from byte `at` on in `bodies` (both taken over; none: size
+** 0), where they are used from now on. `at`: where the heap's start, or 0 for all of them. On failure (SHX_NOMEM)
+** nothing has changed, and the maps are still the caller's. */
+shx_status shx_pending_settle(shx_pending *pending, uint64_t at, const shx_map *bodies, const shx_map *operations);
 
 /* No room for the bodies: all are dropped, and those that come are not kept, until the list is empty again. What the
 ** operations are is still known, their postings are to be looked up in the database. */

@@ -222,9 +222,9 @@ static shx_status reconcile_record(const shx_reconcile *reconcile, shx_wal_recor
     SHX_CHECK(bytes, SHX_NOMEM);
     uint8_t *body = bytes;
     for (uint64_t i = 0; i < count; i++) {
-        const shx_op *op = shx_pending_op(pending, i);
-        shx_wal_put_operation(op, bytes + operations_at + i * SHX_OPERATION_BYTES);
-        if (op->vector) body += shx_body_put(op, size, body);
+        shx_op op = shx_pending_op(pending, i);
+        shx_wal_put_operation(&op, bytes + operations_at + i * SHX_OPERATION_BYTES);
+        if (op.vector) body += shx_body_put(&op, size, body);
     }
     *ret_record = (shx_wal_record){.operation_count = count,
                                    .operations = bytes + operations_at,

@@ -10,10 +10,10 @@ shx_status shx_search_scan_pending(shx_search_run *run) {
     const shx_pending *pending = run->params->pending;
     for (size_t i = 0; pending && i < shx_pending_count(pending); i++) {
         if (!shx_pending_is_live(pending, i)) continue;
-        const shx_op *op = shx_pending_op(pending, i);
+        shx_op op = shx_pending_op(pending, i);
         bool admitted;
-        SHX_TRY(shx_search_admits(run, op->rowid, &op->columns, &admitted));
-        if (admitted) SHX_TRY(shx_search_compare(run, op->rowid, op->vector, false));
+        SHX_TRY(shx_search_admits(run, op.rowid, &op.columns, &admitted));
+        if (admitted) SHX_TRY(shx_search_compare(run, op.rowid, op.vector, false));
         SHX_TRY(shx_search_poll(run, 1));
     }
     return SHX_OK;

@@ -4,7 +4,8 @@
 
 typedef struct spill_file {
     shx_store *store;
-    shx_wal_writer *writer;
+    shx_wal_writer *writer; /* of the bodies */
+    shx_file *operations;
     int64_t process; /* a forked child leaves the parent's file alone */
     bool finished;
 } spill_file;
@@ -17,36 +18,58 @@ static void spill_release(void *context) {
         shx_file_name(SHX_FILE_WAL, shx_wal_writer_file(spill->writer), name);
         (void)shx_store_remove(spill->store, name);
     }
+    shx_file_close(spill->operations);
     shx_wal_writer_close(spill->writer);
     shx_free(spill);
 }
 
-/* Copies all bodies, those in a finished spill too. */
-static shx_status spill_copy(const shx_pending *pending, shx_wal_writer *writer, shx_map *ret_map) {
-    uint64_t size = 0;
-    SHX_TRY(shx_wal_begin(writer));
-    for (size_t i = 0; i < shx_pending_count(pending); i++) {
-        const shx_op *op = shx_pending_op(pending, i);
-        if (op->vector) SHX_TRY(shx_wal_put(writer, op));
+/* Writes the bodies from byte `at` on and maps them; nothing where there are none. */
+static shx_status spill_move_bodies(const spill_file *spill, const shx_pending *pending, uint64_t at,
+                                    shx_map *ret_map) {
+    uint64_t end = at, size;
+    const uint8_t *bytes;
+    for (; shx_pending_bodies(pending, end, &bytes, &size); end += size) {
+        SHX_TRY(shx_wal_write_bodies(spill->writer, end, bytes, size));
     }
-    SHX_TRY(shx_wal_flush(writer, &size));
-    return shx_wal_map_bodies(writer, 0, size, ret_map);
+    return end > at ? shx_wal_map_bodies(spill->writer, at, end - at, ret_map) : SHX_OK;
 }
 
-shx_status shx_spill_start(shx_pending *pending, shx_store *store, shx_wal_writer *writer) {
+/* Writes the operations from `first` on and maps them all. */
+static shx_status spill_move_operations(const spill_file *spill, const shx_pending *pending, size_t first,
+                                        shx_map *ret_map) {
+    uint64_t at = (uint64_t)first * SHX_PENDING_OP_BYTES, size;
+    const uint8_t *bytes;
+    for (; shx_pending_operations(pending, (size_t)(at / SHX_PENDING_OP_BYTES), &bytes, &size); at += size) {
+        SHX_TRY(shx_file_write(spill->operations, at, bytes, size));
+    }
+    return shx_file_map(spill->operations, 0, at, ret_map);
+}
+
+static shx_status spill_move(const spill_file *spill, shx_pending *pending, uint64_t at, size_t first) {
+    shx_map bodies = {0}, operations = {0};
+    SHX_TRY(shx_wal_begin(spill->writer));
+    shx_status status = spill_move_bodies(spill, pending, at, &bodies);
+    if (status == SHX_OK) status = spill_move_operations(spill, pending, first, &operations);
+    if (status == SHX_OK) status = shx_pending_settle(pending, at, &bodies, &operations);
+    if (status != SHX_OK) {
+        shx_map_release(&bodies);
+        shx_map_release(&operations);
+    }
+    return status;
+}
+
+shx_status shx_spill_start(shx_pending *pending, shx_store *store, shx_wal_writer *writer, shx_file *operations) {
     spill_file *spill = shx_alloc_zero(1, sizeof *spill);
     if (!spill) {
+        shx_file_close(operations);
         shx_wal_writer_close(writer);
         return SHX_NOMEM;
     }
-    *spill = (spill_file){.store = store, .writer = writer, .process = shx_process()};
-    shx_map map = {0};
-    shx_status status = spill_copy(pending, writer, &map);
-    if (status == SHX_OK) status = shx_pending_settle_all(pending, &map);
+    *spill = (spill_file){.store = store, .writer = writer, .operations = operations, .process = shx_process()};
+    shx_status status = spill_move(spill, pending, 0, 0);
     if (status == SHX_OK) {
         shx_pending_attach(pending, spill, spill_release);
     } else {
-        shx_map_release(&map);
         spill_release(spill);
     }
     return status;
@@ -58,29 +81,19 @@ bool shx_spill_is_open(const shx_pending *pending) {
 }
 
 shx_status shx_spill_move(shx_pending *pending) {
-    spill_file *spill = shx_pending_spill(pending);
-    uint64_t start = shx_pending_spilled(pending), at = start, size;
-    const uint8_t *bytes;
-    if (shx_pending_held(pending) == 0) return SHX_OK;
-    SHX_TRY(shx_wal_begin(spill->writer));
-    for (uint64_t i = 0; shx_pending_piece(pending, i, &bytes, &size); i++) {
-        SHX_TRY(shx_wal_write_bodies(spill->writer, at, bytes, size));
-        at += size;
-    }
-    shx_map map;
-    SHX_TRY(shx_wal_map_bodies(spill->writer, start, at - start, &map));
-    shx_status status = shx_pending_settle(pending, &map);
-    if (status != SHX_OK) shx_map_release(&map);
-    return status;
+    if (shx_pending_heap(pending) == 0) return SHX_OK;
+    return spill_move(shx_pending_spill(pending), pending, shx_pending_spilled(pending),
+                      shx_pending_spilled_count(pending));
 }
 
 shx_status shx_spill_finish(shx_pending *pending, const shx_id *commit, const shx_id *parent,
                             shx_wal_entry *ret_entry) {
     spill_file *spill = shx_pending_spill(pending);
     SHX_TRY(shx_spill_move(pending));
-    SHX_TRY(shx_wal_begin(spill->writer));
+    SHX_TRY(shx_wal_begin_operations(spill->writer, shx_pending_spilled(pending)));
     for (size_t i = 0; i < shx_pending_count(pending); i++) {
-        SHX_TRY(shx_wal_note(spill->writer, shx_pending_op(pending, i)));
+        shx_op op = shx_pending_op(pending, i);
+        SHX_TRY(shx_wal_note(spill->writer, &op));
     }
     SHX_TRY(shx_wal_finish(spill->writer, commit, parent, ret_entry));
     spill->finished = true;

@@ -1,12 +1,13 @@
-/* The spill: where the bodies of a transaction that is too large for memory stand while it is under way.
+/* The spill: where a transaction that is too large for memory stands while it is under way.
 **
-** It is a WAL file of the transaction's own, whose only record is in the making: bodies are written behind the place of
-** its header as they come and used there, mapped; operations and header follow at xSync. So committing needs no second
+** Its bodies go to a WAL file of its own, whose only record is in the making: they are written behind the place of its
+** header as they come and used there, mapped; operations and header follow at xSync. So committing needs no second
 ** copy, and opening the table later treats the record like any other; the first flush routes and encodes the bodies,
-** outside the transaction.
+** outside the transaction. Its operations, with what only the transaction needs of them, go to a file without a name
+** meanwhile, where they are used in the same way.
 **
-** - ROLLBACK TO shortens the list of operations, and the next bodies overwrite what it has left in the file. Bodies
-**   that stay are not moved.
+** - ROLLBACK TO shortens the list of operations, and the next ones overwrite what it has left in the files. What stays
+**   is not moved.
 ** - ROLLBACK removes the file; what a crash leaves is a WAL file without a record, which collection removes. The file
 **   is locked until the transaction has ended, so nobody else appends to it, or removes it.
 ** - A finished record is never overwritten: when COMMIT returns BUSY and more operations come, the record that names
@@ -23,14 +24,15 @@
 #include "pending.h"
 #include "wal.h"
 
-/* Makes a new WAL file (taken over, also on failure) the spill of the list and moves all its bodies there. The store
-** must live as long as the list is not empty. */
-shx_status shx_spill_start(shx_pending *pending, shx_store *store, shx_wal_writer *writer);
+/* Makes a new WAL file, and an empty file for the operations whose name is removed already (both are taken over, also
+** on failure), the spill of the list and moves all of it there. The store must live as long as the list is not
+** empty. */
+shx_status shx_spill_start(shx_pending *pending, shx_store *store, shx_wal_writer *writer, shx_file *operations);
 
 /* Has the list a spill to go on with? Not if there is none, or one that is finished. */
 bool shx_spill_is_open(const shx_pending *pending);
 
-/* Moves the bodies that are in the heap to the spill. After a failure the list is as it was. */
+/* Moves what is in the heap to the spill. After a failure the list is as it was. */
 shx_status shx_spill_move(shx_pending *pending);
 
 /* Completes the record: all operations of the list, "from parent, these lead to commit". */

@@ -195,8 +195,8 @@ struct shx_wal_writer {
     uint64_t id, end; /* where the next record goes */
     size_t vector_bytes;
     uint64_t operation_count, vector_count;
-    uint8_t *operations; /* of the record being written */
-    uint64_t operation_capacity;
+    uint8_t *operations; /* of the record being written, those that are not written yet */
+    uint64_t operation_capacity, operations_written;
     uint8_t *buffer; /* bytes of bodies that are not written yet */
     uint64_t buffered, written;
     uint64_t file_size; /* when the record was begun */
@@ -264,6 +264,7 @@ shx_status shx_wal_begin(shx_wal_writer *writer) {
     SHX_TRY(shx_file_size(writer->file, &writer->file_size));
     SHX_CHECK(writer->file_size >= writer->end, SHX_NOTFOUND);
     writer->operation_count = writer->vector_count = writer->buffered = writer->written = 0;
+    writer->operations_written = 0;
     return SHX_OK;
 }
 
@@ -279,12 +280,6 @@ static shx_status wal_flush_bodies(shx_wal_writer *writer) {
     SHX_TRY(shx_wal_write_bodies(writer, writer->written, writer->buffer, writer->buffered));
     writer->written += writer->buffered;
     writer->buffered = 0;
-    return SHX_OK;
-}
-
-shx_status shx_wal_flush(shx_wal_writer *writer, uint64_t *ret_size) {
-    SHX_TRY(wal_flush_bodies(writer));
-    *ret_size = writer->written;
     return SHX_OK;
 }
 
@@ -318,10 +313,11 @@ void shx_wal_put_operation(const shx_op *op, uint8_t bytes[SHX_OPERATION_BYTES])
 }
 
 static shx_status wal_add_operation(shx_wal_writer *writer, const shx_op *op) {
-    SHX_TRY(shx_grow((void **)&writer->operations, &writer->operation_capacity, writer->operation_count + 1,
-                     SHX_OPERATION_BYTES));
-    uint8_t *bytes = writer->operations + writer->operation_count++ * SHX_OPERATION_BYTES;
+    uint64_t held = writer->operation_count - writer->operations_written;
+    SHX_TRY(shx_grow((void **)&writer->operations, &writer->operation_capacity, held + 1, SHX_OPERATION_BYTES));
+    uint8_t *bytes = writer->operations + held * SHX_OPERATION_BYTES;
     shx_wal_put_operation(op, bytes);
+    writer->operation_count++;
     writer->vector_count += wal_has_body(bytes);
     return SHX_OK;
 }
@@ -331,13 +327,48 @@ shx_status shx_wal_put(shx_wal_writer *writer, const shx_op *op) {
     return op->vector ? wal_put_body(writer, op) : SHX_OK;
 }
 
-shx_status shx_wal_note(shx_wal_writer *writer, const shx_op *op) {
-    SHX_TRY(wal_add_operation(writer, op));
-    if (op->vector) writer->written += shx_body_bytes(writer->vector_bytes, op->columns.size);
+/* Writes the operations that are not written yet, those of the record behind its bodies. */
+static shx_status wal_flush_operations(shx_wal_writer *writer, uint64_t operations_at) {
+    uint64_t held = writer->operation_count - writer->operations_written;
+    uint64_t at = writer->end + operations_at + writer->operations_written * SHX_OPERATION_BYTES;
+    SHX_TRY(shx_file_write(writer->file, at, writer->operations, held * SHX_OPERATION_BYTES));
+    writer->operations_written = writer->operation_count;
     return SHX_OK;
 }
 
-static void wal_put_header(const shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at,
+shx_status shx_wal_begin_operations(shx_wal_writer *writer, uint64_t body_bytes) {
+    SHX_TRY(shx_wal_begin(writer));
+    writer->written = body_bytes;
+    return SHX_OK;
+}
+
+shx_status shx_wal_note(shx_wal_writer *writer, const shx_op *op) {
+    uint64_t held = writer->operation_count - writer->operations_written;
+    if (held * SHX_OPERATION_BYTES >= WAL_BUFFER_BYTES) {
+        SHX_TRY(wal_flush_operations(writer, shx_align(writer->written + SHX_RECORD_BYTES, 64)));
+    }
+    return wal_add_operation(writer, op);
+}
+
+/* Writes the operations that are not written yet, and takes the checksum of all; from the file, where others were
+** written before. */
+static shx_status wal_finish_operations(shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at,
+                                        uint64_t *ret_hash) {
+    uint64_t size = entry->operation_count * SHX_OPERATION_BYTES;
+    bool whole = writer->operations_written == 0;
+    SHX_TRY(wal_flush_operations(writer, operations_at));
+    if (whole) {
+        *ret_hash = shx_hash64(writer->operations, size, entry->file);
+        return SHX_OK;
+    }
+    shx_map map;
+    SHX_TRY(shx_file_map(writer->file, entry->offset + operations_at, size, &map));
+    *ret_hash = shx_hash64(map.bytes, size, entry->file);
+    shx_map_release(&map);
+    return SHX_OK;
+}
+
+static void wal_put_header(const shx_wal_entry *entry, uint64_t operations_at, uint64_t operations_hash,
                            uint8_t bytes[SHX_RECORD_BYTES]) {
     memset(bytes, 0, SHX_RECORD_BYTES);
     memcpy(bytes, wal_magic, sizeof wal_magic);
@@ -347,7 +378,7 @@ static void wal_put_header(const shx_wal_writer *writer, const shx_wal_entry *en
     shx_put64(bytes + 48, entry->operation_count);
     shx_put64(bytes + 56, entry->vector_count);
     shx_put64(bytes + 64, operations_at);
-    shx_put64(bytes + 88, shx_hash64(writer->operations, entry->operation_count * SHX_OPERATION_BYTES, entry->file));
+    shx_put64(bytes + 88, operations_hash);
     shx_put64(bytes + 112, entry->body_bytes);
     shx_put64(bytes + 120, shx_hash64(bytes, 120, entry->offset));
 }
@@ -374,41 +405,39 @@ bool shx_wal_take_image(shx_wal_writer *writer, const shx_wal_entry *entry, shx_
 }
 
 /* A small record goes out with one write. */
-static shx_status wal_write_small(shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at,
-                                  const uint8_t header[SHX_RECORD_BYTES]) {
+static shx_status wal_write_small(shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at) {
     uint8_t *record = shx_alloc_aligned(entry->length, 1);
     SHX_CHECK(record, SHX_NOMEM);
     memset(record, 0, entry->length);
-    memcpy(record, header, SHX_RECORD_BYTES);
     memcpy(record + SHX_RECORD_BYTES, writer->buffer, writer->buffered);
     uint64_t size = entry->operation_count * SHX_OPERATION_BYTES;
     if (size) memcpy(record + operations_at, writer->operations, size);
+    wal_put_header(entry, operations_at, shx_hash64(writer->operations, size, entry->file), record);
     shx_status status = shx_file_write(writer->file, entry->offset, record, entry->length);
     wal_keep_image(writer, status == SHX_OK ? entry : NULL, record);
     return status;
 }
 
 /* Of a larger record the header is the last write. */
-static shx_status wal_write_large(shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at,
-                                  const uint8_t header[SHX_RECORD_BYTES]) {
+static shx_status wal_write_large(shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at) {
     static const uint8_t zeros[64];
-    uint64_t size = entry->operation_count * SHX_OPERATION_BYTES, used = operations_at + size;
+    uint8_t header[SHX_RECORD_BYTES];
+    uint64_t used = operations_at + entry->operation_count * SHX_OPERATION_BYTES, hash;
     wal_keep_image(writer, NULL, NULL);
     SHX_TRY(wal_flush_bodies(writer));
-    SHX_TRY(shx_file_write(writer->file, entry->offset + operations_at, writer->operations, size));
+    SHX_TRY(wal_finish_operations(writer, entry, operations_at, &hash));
     SHX_TRY(shx_file_write(writer->file, entry->offset + used, zeros, entry->length - used));
+    wal_put_header(entry, operations_at, hash, header);
     return shx_file_write(writer->file, entry->offset, header, SHX_RECORD_BYTES);
 }
 
 /* Where the file goes on behind the record there are dead bodies: zeros keep them from being taken for one. */
 static shx_status wal_write_record(shx_wal_writer *writer, const shx_wal_entry *entry, uint64_t operations_at) {
     static const uint8_t zeros[SHX_RECORD_BYTES];
-    uint8_t header[SHX_RECORD_BYTES];
     uint64_t end = entry->offset + entry->length;
     if (writer->file_size > end) SHX_TRY(shx_file_write(writer->file, end, zeros, sizeof zeros));
-    wal_put_header(writer, entry, operations_at, header);
     bool small = writer->written == 0 && entry->length <= WAL_BUFFER_BYTES;
-    return (small ? wal_write_small : wal_write_large)(writer, entry, operations_at, header);
+    return (small ? wal_write_small : wal_write_large)(writer, entry, operations_at);
 }
 
 shx_status shx_wal_finish(shx_wal_writer *writer, const shx_id *commit, const shx_id *parent,

@@ -117,11 +117,12 @@ shx_status shx_wal_put(shx_wal_writer *writer, const shx_op *op);
 shx_status shx_wal_finish(shx_wal_writer *writer, const shx_id *commit, const shx_id *parent, shx_wal_entry *ret_entry);
 
 /* The same with bodies that are written before their operations are known to stay: `bytes` become those from `at` on,
-** and stand in the map when that is made. At the end, after shx_wal_begin, shx_wal_note adds the operations in their
-** order, without writing bodies, and shx_wal_finish the rest. What was written behind the last noted body is dead. */
-shx_status shx_wal_flush(shx_wal_writer *writer, uint64_t *ret_size); /* of what shx_wal_put was given so far */
+** and stand in the map when that is made. At the end shx_wal_begin_operations says how many bytes of bodies stay, what
+** was written behind them is dead; shx_wal_note adds the operations in their order, which need no memory, and
+** shx_wal_finish the rest. */
 shx_status shx_wal_write_bodies(shx_wal_writer *writer, uint64_t at, const uint8_t *bytes, uint64_t size);
 shx_status shx_wal_map_bodies(shx_wal_writer *writer, uint64_t at, uint64_t size, shx_map *ret_map);
+shx_status shx_wal_begin_operations(shx_wal_writer *writer, uint64_t body_bytes);
 shx_status shx_wal_note(shx_wal_writer *writer, const shx_op *op);
 
 #endif

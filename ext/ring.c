@@ -102,15 +102,15 @@ bool shx_ring_load(const void *bytes, size_t size, const shx_id *tip, shx_ring *
 /* Encodes a commit; 0 when it does not fit beside the oldest id. */
 static size_t ring_encode(const shx_pending *pending, const shx_id *commit, uint8_t bytes[SHX_RING_BYTES]) {
     uint64_t count = 0, before = 0;
-    for (size_t i = 0; i < shx_pending_count(pending); i++) count += shx_pending_op(pending, i)->kind != SHX_OP_TOUCH;
+    for (size_t i = 0; i < shx_pending_count(pending); i++) count += shx_pending_op(pending, i).kind != SHX_OP_TOUCH;
     memcpy(bytes, commit->bytes, RING_ID_BYTES);
     size_t size = RING_ID_BYTES + ring_put_varint(bytes + RING_ID_BYTES, count);
     for (size_t i = 0; i < shx_pending_count(pending); i++) {
-        const shx_op *op = shx_pending_op(pending, i);
-        if (op->kind == SHX_OP_TOUCH) continue;
+        shx_op op = shx_pending_op(pending, i);
+        if (op.kind == SHX_OP_TOUCH) continue;
         if (size > SHX_RING_ROOM - RING_FIRST - RING_VARINT_MAX) return 0;
-        size += ring_put_varint(bytes + size, ring_zigzag((uint64_t)op->rowid - before));
-        before = (uint64_t)op->rowid;
+        size += ring_put_varint(bytes + size, ring_zigzag((uint64_t)op.rowid - before));
+        before = (uint64_t)op.rowid;
     }
     return size;
 }

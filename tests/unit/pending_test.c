@@ -49,13 +49,13 @@ static void vectors_are_copied_and_stay(void **state) {
         vector[DIM - 1] = (float)-i;
         append(pending, SHX_OP_INSERT, i, vector);
     }
-    const float *first = shx_pending_op(pending, 0)->vector;
+    const float *first = shx_pending_op(pending, 0).vector;
     for (int i = 0; i < ROWS; i++) {
-        const shx_op *op = shx_pending_op(pending, (size_t)i);
-        assert_true(((const float *)op->vector)[0] == (float)i && ((const float *)op->vector)[DIM - 1] == (float)-i &&
-                    op->rowid == i);
+        shx_op op = shx_pending_op(pending, (size_t)i);
+        assert_true(((const float *)op.vector)[0] == (float)i && ((const float *)op.vector)[DIM - 1] == (float)-i &&
+                    op.rowid == i);
     }
-    assert_ptr_equal(first, shx_pending_op(pending, 0)->vector);
+    assert_ptr_equal(first, shx_pending_op(pending, 0).vector);
     shx_pending_destroy(pending);
     free(vector);
 }
@@ -79,10 +79,10 @@ static void a_truncation_brings_back_what_was_hidden(void **state) {
     assert_true(shx_pending_hides(pending, 1));
     shx_pending_truncate(pending, 1);
     assert_int_equal(shx_pending_live(pending), 1);
-    assert_true(shx_pending_is_live(pending, 0) && *(const float *)shx_pending_op(pending, 0)->vector == a);
+    assert_true(shx_pending_is_live(pending, 0) && *(const float *)shx_pending_op(pending, 0).vector == a);
     append(pending, SHX_OP_INSERT, 2, &b);
-    assert_true(*(const float *)shx_pending_op(pending, 1)->vector == b &&
-                *(const float *)shx_pending_op(pending, 0)->vector == a);
+    assert_true(*(const float *)shx_pending_op(pending, 1).vector == b &&
+                *(const float *)shx_pending_op(pending, 0).vector == a);
     shx_pending_destroy(pending);
 }
 
@@ -126,7 +126,8 @@ static void a_commit_id_folds_pairwise(void **state) {
     append(pending, SHX_OP_DELETE, 2, NULL);
     shx_id pair[2] = {parent};
     for (size_t i = 0; i < 2; i++) {
-        pair[1] = digest_of(shx_pending_op(pending, i));
+        shx_op op = shx_pending_op(pending, i);
+        pair[1] = digest_of(&op);
         pair[0] = shx_hash128(pair, sizeof pair);
     }
     shx_id commit = shx_pending_commit_id(pending, &parent);
@@ -141,8 +142,8 @@ static void a_commit_id_folds_pairwise(void **state) {
 static int last_of(const shx_pending *pending, size_t count, int64_t rowid) {
     int last = -1;
     for (size_t i = 0; i < count; i++) {
-        const shx_op *op = shx_pending_op(pending, i);
-        if (op->rowid == rowid && op->kind != SHX_OP_TOUCH) last = (int)i;
+        shx_op op = shx_pending_op(pending, i);
+        if (op.rowid == rowid && op.kind != SHX_OP_TOUCH) last = (int)i;
     }
     return last;
 }
@@ -153,11 +154,11 @@ static void check_against_its_list(const shx_pending *pending) {
         assert_int_equal(shx_pending_hides(pending, rowid), last_of(pending, count, rowid) >= 0);
     }
     for (size_t i = 0; i < count; i++) {
-        const shx_op *op = shx_pending_op(pending, i);
-        bool is_live = op->vector && last_of(pending, count, op->rowid) == (int)i;
+        shx_op op = shx_pending_op(pending, i);
+        bool is_live = op.vector && last_of(pending, count, op.rowid) == (int)i;
         assert_int_equal(shx_pending_is_live(pending, i), is_live);
         live += is_live;
-        if (op->vector) assert_true(((const float *)op->vector)[0] == (float)op->rowid);
+        if (op.vector) assert_true(((const float *)op.vector)[0] == (float)op.rowid);
     }
     assert_int_equal(shx_pending_live(pending), live);
 }

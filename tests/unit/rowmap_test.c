@@ -5,62 +5,81 @@
 
 #include <stdlib.h>
 
-static void extreme_keys_and_values(void **state) {
+/* The element at position i has the key keys[i modulo a number], times 2^shift, so that positions may be any. */
+typedef struct key_array {
+    const int64_t *keys; /* NULL: 0, 1, 2 … */
+    uint32_t count;
+    int shift;
+} key_array;
+
+static int64_t key_at(const void *array, uint32_t position) {
+    const key_array *from = array;
+    uint32_t i = position % from->count;
+    return (int64_t)((uint64_t)(from->keys ? from->keys[i] : i) << from->shift);
+}
+
+static shx_rowmap_keys keys_of(const key_array *array) { return (shx_rowmap_keys){array, key_at}; }
+
+static void extreme_keys_and_positions(void **state) {
     (void)state;
     const int64_t keys[] = {INT64_MIN, -1, 0, 1, INT64_MAX, INT64_C(1) << 32, -(INT64_C(1) << 32)};
     const uint32_t count = sizeof keys / sizeof *keys;
+    const key_array array = {keys, count, 0};
     shx_rowmap map = {0};
-    uint32_t value = 77;
-    assert_false(shx_rowmap_get(&map, 0, &value));
-    for (uint32_t i = 0; i < count; i++) assert_ok(shx_rowmap_put(&map, keys[i], UINT32_MAX - 1 - i));
+    uint32_t position = 77;
+    assert_false(shx_rowmap_get(&map, keys_of(&array), 0, &position));
+    for (uint32_t i = 0; i < count; i++) assert_ok(shx_rowmap_put(&map, keys_of(&array), UINT32_MAX - 1 - i));
     for (uint32_t i = 0; i < count; i++) {
-        assert_true(shx_rowmap_get(&map, keys[i], &value));
-        assert_int_equal(value, UINT32_MAX - 1 - i);
+        assert_true(shx_rowmap_get(&map, keys_of(&array), key_at(&array, UINT32_MAX - 1 - i), &position));
+        assert_int_equal(position, UINT32_MAX - 1 - i);
     }
     assert_int_equal(map.count, count);
-    value = 77;
-    assert_false(shx_rowmap_get(&map, 2, &value));
-    assert_int_equal(value, 77);
+    position = 77;
+    assert_false(shx_rowmap_get(&map, keys_of(&array), 2, &position));
+    assert_int_equal(position, 77);
     shx_rowmap_free(&map);
-    assert_false(shx_rowmap_get(&map, 0, &value));
+    assert_false(shx_rowmap_get(&map, keys_of(&array), 0, &position));
 }
 
 static void a_put_replaces(void **state) {
     (void)state;
+    const key_array array = {.count = 10};
     shx_rowmap map = {0};
-    uint32_t value;
-    assert_ok(shx_rowmap_put(&map, 5, 1));
-    assert_ok(shx_rowmap_put(&map, 5, 2));
+    uint32_t position;
+    assert_ok(shx_rowmap_put(&map, keys_of(&array), 5));
+    assert_ok(shx_rowmap_put(&map, keys_of(&array), 25));
     assert_int_equal(map.count, 1);
-    assert_true(shx_rowmap_get(&map, 5, &value));
-    assert_int_equal(value, 2);
+    assert_true(shx_rowmap_get(&map, keys_of(&array), 5, &position));
+    assert_int_equal(position, 25);
     shx_rowmap_free(&map);
 }
 
 static void clearing_forgets_and_keeps_memory(void **state) {
     (void)state;
+    const key_array array = {.count = 1000};
     shx_rowmap map = {0};
-    uint32_t value;
+    uint32_t position;
     shx_rowmap_clear(&map);
-    for (int64_t i = 0; i < 1000; i++) assert_ok(shx_rowmap_put(&map, i, (uint32_t)i));
+    for (uint32_t i = 0; i < 1000; i++) assert_ok(shx_rowmap_put(&map, keys_of(&array), i));
     uint64_t capacity = map.capacity;
     shx_rowmap_clear(&map);
     assert_int_equal(map.count, 0);
     assert_int_equal(map.capacity, capacity);
-    for (int64_t i = 0; i < 1000; i++) assert_false(shx_rowmap_get(&map, i, &value));
-    assert_ok(shx_rowmap_put(&map, 3, 4));
-    assert_true(shx_rowmap_get(&map, 3, &value));
+    for (int64_t i = 0; i < 1000; i++) assert_false(shx_rowmap_get(&map, keys_of(&array), i, &position));
+    assert_ok(shx_rowmap_put(&map, keys_of(&array), 3));
+    assert_true(shx_rowmap_get(&map, keys_of(&array), 3, &position));
     shx_rowmap_free(&map);
 }
 
 static void reserved_puts_do_not_allocate(void **state) {
     (void)state;
+    const key_array array = {.count = 6000, .shift = 12};
     shx_rowmap map = {0};
-    assert_ok(shx_rowmap_put(&map, 1, 1));
-    assert_ok(shx_rowmap_reserve(&map, 5000));
-    const int64_t *keys = map.keys;
-    for (int64_t i = 10; i < 5010; i++) assert_ok(shx_rowmap_put(&map, i * 4096, 1));
-    assert_ptr_equal(map.keys, keys);
+    assert_ok(shx_rowmap_put(&map, keys_of(&array), 1));
+    assert_ok(shx_rowmap_reserve(&map, keys_of(&array), 5000));
+    const uint32_t *slots = map.slots;
+    for (uint32_t i = 10; i < 5010; i++) assert_ok(shx_rowmap_put(&map, keys_of(&array), i));
+    assert_ptr_equal(map.slots, slots);
     shx_rowmap_free(&map);
 }
 
@@ -68,14 +87,14 @@ static void reserved_puts_do_not_allocate(void **state) {
 static void strides_do_not_pile_up(void **state) {
     (void)state;
     for (int shift = 0; shift < 56; shift += 5) {
+        const key_array array = {.count = 4000, .shift = shift};
         shx_rowmap map = {0};
-        uint32_t value;
-        for (int64_t i = 0; i < 4000; i++)
-            assert_ok(shx_rowmap_put(&map, (int64_t)((uint64_t)i << shift), (uint32_t)i));
-        for (int64_t i = 0; i < 4000; i++) {
+        uint32_t position;
+        for (uint32_t i = 0; i < 4000; i++) assert_ok(shx_rowmap_put(&map, keys_of(&array), i));
+        for (uint32_t i = 0; i < 4000; i++) {
             bool first = ((uint64_t)i << shift >> shift) == (uint64_t)i;
-            assert_true(shx_rowmap_get(&map, (int64_t)((uint64_t)i << shift), &value));
-            if (first && shift < 52) assert_int_equal(value, i);
+            assert_true(shx_rowmap_get(&map, keys_of(&array), key_at(&array, i), &position));
+            if (first && shift < 52) assert_int_equal(position, i);
         }
         shx_rowmap_free(&map);
     }
@@ -86,20 +105,21 @@ static void strides_do_not_pile_up(void **state) {
 static void as_a_plain_array(void **state) {
     (void)state;
     fixture_random random = fixture_seed("rowmap", 11);
-    static uint32_t model[MODEL_KEYS]; /* value + 1 */
+    static uint32_t model[MODEL_KEYS]; /* position + 1 */
+    static int64_t keys[MODEL_KEYS];
+    for (int64_t i = 0; i < MODEL_KEYS; i++) keys[i] = i * INT64_C(0x100000001) - 99;
+    const key_array array = {keys, MODEL_KEYS, 0};
     shx_rowmap map = {0};
     uint64_t count = 0;
     for (int step = 0; step < 60000; step++) {
-        uint64_t key = fixture_below(&random, MODEL_KEYS), value;
-        int64_t rowid = (int64_t)(key * UINT64_C(0x100000001)) - 99;
+        uint32_t key = (uint32_t)fixture_below(&random, MODEL_KEYS), found = 0;
         if (fixture_below(&random, 3) == 0) {
-            value = fixture_below(&random, UINT32_MAX);
-            assert_ok(shx_rowmap_put(&map, rowid, (uint32_t)value));
+            uint32_t position = key + MODEL_KEYS * (uint32_t)fixture_below(&random, UINT32_MAX / MODEL_KEYS);
+            assert_ok(shx_rowmap_put(&map, keys_of(&array), position));
             count += model[key] == 0;
-            model[key] = (uint32_t)value + 1;
+            model[key] = position + 1;
         }
-        uint32_t found = 0;
-        assert_int_equal(shx_rowmap_get(&map, rowid, &found), model[key] != 0);
+        assert_int_equal(shx_rowmap_get(&map, keys_of(&array), keys[key], &found), model[key] != 0);
         if (model[key]) assert_int_equal(found, model[key] - 1);
         assert_int_equal(map.count, count);
     }
@@ -108,7 +128,7 @@ static void as_a_plain_array(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(extreme_keys_and_values),
+        cmocka_unit_test(extreme_keys_and_positions),
         cmocka_unit_test(a_put_replaces),
         cmocka_unit_test(clearing_forgets_and_keeps_memory),
         cmocka_unit_test(reserved_puts_do_not_allocate),

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* From so many bytes of codes on no more rows are coded: a commit may be of any size, and the rest is compared exactly
-** until the flush that is due by then. With the rows behind it the heap takes about 75 bytes a row. */
+** until the flush that is due by then. */
 #define DELTA_CODES_BYTES (UINT64_C(64) << 20)
 
 static int64_t delta_commit_key(const shx_id *commit) { return (int64_t)shx_get64(commit->bytes); }
@@ -16,9 +16,7 @@ static int64_t delta_mark_key(const void *delta, uint32_t position) {
     return delta_commit_key(&((const shx_delta *)delta)->marks[position].commit);
 }
 
-static int64_t delta_row_key(const void *delta, uint32_t position) {
-    return shx_delta_row_at(delta, position)->rowid;
-}
+static int64_t delta_row_key(const void *delta, uint32_t position) { return shx_delta_rowid_at(delta, position); }
 
 static shx_rowmap_keys delta_mark_keys(const shx_delta *delta) { return (shx_rowmap_keys){delta, delta_mark_key}; }
 static shx_rowmap_keys delta_row_keys(const shx_delta *delta) { return (shx_rowmap_keys){delta, delta_row_key}; }
@@ -55,6 +53,7 @@ shx_status shx_delta_create(shx_base *base, shx_delta **ret_delta) {
     shx_base_retain(base);
     delta->live_rows = base->info.live_rows;
     delta->codes.encoding = &base->encoding;
+    delta->vector_bytes = shx_encoding_vector_bytes(&base->encoding);
     shx_status status = delta_copy_tombstones(delta);
     if (status == SHX_OK) status = delta_mark(delta, &base->info.commit);
     if (status != SHX_OK) {
@@ -69,7 +68,10 @@ void shx_delta_retain(shx_delta *delta) { atomic_fetch_add(&delta->references, 1
 
 void shx_delta_release(shx_delta *delta) {
     if (!delta || atomic_fetch_sub(&delta->references, 1) > 1) return;
-    for (int c = 0; c < SHX_DELTA_CHUNKS; c++) shx_free(delta->chunks[c]);
+    for (int c = 0; c < SHX_DELTA_CHUNKS; c++) {
+        shx_free(delta->chunks[c]);
+        shx_free((void *)atomic_load(&delta->killed[c]));
+    }
     for (int s = 0; s < SHX_SEGMENTS_MAX; s++) {
         shx_free((void *)delta->dead[s].mask);
         shx_free((void *)atomic_load(&delta->dead[s].when));
@@ -84,39 +86,43 @@ void shx_delta_release(shx_delta *delta) {
     shx_free(delta);
 }
 
-const shx_delta_row *shx_delta_row_at(const shx_delta *delta, uint32_t position) {
-    uint32_t offset, chunk = shx_delta_chunk(position, &offset);
-    return &delta->chunks[chunk][offset];
-}
-
 /* Codes the last 32 rows, unless rows before them have no codes. */
 static shx_status delta_code_block(shx_delta *delta) {
     const void *vectors[SHX_BLOCK_ROWS];
     if (atomic_load(&delta->codes.coded_rows) + SHX_BLOCK_ROWS != delta->row_count) return SHX_OK;
     if (shx_delta_codes_bytes(&delta->codes) >= DELTA_CODES_BYTES) return SHX_OK;
     for (uint32_t i = 0; i < SHX_BLOCK_ROWS; i++) {
-        vectors[i] = shx_delta_row_at(delta, delta->row_count - SHX_BLOCK_ROWS + i)->vector;
+        vectors[i] = shx_delta_vector_at(delta, delta->row_count - SHX_BLOCK_ROWS + i);
     }
     return shx_delta_codes_append(&delta->codes, vectors);
 }
 
-static shx_status delta_append_row(shx_delta *delta, const shx_op *op) {
+static uint64_t delta_chunk_rows(uint32_t chunk) { return (uint64_t)SHX_DELTA_FIRST_CHUNK << chunk; }
+
+static shx_status delta_append_row(shx_delta *delta, const uint8_t *operation, const uint8_t *body) {
     uint32_t offset, chunk = shx_delta_chunk(delta->row_count, &offset);
     SHX_CHECK(chunk < SHX_DELTA_CHUNKS, SHX_FULL);
-    if (!delta->chunks[chunk]) {
-        delta->chunks[chunk] = shx_alloc_zero((uint64_t)SHX_DELTA_FIRST_CHUNK << chunk, sizeof(shx_delta_row));
-        SHX_CHECK(delta->chunks[chunk], SHX_NOMEM);
-    }
-    shx_delta_row *row = &delta->chunks[chunk][offset];
-    row->rowid = op->rowid;
-    row->vector = op->vector;
-    row->columns = op->columns;
-    row->fingerprint = (shx_fingerprint){op->vector_hash, op->column_hash};
+    if (!delta->chunks[chunk]) delta->chunks[chunk] = shx_alloc(delta_chunk_rows(chunk) * sizeof(shx_delta_place));
+    SHX_CHECK(delta->chunks[chunk], SHX_NOMEM);
+    delta->chunks[chunk][offset] = (shx_delta_place){operation, body};
     SHX_TRY(shx_rowmap_put(&delta->latest, delta_row_keys(delta), delta->row_count));
     delta->row_count++;
     delta->live_rows++;
     bool coded = delta->base->shards && shx_encoding_coded(&delta->base->encoding);
     return coded && delta->row_count % SHX_BLOCK_ROWS == 0 ? delta_code_block(delta) : SHX_OK;
+}
+
+/* Marks a row of the delta dead from now on. */
+static shx_status delta_kill_row(shx_delta *delta, uint32_t position) {
+    uint32_t offset, chunk = shx_delta_chunk(position, &offset);
+    atomic_uint *killed = atomic_load(&delta->killed[chunk]);
+    if (!killed) {
+        killed = shx_alloc_zero(delta_chunk_rows(chunk), sizeof *killed);
+        SHX_CHECK(killed, SHX_NOMEM);
+        atomic_store_explicit(&delta->killed[chunk], killed, memory_order_release);
+    }
+    atomic_store_explicit(&killed[offset], delta->operation_count + 1, memory_order_release);
+    return SHX_OK;
 }
 
 /* Marks a segment's slot dead from now on. The number goes in before the bit, so that a reader who sees the bit
@@ -145,11 +151,9 @@ static bool delta_slot_alive(const shx_delta *delta, uint32_t segment, uint64_t 
 static shx_status delta_kill(shx_delta *delta, int64_t rowid) {
     uint32_t position;
     if (shx_rowmap_get(&delta->latest, delta_row_keys(delta), rowid, &position)) {
-        shx_delta_row *row = (shx_delta_row *)shx_delta_row_at(delta, position);
-        if (atomic_load(&row->killed) == 0 || SHX_PLANTED(30)) {
-            atomic_store_explicit(&row->killed, delta->operation_count + 1, memory_order_release);
+        if (shx_delta_row_alive(delta, position, UINT32_MAX) || SHX_PLANTED(30)) {
             delta->live_rows--;
-            return SHX_OK;
+            return delta_kill_row(delta, position);
         }
     }
     for (uint32_t s = 0; s < delta->base->segment_count; s++) {
@@ -164,9 +168,11 @@ static shx_status delta_kill(shx_delta *delta, int64_t rowid) {
     return SHX_OK;
 }
 
-static shx_status delta_apply_one(shx_delta *delta, const shx_op *op) {
-    if (op->kind == SHX_OP_REPLACE || op->kind == SHX_OP_DELETE) SHX_TRY(delta_kill(delta, op->rowid));
-    if (op->vector) SHX_TRY(delta_append_row(delta, op));
+static shx_status delta_apply_one(shx_delta *delta, const shx_wal_record *record, shx_wal_cursor *cursor) {
+    const uint8_t *operation = record->operations + cursor->operation * SHX_OPERATION_BYTES;
+    shx_op op = shx_wal_next(record, cursor);
+    if (op.kind == SHX_OP_REPLACE || op.kind == SHX_OP_DELETE) SHX_TRY(delta_kill(delta, op.rowid));
+    if (op.vector) SHX_TRY(delta_append_row(delta, operation, op.vector));
     delta->operation_count++;
     return SHX_OK;
 }
@@ -182,10 +188,7 @@ shx_status shx_delta_apply(shx_delta *delta, shx_wal_record *record, const shx_i
     *owned = *record;
     SHX_CHECK(delta->operation_count + owned->operation_count < UINT32_MAX, SHX_FULL);
     shx_wal_cursor cursor = {0};
-    while (cursor.operation < owned->operation_count) {
-        shx_op op = shx_wal_next(owned, &cursor);
-        SHX_TRY(delta_apply_one(delta, &op));
-    }
+    while (cursor.operation < owned->operation_count) SHX_TRY(delta_apply_one(delta, owned, &cursor));
     return delta_mark(delta, commit);
 }
 
@@ -203,7 +206,8 @@ uint64_t shx_delta_bytes(const shx_delta *delta) {
                      delta->record_capacity * sizeof *delta->records;
     bytes += (delta->latest.capacity + delta->commits.capacity) * sizeof(uint32_t);
     for (uint32_t c = 0; c < SHX_DELTA_CHUNKS; c++) {
-        if (delta->chunks[c]) bytes += ((uint64_t)SHX_DELTA_FIRST_CHUNK << c) * sizeof(shx_delta_row);
+        if (delta->chunks[c]) bytes += delta_chunk_rows(c) * sizeof(shx_delta_place);
+        if (atomic_load(&delta->killed[c])) bytes += delta_chunk_rows(c) * sizeof(atomic_uint);
     }
     for (uint32_t s = 0; s < delta->base->segment_count; s++) {
         uint64_t blocks = delta->base->segments[s]->block_count;

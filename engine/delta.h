@@ -17,14 +17,10 @@
 
 #include <stdatomic.h>
 
-/* One posting of the delta. */
-typedef struct shx_delta_row {
-    int64_t rowid;
-    const void *vector;
-    shx_packed columns;
-    shx_fingerprint fingerprint;
-    atomic_uint killed; /* 0: alive, else 1 + the position of the operation that killed it */
-} shx_delta_row;
+/* Where a posting of the delta stands: in a record, which is mapped or a copy in the heap. */
+typedef struct shx_delta_place {
+    const uint8_t *operation, *body;
+} shx_delta_place;
 
 /* A commit and where it stands: everything before these numbers belongs to it. */
 typedef struct shx_delta_mark {
@@ -37,13 +33,16 @@ typedef struct shx_delta_mark {
 /* The dead postings of one segment of the base. */
 typedef struct shx_dead {
     atomic_uint *mask;           /* one bit a lane, one word a block; NULL: none */
-    _Atomic(atomic_uint *) when; /* per slot, as shx_delta_row.killed; NULL or 0: dead in the base already */
+    _Atomic(atomic_uint *) when; /* per slot, as shx_delta.killed; NULL or 0: dead in the base already */
 } shx_dead;
 
 typedef struct shx_delta {
     atomic_uint references;
     shx_base *base;
-    shx_delta_row *chunks[SHX_DELTA_CHUNKS];
+    size_t vector_bytes;
+    shx_delta_place *chunks[SHX_DELTA_CHUNKS];
+    _Atomic(atomic_uint *) killed[SHX_DELTA_CHUNKS]; /* per posting 0: alive, else 1 + the position of the operation
+                                                     ** that killed it; NULL: all of the chunk are alive */
     shx_delta_codes codes;
     uint32_t operation_count, row_count;
     uint64_t live_rows;
@@ -75,11 +74,29 @@ const shx_delta_mark *shx_delta_tip(const shx_delta *delta);
 /* How much of the heap the delta has taken, without the records that are its vectors' owners. */
 uint64_t shx_delta_bytes(const shx_delta *delta);
 
-/* Row `position` of the delta. */
-const shx_delta_row *shx_delta_row_at(const shx_delta *delta, uint32_t position);
+static inline const shx_delta_place *shx_delta_place_of(const shx_delta *delta, uint32_t position) {
+    uint32_t offset, chunk = shx_delta_chunk(position, &offset);
+    return &delta->chunks[chunk][offset];
+}
 
-static inline bool shx_delta_row_alive(const shx_delta_row *row, uint32_t limit) {
-    uint32_t killed = atomic_load_explicit(&row->killed, memory_order_acquire);
+/* Row `position` of the delta, as the operation that put it; and parts of it. */
+static inline shx_op shx_delta_row_at(const shx_delta *delta, uint32_t position) {
+    const shx_delta_place *place = shx_delta_place_of(delta, position);
+    return shx_wal_operation(place->operation, place->body, delta->vector_bytes);
+}
+
+static inline const void *shx_delta_vector_at(const shx_delta *delta, uint32_t position) {
+    return shx_delta_place_of(delta, position)->body;
+}
+
+static inline int64_t shx_delta_rowid_at(const shx_delta *delta, uint32_t position) {
+    return shx_wal_rowid(shx_delta_place_of(delta, position)->operation);
+}
+
+static inline bool shx_delta_row_alive(const shx_delta *delta, uint32_t position, uint32_t limit) {
+    uint32_t offset, chunk = shx_delta_chunk(position, &offset);
+    const atomic_uint *numbers = atomic_load_explicit(&delta->killed[chunk], memory_order_acquire);
+    uint32_t killed = numbers ? atomic_load_explicit(&numbers[offset], memory_order_acquire) : 0;
     return killed == 0 || killed > limit;
 }
 

@@ -556,7 +556,7 @@ void shx_index_stats_get(shx_index *index, const shx_view *view, shx_index_stats
     stats.directory_bytes += stats.base_bytes;
     stats.anonymous_bytes = shx_delta_bytes(view->delta);
     for (uint32_t i = 0; i < view->mark.rows; i++) {
-        alive += shx_delta_row_alive(shx_delta_row_at(view->delta, i), view->mark.operations);
+        alive += shx_delta_row_alive(view->delta, i, view->mark.operations);
     }
     stats.tombstones = stats.segment_rows + alive - stats.rows;
     pthread_mutex_lock(&index->mutex);

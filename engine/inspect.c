@@ -69,9 +69,8 @@ static shx_status inspect_list(const shx_view *view, inspect_entry **ret_entries
         status = inspect_list_segment(view, s, entries, &count);
     }
     for (uint32_t i = 0; status == SHX_OK && i < view->mark.rows; i++) {
-        const shx_delta_row *row = shx_delta_row_at(view->delta, i);
-        if (!shx_delta_row_alive(row, view->mark.operations)) continue;
-        entries[count++] = (inspect_entry){row->rowid, INSPECT_DELTA, i};
+        if (!shx_delta_row_alive(view->delta, i, view->mark.operations)) continue;
+        entries[count++] = (inspect_entry){shx_delta_rowid_at(view->delta, i), INSPECT_DELTA, i};
     }
     if (status == SHX_OK) scratch = shx_alloc(count * sizeof *scratch + 1);
     if (status == SHX_OK && !scratch) status = SHX_NOMEM;
@@ -92,9 +91,8 @@ shx_status shx_view_each(shx_view *view, shx_row_visit visit, void *context) {
     for (uint64_t i = 0; status == SHX_OK && i < count; i++) {
         const inspect_entry *entry = &entries[i];
         if (entry->segment == INSPECT_DELTA) {
-            const shx_delta_row *row = shx_delta_row_at(view->delta, entry->row);
-            status =
-                visit(context, row->rowid, row->fingerprint.vector_hash, row->fingerprint.column_hash, row->vector);
+            shx_op row = shx_delta_row_at(view->delta, entry->row);
+            status = visit(context, row.rowid, row.vector_hash, row.column_hash, row.vector);
         } else {
             const shx_segment *segment = view->delta->base->segments[entry->segment];
             const shx_fingerprint *fingerprint = &segment->fingerprints[entry->row];

@@ -3,9 +3,9 @@
 ** Owned by one connection and used in its thread only. Searches see it as an overlay (search.h); at xSync it becomes
 ** one WAL record and one commit id; a rollback to a savepoint truncates it, which cannot fail.
 **
-** A posting's body (vector and columns) is laid out as the WAL has it. Operations and bodies stand in the heap; those of
-** a transaction that is too large for it move to files of its own (spill.h) and are used in place there, mapped. What
-** stays in the heap for each operation is its place in a map of rowids: 5 to 11 bytes.
+** A posting's body (vector and columns) is laid out as the WAL has it. Operations and bodies stand in the heap; of a
+** transaction that is too large for it they move to files of its own (spill.h) and are used in place there, mapped.
+** What stays in the heap for each operation is its place in a map of rowids: 5 to 11 bytes.
 */
 #ifndef SHX_PENDING_H
 #define SHX_PENDING_H

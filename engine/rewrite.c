@@ -73,11 +73,13 @@ shx_status shx_rewrite_take_shards(shx_rewrite *rewrite, const shx_base *base) {
 
 shx_status shx_rewrite_take_delta(shx_rewrite *rewrite, const shx_view *view) {
     for (uint32_t i = 0; i < view->mark.rows; i++) {
-        const shx_delta_row *row = shx_delta_row_at(view->delta, i);
         if (i % REWRITE_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(shx_pool_progress(rewrite->pool)));
-        if (!shx_delta_row_alive(row, view->mark.operations)) continue;
-        shx_posting posting = {
-            .rowid = row->rowid, .vector = row->vector, .fingerprint = row->fingerprint, .columns = row->columns};
+        if (!shx_delta_row_alive(view->delta, i, view->mark.operations)) continue;
+        shx_op row = shx_delta_row_at(view->delta, i);
+        shx_posting posting = {.rowid = row.rowid,
+                               .vector = row.vector,
+                               .fingerprint = {row.vector_hash, row.column_hash},
+                               .columns = row.columns};
         SHX_TRY(rewrite_add_posting(rewrite, &posting, SHX_PLACE_NONE));
     }
     return SHX_OK;

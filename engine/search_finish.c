@@ -15,7 +15,7 @@ static inline bool finish_before(const shx_candidate *a, const shx_candidate *b)
 SHX_DEFINE_ORDER(finish_candidates, shx_candidate, finish_before)
 
 static const void *finish_vector_of(const shx_search_run *run, const shx_candidate *candidate) {
-    if (candidate->segment == SHX_SEARCH_DELTA) return shx_delta_row_at(run->delta, candidate->row)->vector;
+    if (candidate->segment == SHX_SEARCH_DELTA) return shx_delta_vector_at(run->delta, candidate->row);
     const shx_segment *segment = run->base->segments[candidate->segment];
     return shx_segment_vector_at(segment, candidate->row);
 }

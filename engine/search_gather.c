@@ -62,7 +62,7 @@ shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const void *ve
 }
 
 int64_t shx_search_rowid_of(const shx_search_run *run, const shx_candidate *candidate) {
-    if (candidate->segment == SHX_SEARCH_DELTA) return shx_delta_row_at(run->delta, candidate->row)->rowid;
+    if (candidate->segment == SHX_SEARCH_DELTA) return shx_delta_rowid_at(run->delta, candidate->row);
     return run->base->segments[candidate->segment]->rowids[candidate->row];
 }
 

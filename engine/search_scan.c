@@ -19,13 +19,18 @@ shx_status shx_search_scan_pending(shx_search_run *run) {
     return SHX_OK;
 }
 
+/* Does a row of the delta live, and does the predicate admit it? */
+static shx_status scan_delta_admits(shx_search_run *run, uint32_t position, bool *ret_admitted) {
+    *ret_admitted = shx_delta_row_alive(run->delta, position, run->view->mark.operations);
+    if (!*ret_admitted || !run->predicate) return SHX_OK;
+    shx_op row = shx_delta_row_at(run->delta, position);
+    return shx_search_admits(run, row.rowid, &row.columns, ret_admitted);
+}
+
 static shx_status scan_delta_row(shx_search_run *run, uint32_t position) {
-    const shx_delta_row *row = shx_delta_row_at(run->delta, position);
     bool admitted;
-    if (!shx_delta_row_alive(row, run->view->mark.operations)) return SHX_OK;
-    SHX_TRY(shx_search_admits(run, row->rowid, &row->columns, &admitted));
-    if (!admitted) return SHX_OK;
-    return shx_search_look(run, position, row->vector);
+    SHX_TRY(scan_delta_admits(run, position, &admitted));
+    return admitted ? shx_search_look(run, position, shx_delta_vector_at(run->delta, position)) : SHX_OK;
 }
 
 /* Looks at the rows of the delta from `first` on. */
@@ -146,10 +151,8 @@ static shx_status scan_delta_block(shx_search_run *run, uint32_t first) {
         run->kernels->scan_block(block->codes, query->lut, query->code_dim, &block->scale, &bound, ip) & lanes;
     for (uint32_t rest = mask & ~block->pointless; rest; rest &= rest - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(rest);
-        const shx_delta_row *row = shx_delta_row_at(run->delta, first + lane);
         bool admitted;
-        if (!shx_delta_row_alive(row, run->view->mark.operations)) continue;
-        SHX_TRY(shx_search_admits(run, row->rowid, &row->columns, &admitted));
+        SHX_TRY(scan_delta_admits(run, first + lane, &admitted));
         if (!admitted) continue;
         shx_candidate candidate = {.segment = SHX_SEARCH_DELTA, .row = first + lane};
         SHX_TRY(shx_search_refine(run, candidate, block->refine + lane * refine_bytes, block->factors[lane],

@@ -174,15 +174,9 @@ void shx_wal_record_close(shx_wal_record *record) {
 }
 
 shx_op shx_wal_next(const shx_wal_record *record, shx_wal_cursor *cursor) {
-    const uint8_t *bytes = record->operations + cursor->operation++ * SHX_OPERATION_BYTES;
-    shx_op op = {.kind = (shx_op_kind)bytes[0],
-                 .rowid = (int64_t)shx_get64(bytes + 8),
-                 .vector_hash = shx_get64(bytes + 16),
-                 .column_hash = shx_get64(bytes + 24)};
-    if (!wal_has_body(bytes)) return op;
-    op.vector = record->bodies + cursor->body;
-    op.columns = (shx_packed){record->bodies + cursor->body + record->vector_bytes, shx_get32(bytes + 4)};
-    cursor->body += shx_body_bytes(record->vector_bytes, op.columns.size);
+    const uint8_t *operation = record->operations + cursor->operation++ * SHX_OPERATION_BYTES;
+    shx_op op = shx_wal_operation(operation, record->bodies + cursor->body, record->vector_bytes);
+    if (op.vector) cursor->body += shx_body_bytes(record->vector_bytes, op.columns.size);
     return op;
 }
 

@@ -87,6 +87,20 @@ typedef struct shx_wal_cursor {
 /* The next operation of a loaded record, which must have one more. */
 shx_op shx_wal_next(const shx_wal_record *record, shx_wal_cursor *cursor);
 
+/* An operation as it stands in a loaded record, and its body, if it has one; and its rowid only. */
+static inline int64_t shx_wal_rowid(const uint8_t *operation) { return (int64_t)shx_get64(operation + 8); }
+
+static inline shx_op shx_wal_operation(const uint8_t *operation, const uint8_t *body, size_t vector_bytes) {
+    shx_op op = {.kind = (shx_op_kind)operation[0],
+                 .rowid = shx_wal_rowid(operation),
+                 .vector_hash = shx_get64(operation + 16),
+                 .column_hash = shx_get64(operation + 24)};
+    if (op.kind != SHX_OP_INSERT && op.kind != SHX_OP_REPLACE) return op;
+    op.vector = body;
+    op.columns = (shx_packed){body + vector_bytes, shx_get32(operation + 4)};
+    return op;
+}
+
 /* Encodes one operation, without its vector. */
 void shx_wal_put_operation(const shx_op *op, uint8_t bytes[SHX_OPERATION_BYTES]);
 

@@ -181,12 +181,12 @@ static void transaction_finish(shx_table *table, bool committed) {
     state->joined--;
     if (!state->writing) return;
     bool here = !shx_connection_forked(table->connection);
+    bool published = committed && here && state->synced && shx_pending_count(state->pending) > 0;
     table->knows = false;
-    if (committed && here && state->synced && shx_pending_count(state->pending) > 0) {
-        shx_index_committed(state->index, &state->synced_commit);
-        shx_state_row_committed(table, &state->synced_commit);
-    }
-    transaction_end(state);
+    transaction_end(state); /* first, since what it leaves to the index takes memory as well */
+    if (!published) return;
+    shx_index_committed(state->index, &state->synced_commit);
+    shx_state_row_committed(table, &state->synced_commit);
 }
 
 int shx_transaction_commit(sqlite3_vtab *vtab) {

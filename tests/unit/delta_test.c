@@ -60,8 +60,7 @@ static void apply(shx_delta *delta, const step *steps, uint64_t count, uint64_t 
 static uint64_t living(const shx_delta *delta, const shx_delta_mark *mark, int64_t *rowids) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < mark->rows; i++) {
-        const shx_delta_row *row = shx_delta_row_at(delta, i);
-        if (shx_delta_row_alive(row, mark->operations)) rowids[count++] = row->rowid;
+        if (shx_delta_row_alive(delta, i, mark->operations)) rowids[count++] = shx_delta_rowid_at(delta, i);
     }
     return count;
 }
@@ -116,17 +115,17 @@ static void many_rows_over_many_chunks(void **state) {
     step *steps = malloc(ROWS * sizeof *steps);
     for (int64_t i = 0; i < ROWS; i++) steps[i] = (step){'+', i};
     apply(delta, steps, ROWS, 1);
-    const shx_delta_row *first = shx_delta_row_at(delta, 0);
+    const shx_delta_place *first = shx_delta_place_of(delta, 0);
     for (int64_t i = 0; i < ROWS; i++) steps[i] = (step){i % 2 ? '-' : '=', i};
     apply(delta, steps, ROWS, 2);
-    assert_ptr_equal(first, shx_delta_row_at(delta, 0)); /* rows are never moved */
+    assert_ptr_equal(first, shx_delta_place_of(delta, 0)); /* rows are never moved */
     shx_id one = commit_of(1), two = commit_of(2);
     int64_t *rowids = malloc(2 * ROWS * sizeof *rowids);
     assert_int_equal(living(delta, shx_delta_find(delta, &one), rowids), ROWS);
     for (int64_t i = 0; i < ROWS; i++) assert_int_equal(rowids[i], i);
     assert_int_equal(living(delta, shx_delta_find(delta, &two), rowids), ROWS / 2);
     for (int64_t i = 0; i < ROWS / 2; i++) assert_int_equal(rowids[i], 2 * i);
-    for (uint32_t i = 0; i < ROWS; i++) assert_true(*(const float *)shx_delta_row_at(delta, i)->vector == (float)i);
+    for (uint32_t i = 0; i < ROWS; i++) assert_true(*(const float *)shx_delta_vector_at(delta, i) == (float)i);
     free(rowids);
     free(steps);
     shx_delta_release(delta);

@@ -181,6 +181,90 @@ static void random_operations_and_rollbacks(void **state) {
     shx_pending_destroy(pending);
 }
 
+/* --- moving to a spill --- */
+
+static int maps_open;
+
+static void release_map(shx_map *map) {
+    maps_open--;
+    free(map->owner);
+}
+
+static shx_map take_map(uint8_t *bytes, uint64_t size) {
+    static const shx_store_ops ops = {.map_release = release_map};
+    maps_open++;
+    return (shx_map){bytes, size, bytes, size, &ops};
+}
+
+/* All operations, and the bodies from the heap's on, or all of them, stand elsewhere from now on. */
+static void settle(shx_pending *pending, bool all) {
+    uint64_t from = all ? 0 : shx_pending_spilled(pending), at = from, size;
+    uint8_t *bodies = malloc(shx_pending_spilled(pending) + shx_pending_held(pending) - from + 1);
+    uint8_t *operations = malloc(shx_pending_count(pending) * SHX_PENDING_OP_BYTES + 1);
+    const uint8_t *bytes;
+    assert_non_null(bodies);
+    assert_non_null(operations);
+    for (; shx_pending_bodies(pending, at, &bytes, &size); at += size) memcpy(bodies + (at - from), bytes, size);
+    shx_map body_map = at > from ? take_map(bodies, at - from) : (shx_map){0};
+    if (at == from) free(bodies);
+    for (at = 0; shx_pending_operations(pending, at / SHX_PENDING_OP_BYTES, &bytes, &size); at += size) {
+        memcpy(operations + at, bytes, size);
+    }
+    shx_map operation_map = take_map(operations, at);
+    assert_ok(shx_pending_settle(pending, from, &body_map, &operation_map));
+    assert_int_equal(shx_pending_heap(pending), 0);
+    assert_int_equal(shx_pending_spilled_count(pending), shx_pending_count(pending));
+}
+
+/* Twins: one of them moves out of the heap now and then, at different places, and is cut back before and after. */
+static void what_has_moved_stays_the_same(void **state) {
+    (void)state;
+    fixture_random random = fixture_seed("pending settled", 6);
+    shx_pending *pair[2];
+    shx_id parent = {{7}};
+    for (int p = 0; p < 2; p++) assert_ok(shx_pending_create(1 * sizeof(float), &pair[p]));
+    for (int step = 0; step < 4 * MODEL_OPS; step++) {
+        int64_t rowid = (int64_t)fixture_below(&random, MODEL_ROWS);
+        float vector = (float)rowid;
+        shx_op_kind kind = (shx_op_kind)(SHX_OP_INSERT + fixture_below(&random, 4));
+        size_t count = fixture_below(&random, shx_pending_count(pair[0]) + 1);
+        bool cut = fixture_below(&random, 12) == 0, all = fixture_below(&random, 3) == 0;
+        for (int p = 0; p < 2; p++) append(pair[p], kind, rowid, kind <= SHX_OP_REPLACE ? &vector : NULL);
+        if (fixture_below(&random, 5) == 0) settle(pair[1], all);
+        for (int p = 0; cut && p < 2; p++) shx_pending_truncate(pair[p], count);
+        shx_id a = shx_pending_commit_id(pair[0], &parent), b = shx_pending_commit_id(pair[1], &parent);
+        assert_memory_equal(&a, &b, sizeof a);
+        if (step % 7 == 0) check_against_its_list(pair[1]);
+    }
+    assert_true(maps_open > 0);
+    for (int p = 0; p < 2; p++) shx_pending_destroy(pair[p]);
+    assert_int_equal(maps_open, 0);
+}
+
+/* Bodies that could not be kept: the operations are still known, also those that had moved. */
+static void dropped_bodies_leave_their_operations(void **state) {
+    (void)state;
+    shx_pending *pending;
+    float vector = 3;
+    assert_ok(shx_pending_create(1 * sizeof(float), &pending));
+    append(pending, SHX_OP_INSERT, 1, &vector);
+    settle(pending, true);
+    append(pending, SHX_OP_INSERT, 2, &vector);
+    shx_pending_drop_bodies(pending);
+    append(pending, SHX_OP_REPLACE, 1, &vector);
+    assert_false(shx_pending_is_whole(pending));
+    for (size_t i = 0; i < 3; i++) assert_null(shx_pending_op(pending, i).vector);
+    assert_int_equal(shx_pending_live(pending), 2);
+    shx_pending_truncate(pending, 1);
+    assert_true(shx_pending_is_live(pending, 0) && !shx_pending_hides(pending, 2));
+    shx_pending_truncate(pending, 0);
+    assert_true(shx_pending_is_whole(pending));
+    append(pending, SHX_OP_INSERT, 1, &vector);
+    assert_true(*(const float *)shx_pending_op(pending, 0).vector == vector);
+    shx_pending_destroy(pending);
+    assert_int_equal(maps_open, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operations_hide_and_live),
@@ -189,6 +273,8 @@ int main(void) {
         cmocka_unit_test(a_commit_id_is_its_operations),
         cmocka_unit_test(a_commit_id_folds_pairwise),
         cmocka_unit_test(random_operations_and_rollbacks),
+        cmocka_unit_test(what_has_moved_stays_the_same),
+        cmocka_unit_test(dropped_bodies_leave_their_operations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

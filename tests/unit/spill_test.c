@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 
 #define SPILL_DIM 16
-#define SPILL_LIMIT 1500 /* bytes: some 20 rows */
+#define SPILL_LIMIT 1500 /* bytes: some 10 rows */
 #define SPILL_ROUNDS 25
 
 static fixture_directory spill_place;

@@ -71,6 +71,8 @@ static void best_constraint(const shx_table *table, sqlite3_index_info *info, in
         ret_constraint->binary = collation && sqlite3_stricmp(collation, "BINARY") == 0;
     }
     ret_constraint->clear = column && best_is_clear(table, info, position);
+    sqlite3_value *value;
+    ret_constraint->literal = sqlite3_vtab_rhs_value(info, position, &value) == SQLITE_OK;
     bool listable = column || ret_constraint->subject == SHX_SUBJECT_ROWID;
     if (listable && from->usable && from->op == SQLITE_INDEX_CONSTRAINT_EQ) {
         ret_constraint->is_in = sqlite3_vtab_in(info, position, -1);

@@ -164,10 +164,11 @@ static int cursor_recall(shx_cursor *cursor, sqlite3_value *argument) {
     return SQLITE_OK;
 }
 
-/* LIMIT and OFFSET as SQLite understands them: a negative limit is none, a negative offset is 0. */
+/* LIMIT and OFFSET as SQLite understands them: a negative limit is none, a negative offset is 0. It counts both itself;
+** where it may drop some of the rows, they do not end the search. */
 static void cursor_limit(shx_cursor *cursor, int64_t limit, int64_t offset) {
-    cursor->knn.wish.offset = offset > 0 ? (uint64_t)offset : 0;
-    if (limit >= 0) cursor_lower_count(cursor, (uint64_t)limit + cursor->knn.wish.offset);
+    if (limit < 0 || cursor->knn.filter.loose) return;
+    cursor_lower_count(cursor, (uint64_t)limit + (offset > 0 ? (uint64_t)offset : 0));
 }
 
 /* Reads the plan's terms with their arguments into filter and wish. */

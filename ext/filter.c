@@ -315,13 +315,16 @@ static int filter_add_list(shx_filter *filter, const shx_term *term, sqlite3_val
 
 /* ------------------------------------------------------------------------------------------------ distances */
 
+/* A distance is a number, and so is text that looks like one; it is less than any other text or blob. */
 static void filter_add_distance(shx_filter *filter, const shx_term *term, sqlite3_value *argument) {
-    int type = sqlite3_value_type(argument);
-    if (type == SQLITE_NULL) filter->nothing = true;
-    if (type != SQLITE_INTEGER && type != SQLITE_FLOAT) return; /* left to SQLite */
+    int type = sqlite3_value_numeric_type(argument);
+    bool number = type == SQLITE_INTEGER || type == SQLITE_FLOAT;
+    bool less = term->compare == SHX_COMPARE_LT || term->compare == SHX_COMPARE_LE;
+    if (type == SQLITE_NULL || (!number && !less)) filter->nothing = true;
+    if (!number) return;
     double bound = sqlite3_value_double(argument);
     bool equal = term->compare == SHX_COMPARE_LE || term->compare == SHX_COMPARE_GE;
-    if (term->compare == SHX_COMPARE_LT || term->compare == SHX_COMPARE_LE) {
+    if (less) {
         if (bound > filter->below) return;
         filter->below_equal = bound < filter->below ? equal : filter->below_equal && equal;
         filter->below = bound;
@@ -344,6 +347,7 @@ int shx_filter_add(shx_filter *filter, const shx_term *term, sqlite3_value *argu
         return filter_add_rowids(filter, term, argument);
     }
     if (term->compare == SHX_COMPARE_IN) return filter_add_list(filter, term, argument);
+    filter->loose |= strcmp(filter_form(filter, term, argument), SHX_SQL_CONDITION) != 0;
     int rc = filter_add_late(filter, &(shx_filter_late){.term = *term, .argument = argument});
     return rc == SQLITE_OK ? filter_scan(filter, term, &argument, 1) : rc;
 }

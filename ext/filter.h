@@ -36,6 +36,7 @@ typedef struct shx_filter {
     double above, below;   /* distances, and whether equal ones belong */
     bool above_equal, below_equal;
     bool nothing; /* no row can satisfy it */
+    bool loose;   /* it accepts rows that SQLite may still drop */
     shx_filter_late *late;
     uint64_t late_count, late_capacity;
     shx_predicate predicate;

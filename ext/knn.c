@@ -233,7 +233,8 @@ int shx_knn_next(shx_knn *knn, shx_hit *ret_hit, bool *ret_found) {
         knn->any = true;
         int side = knn_side(&knn->filter, knn->passed.distance);
         if (side > 0) return SQLITE_OK;
-        if (side < 0 || knn->counted++ < knn->wish.offset) continue;
+        if (side < 0) continue;
+        knn->counted++;
         *ret_hit = knn->passed;
         *ret_found = true;
         return SQLITE_OK;

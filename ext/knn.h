@@ -11,9 +11,8 @@
 
 /* What a query asks for. */
 typedef struct shx_knn_wish {
-    uint64_t count;  /* rows, counting those that `offset` skips; SHX_KNN_ALL: until nobody asks any more */
-    uint64_t offset; /* rows to skip at the start */
-    double recall;   /* 0: the table's default */
+    uint64_t count; /* rows; SHX_KNN_ALL: until nobody asks any more */
+    double recall;  /* 0: the table's default */
     bool exact;
     bool sorted; /* the order of distances must hold */
 } shx_knn_wish;

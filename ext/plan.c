@@ -7,10 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nobody knows the size of the table when a query is planned; what counts is the order of the costs. */
+/* Nobody knows the size of the table when a query is planned; what counts is the order of the costs.
+**
+** Only a search can compute MATCH, and an OR must not be split into one for each of its sides: SQLite plans them with
+** MATCH (from 3.41 on; before without), but runs them without it. So every way without MATCH costs more than a search,
+** and searches cost the same and promise as many rows whatever their conditions: then one is less than two, even beside
+** the cost of sorting the rows, which SQLite takes to be the same for either. A single row that another table names is
+** the exception: joins with a small table would go through all rows instead.
+*/
 #define PLAN_ROWS 100000.0
 #define PLAN_ROW_COST 1.0
-/* Less than any plan without MATCH, such as two lookups for an OR: SQLite has no other way to compute a MATCH. */
 #define PLAN_KNN_COST 4.0
 #define PLAN_STREAM_COST 8.0
 #define PLAN_KNN_DEFAULT 10.0
@@ -160,18 +166,27 @@ static bool plan_is_kept(const shx_constraint *constraint) {
     return constraint->subject == SHX_SUBJECT_PLAIN && constraint->clear && !pattern;
 }
 
-/* Takes over all conditions that can be evaluated; returns the share of rows that should satisfy them. */
-static double plan_take_conditions(plan_draft *draft) {
-    double share = 1;
+/* Takes over all conditions that can be evaluated. */
+static void plan_take_conditions(plan_draft *draft) {
     for (int i = 0; i < draft->request->count; i++) {
         const shx_constraint *constraint = &draft->request->constraints[i];
         bool about_rows = constraint->subject == SHX_SUBJECT_ROWID || plan_is_column(constraint->subject);
         bool distance = constraint->subject == SHX_SUBJECT_DISTANCE;
         if (draft->uses[i].argument || !plan_evaluable(constraint) || !(about_rows || distance)) continue;
-        bool taken = plan_take(draft, i, plan_is_kept(constraint), constraint->is_in);
-        if (taken) share *= PLAN_OPERATORS[constraint->compare].share;
+        plan_take(draft, i, plan_is_kept(constraint), constraint->is_in);
     }
-    return share;
+}
+
+/* How many rows a search with k or LIMIT gives. */
+static double plan_wanted(const shx_plan_request *request) {
+    if (!(request->k > 0)) return PLAN_KNN_DEFAULT;
+    return request->k < PLAN_ROWS ? request->k : PLAN_ROWS;
+}
+
+/* Does something that the query does not spell out, such as another table's column, name the row? */
+static bool plan_is_named(const shx_plan_request *request) {
+    int row = plan_find(request, SHX_SUBJECT_ROWID);
+    return row >= 0 && !request->constraints[row].is_in && !request->constraints[row].literal;
 }
 
 static void plan_nearest(plan_draft *draft) {
@@ -185,14 +200,13 @@ static void plan_nearest(plan_draft *draft) {
     if (k >= 0) plan_take(draft, k, true, false);
     if (limit >= 0) plan_take(draft, limit, false, false);
     int offset = plan_find(request, SHX_SUBJECT_OFFSET);
-    if (limit >= 0 && offset >= 0) plan_take(draft, offset, true, false);
+    if (limit >= 0 && offset >= 0) plan_take(draft, offset, false, false);
     for (shx_subject subject = SHX_SUBJECT_RECALL; subject <= SHX_SUBJECT_EXACT; subject++) {
         int position = plan_find(request, subject);
         if (position >= 0) plan_take(draft, position, true, false);
     }
-    double share = plan_take_conditions(draft);
-    double wanted = request->k > 0 ? request->k : PLAN_KNN_DEFAULT;
-    plan->rows = knn ? wanted : PLAN_ROWS * share;
+    plan_take_conditions(draft);
+    plan->rows = knn ? plan_wanted(request) : plan_is_named(request) ? 1 : PLAN_ROWS;
     plan->cost = knn ? PLAN_KNN_COST : PLAN_STREAM_COST;
     plan->ordered = request->order == SHX_ORDER_DISTANCE && plan_write(draft, PLAN_SORTED);
 }

@@ -63,10 +63,11 @@ typedef struct shx_constraint {
     shx_subject subject;
     uint32_t slot; /* of a plain or auxiliary column */
     shx_compare compare;
-    bool usable; /* the right side is known when the cursor starts */
-    bool binary; /* compared byte by byte: with the collation BINARY */
-    bool clear;  /* the comparison can mean but one thing (filter.c), and the predicate has it */
-    bool is_in;  /* it is one value of an IN list: `compare` is EQ, and IN on request */
+    bool usable;  /* the right side is known when the cursor starts */
+    bool binary;  /* compared byte by byte: with the collation BINARY */
+    bool clear;   /* the comparison can mean but one thing (filter.c), and the predicate has it */
+    bool literal; /* the right side stands in the query, as a number or text */
+    bool is_in;   /* it is one value of an IN list: `compare` is EQ, and IN on request */
 } shx_constraint;
 
 typedef enum shx_order {

@@ -25,6 +25,16 @@ SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND year % 50 = 7 ORDER BY distanc
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND rowid % 400 = 0 ORDER BY distance LIMIT 5;
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND year = (SELECT max(year) FROM film) ORDER BY distance LIMIT 2;
 
+-- The same in any other order, without doubles, in groups: an OR is not taken for two searches.
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND (year = 1999 OR title = 'b1') ORDER BY rowid DESC LIMIT 3;
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND recall = 1 AND (year = 1999 OR title = 'b1')
+ ORDER BY -distance LIMIT 2;
+SELECT DISTINCT year FROM film WHERE v MATCH '[0, 0]' AND (year = 1999 OR title = 'b1' OR rowid = 2) ORDER BY year;
+SELECT year, count(*), min(distance) FROM film WHERE v MATCH '[0, 0]' AND distance < 250
+   AND (year IN (1998, 1999) OR rowid IN (1, 101)) GROUP BY year;
+SELECT f.rowid, g.value FROM film f JOIN json_each('[1999, 1901]') g ON f.year = g.value
+ WHERE f.v MATCH '[0, 0]' AND (f.rowid = 1 OR f.score < 5) ORDER BY f.distance, g.value LIMIT 3;
+
 -- Rowids, also where SQLite would rather look them up one by one.
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND (rowid = 900 OR rowid = 7) ORDER BY distance;
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND (rowid = 900 OR year = 1999) ORDER BY distance LIMIT 2;
@@ -45,6 +55,13 @@ SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND distance <= 3 ORDER BY distanc
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND distance < 100 AND k = 2;
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND distance > 997 ORDER BY distance LIMIT 5;
 SELECT count(*) FROM film WHERE v MATCH '[0, 0]' AND distance BETWEEN 10 AND 20;
+
+-- Text that looks like a number bounds a distance as the number does; every distance is less than other text.
+SELECT group_concat(rowid) FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND distance > '5';
+SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND distance > '5' ORDER BY distance LIMIT 3;
+SELECT group_concat(rowid) FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND distance BETWEEN '7.5' AND 'far';
+SELECT count(*) FROM film WHERE v MATCH '[0, 0]' AND k = 3 AND distance > 'far';
+SELECT count(*) FROM film WHERE v MATCH '[0, 0]' AND distance <= CAST('4' AS TEXT) AND distance < x'00';
 
 -- A filter that few postings pass, or none.
 SELECT rowid FROM film WHERE v MATCH '[1000, 0]' AND k = 5 AND title = 'b1';
@@ -75,6 +92,9 @@ SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x = (SEL
 SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x IN ('a', 7, NULL);
 SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x IN ('a', 'A') AND rowid IN (1, 2, 3, 9)
     AND rowid IN (2, 3, 7);
+SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x < 9 ORDER BY distance LIMIT 2;
+SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x > 7 ORDER BY distance LIMIT 2 OFFSET 1;
+SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x = 7 ORDER BY distance LIMIT 1;
 DROP TABLE mixed;
 
 -- Row values: SQLite checks all but the first column itself, and only then are the nearest counted.

@@ -238,12 +238,63 @@ static void a_match_costs_less_than_any_way_around_it(void **context) {
     assert_true(without.unique);
 }
 
+static shx_plan planned(const shx_constraint *constraints, int count) {
+    shx_plan_request request = {constraints, count, SHX_ORDER_NONE, 0};
+    shx_plan_use uses[CONSTRAINTS_MAX];
+    const char *message;
+    shx_plan plan;
+    assert_int_equal(shx_plan_make(&request, uses, &plan, &message), SHX_PLAN_OK);
+    return plan;
+}
+
+/* SQLite takes an OR for the sum of its sides: one search must be less than two, in cost and in rows. */
+static void an_or_is_not_split_into_searches(void **context) {
+    (void)context;
+    const shx_constraint literal = {.subject = SHX_SUBJECT_ROWID, .usable = true, .literal = true};
+    const shx_constraint sides[] = {PLAIN(0, EQ), PLAIN(3, GT), AUX(1, NOT_NULL), ROWID_IN,      ROWID(LT),
+                                    literal,      DISTANCE(LT), OTHER,            PLAIN_LATER(0)};
+    const shx_constraint searches[][2] = {{MATCH}, {MATCH, K}, {MATCH, LIMIT}, {MATCH, PLAIN(7, LIKE)}};
+    for (size_t i = 0; i < sizeof searches / sizeof *searches; i++) {
+        int count = i == 0 ? 1 : 2;
+        shx_plan one = planned(searches[i], count);
+        for (size_t j = 0; j < sizeof sides / sizeof *sides; j++) {
+            shx_constraint side[3] = {sides[j], searches[i][0], searches[i][1]};
+            shx_plan part = planned(side, count + 1);
+            assert_true(2 * part.cost > one.cost && 2 * part.rows > one.rows);
+        }
+    }
+}
+
+/* Of two tables the one that names rows of the other comes first. */
+static void a_row_that_another_table_names_is_one(void **context) {
+    (void)context;
+    const shx_constraint named[] = {MATCH, ROWID(EQ)};
+    assert_true(planned(named, 2).rows == 1 && planned(named, 1).rows > 1);
+}
+
+/* k may be any number; rows are reported as an integer. */
+static void a_huge_k_is_only_a_number(void **context) {
+    (void)context;
+    const shx_constraint match[] = {MATCH, K};
+    const double numbers[] = {1e300, 9.3e18, -1, 0};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        shx_plan_request request = {match, 2, SHX_ORDER_NONE, numbers[i]};
+        shx_plan_use uses[2];
+        const char *message;
+        shx_plan plan;
+        assert_int_equal(shx_plan_make(&request, uses, &plan, &message), SHX_PLAN_OK);
+        assert_true(plan.rows >= 1 && plan.rows < 1e9);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queries_get_the_plan_they_should), cmocka_unit_test(words_and_arguments_agree),
         cmocka_unit_test(every_operator_survives_the_text), cmocka_unit_test(too_many_conditions_are_left_to_sqlite),
         cmocka_unit_test(clear_conditions_are_not_checked_twice),
         cmocka_unit_test(foreign_texts_are_refused),        cmocka_unit_test(a_match_costs_less_than_any_way_around_it),
+        cmocka_unit_test(an_or_is_not_split_into_searches), cmocka_unit_test(a_row_that_another_table_names_is_one),
+        cmocka_unit_test(a_huge_k_is_only_a_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@
 
 #define FILES_STATES 6      /* of each file and way that are tried usually */
 #define FILES_HEAL_EVERY 5  /* one state in so many is healed */
+#define FILES_HEAL_ALL 41   /* and where all states are tried: half the time goes into healing else */
 #define FILES_OTHERS_MAX 8
 
 static const char *const files_options[] = {", router=flat", ", router=levels", ", router=graph, graph_m=4"};
@@ -55,7 +56,7 @@ typedef struct files_walk {
     damage_table table;
     uint32_t number; /* of the table */
     damage_disk stranger;
-    uint64_t wanted;
+    uint64_t wanted, heal_every;
     uint64_t by_way[DAMAGE_WAYS];
 } files_walk;
 
@@ -71,7 +72,7 @@ static void files_try(files_walk *walk, uint32_t file, uint32_t way, uint64_t st
     damage_load(&walk->table.now);
     damage_put(walk->table.now.paths[file], &damaged);
     free(damaged.bytes);
-    damage_live(&walk->table, state, state % FILES_HEAL_EVERY == 0);
+    damage_live(&walk->table, state, state % walk->heal_every == 0);
     walk->by_way[way]++;
 }
 
@@ -102,6 +103,7 @@ static void files_report(const files_walk *walk) {
 static void files_of_table(uint32_t number) {
     files_walk walk = {.number = number, .wanted = sim_number("SHARDEX_DAMAGE_STATES", FILES_STATES)};
     damage_table stranger;
+    walk.heal_every = walk.wanted > 0 ? FILES_HEAL_EVERY : FILES_HEAL_ALL;
     damage_table_make(files_options[number], &stranger);
     walk.stranger = stranger.now;
     damage_table_make(files_options[number], &walk.table);

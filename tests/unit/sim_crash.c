@@ -388,5 +388,6 @@ void sim_crash_all(const sim_crash_plan *plan) {
     crash_report(&tally);
     if (!whole) return;
     assert_true(tally.bases > 0 && tally.removals > 0); /* else this has shown less than it says */
+    if (sim_is_usual()) assert_true(tally.distinct >= plan->least && tally.deeper[1] > 0);
     for (int i = 0; i < SIM_STEP_KINDS; i++) assert_true(tally.kinds[i] > 0);
 }

@@ -18,6 +18,7 @@ typedef struct sim_crash_plan {
     uint64_t cuts;         /* random states of power loss at each operation */
     uint64_t all_every;    /* at one operation in so many (by chance), all subsets */
     uint64_t deeper_every; /* one state in so many crashes again, and one of those a third time */
+    uint64_t least;        /* different disks that a usual run has to open */
 } sim_crash_plan;
 
 /* Records the workloads of sim_each_workload and looks at their crashes. SHARDEX_SIM_STATE, as a failure prints it,

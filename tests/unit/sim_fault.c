@@ -185,4 +185,5 @@ void sim_fault_all(const sim_fault_plan *plan) {
         if (whole) assert_true(tally->by_kind[i] > 0);
     }
     print_message("\n");
+    if (whole && sim_is_usual()) assert_true(tally->faults >= plan->least);
 }

@@ -15,6 +15,7 @@ typedef struct sim_fault_plan {
     uint64_t seeds;
     int steps;      /* of a workload */
     uint64_t every; /* one call in so many fails, by chance; SHARDEX_SIM_EVERY times as many */
+    uint64_t least; /* faults that must strike in a usual run */
 } sim_fault_plan;
 
 /* Does the workloads of sim_each_workload with faults. SHARDEX_SIM_STATE, as a failure prints it, shows one again. */

@@ -3,7 +3,7 @@
 
 static void test_calls_that_fail(void **state) {
     (void)state;
-    sim_fault_all(&(sim_fault_plan){.faulty = SIM_FAULTY_CALLS, .seeds = 6, .steps = 25, .every = 3});
+    sim_fault_all(&(sim_fault_plan){.faulty = SIM_FAULTY_CALLS, .seeds = 6, .steps = 25, .every = 3, .least = 10000});
 }
 
 int main(void) {

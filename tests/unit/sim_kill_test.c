@@ -3,7 +3,7 @@
 
 static void test_kill_at_every_operation(void **state) {
     (void)state;
-    sim_crash_all(&(sim_crash_plan){.crash = SIM_KILLED, .seeds = 6, .steps = 40, .deeper_every = 8});
+    sim_crash_all(&(sim_crash_plan){.crash = SIM_KILLED, .seeds = 6, .steps = 40, .deeper_every = 8, .least = 15000});
 }
 
 int main(void) {

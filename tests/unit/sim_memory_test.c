@@ -3,7 +3,8 @@
 
 static void test_allocations_that_fail(void **state) {
     (void)state;
-    sim_fault_all(&(sim_fault_plan){.faulty = SIM_FAULTY_MEMORY, .seeds = 6, .steps = 25, .every = 40});
+    sim_fault_all(
+        &(sim_fault_plan){.faulty = SIM_FAULTY_MEMORY, .seeds = 6, .steps = 25, .every = 40, .least = 10000});
 }
 
 int main(void) {

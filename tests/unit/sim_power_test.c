@@ -3,8 +3,13 @@
 
 static void test_power_loss_at_every_operation(void **state) {
     (void)state;
-    sim_crash_all(
-        &(sim_crash_plan){.crash = SIM_CUT, .seeds = 6, .steps = 40, .cuts = 4, .all_every = 8, .deeper_every = 16});
+    sim_crash_all(&(sim_crash_plan){.crash = SIM_CUT,
+                                    .seeds = 6,
+                                    .steps = 40,
+                                    .cuts = 5,
+                                    .all_every = 8,
+                                    .deeper_every = 16,
+                                    .least = 100000});
 }
 
 int main(void) {

@@ -278,3 +278,12 @@ bool sim_each_workload(uint64_t seeds, sim_work work, void *context) {
     }
     return !one;
 }
+
+bool sim_is_usual(void) {
+    static const char *const variables[] = {"SHARDEX_SIM_SEED", "SHARDEX_SIM_MODE", "SHARDEX_SIM_COUNT",
+                                            "SHARDEX_SIM_STATE", "SHARDEX_SIM_EVERY"};
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        if (sim_variable(variables[i])) return false;
+    }
+    return true;
+}

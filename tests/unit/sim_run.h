@@ -72,6 +72,9 @@ uint64_t sim_number(const char *name, uint64_t otherwise);
 typedef void (*sim_work)(void *context, uint64_t seed, sim_mode mode);
 bool sim_each_workload(uint64_t seeds, sim_work work, void *context);
 
+/* Does nothing in the environment ask for less than a usual run? Then a test must have shown as much as it promises. */
+bool sim_is_usual(void);
+
 /* Faults of files and memory stop for what a test does on its own behalf. */
 void sim_pause(bool paused);
 

@@ -10,25 +10,27 @@ typedef struct export_log {
     uint64_t file, end;
 } export_log;
 
-static shx_status export_bytes(shx_file *file, const uint8_t *bytes, uint64_t size) {
+static shx_status export_bytes(shx_file *file, const uint8_t *bytes, uint64_t size, const shx_stop *stop) {
     for (uint64_t done = 0; done < size; done += EXPORT_PIECE) {
+        SHX_CHECK(!shx_stop_wanted(stop), SHX_INTERRUPT);
         uint64_t piece = size - done < EXPORT_PIECE ? size - done : EXPORT_PIECE;
         SHX_TRY(shx_file_write(file, done, bytes + done, piece));
     }
     return shx_file_sync(file);
 }
 
-static shx_status export_file(shx_store *to, shx_file_kind kind, uint64_t id, const shx_map *map) {
+static shx_status export_file(shx_store *to, shx_file_kind kind, uint64_t id, const shx_map *map,
+                              const shx_stop *stop) {
     char name[SHX_FILE_NAME_MAX];
     shx_file *file;
     shx_file_name(kind, id, name);
     SHX_TRY(shx_file_open(to, name, SHX_OPEN_CREATE, &file));
-    shx_status status = export_bytes(file, map->bytes, map->size);
+    shx_status status = export_bytes(file, map->bytes, map->size, stop);
     shx_file_close(file);
     return status;
 }
 
-static shx_status export_log_file(shx_index *index, const export_log *log, shx_store *to) {
+static shx_status export_log_file(shx_index *index, const export_log *log, shx_store *to, const shx_stop *stop) {
     char name[SHX_FILE_NAME_MAX];
     shx_file *file;
     shx_map map;
@@ -37,7 +39,7 @@ static shx_status export_log_file(shx_index *index, const export_log *log, shx_s
     shx_status status = shx_file_map(file, 0, log->end, &map);
     shx_file_close(file);
     SHX_TRY(status);
-    status = export_file(to, SHX_FILE_WAL, log->file, &map);
+    status = export_file(to, SHX_FILE_WAL, log->file, &map, stop);
     shx_map_release(&map);
     return status;
 }
@@ -57,29 +59,31 @@ static shx_status export_find_logs(const shx_index *index, const shx_view *view,
     return SHX_OK;
 }
 
-static shx_status export_logs(shx_index *index, const shx_view *view, shx_store *to) {
+static shx_status export_logs(shx_index *index, const shx_view *view, shx_store *to, const shx_stop *stop) {
     uint64_t count = 0;
     pthread_mutex_lock(&index->mutex);
     export_log *logs = shx_alloc_zero(index->catalog.file_count + 1, sizeof *logs);
     shx_status status = logs ? export_find_logs(index, view, logs, &count) : SHX_NOMEM;
     pthread_mutex_unlock(&index->mutex);
-    for (uint64_t i = 0; status == SHX_OK && i < count; i++) status = export_log_file(index, &logs[i], to);
+    for (uint64_t i = 0; status == SHX_OK && i < count; i++) status = export_log_file(index, &logs[i], to, stop);
     shx_free(logs);
     return status;
 }
 
 /* An immutable file from its mapping; its header says how it is called. */
-static shx_status export_container(shx_store *to, const shx_container *container) {
+static shx_status export_container(shx_store *to, const shx_container *container, const shx_stop *stop) {
     const uint8_t *header = container->map.bytes;
-    return export_file(to, (shx_file_kind)shx_get32(header + 12), shx_get64(header + 32), &container->map);
+    return export_file(to, (shx_file_kind)shx_get32(header + 12), shx_get64(header + 32), &container->map, stop);
 }
 
-shx_status shx_index_export(shx_index *index, const shx_view *view, shx_store *to) {
+shx_status shx_index_export(shx_index *index, const shx_view *view, shx_store *to, const shx_stop *stop) {
     const shx_base *base = view->delta->base;
-    SHX_TRY(export_logs(index, view, to));
-    for (uint32_t i = 0; i < base->segment_count; i++) SHX_TRY(export_container(to, &base->segments[i]->container));
-    if (base->shards) SHX_TRY(export_container(to, &base->shards->container));
+    SHX_TRY(export_logs(index, view, to, stop));
+    for (uint32_t i = 0; i < base->segment_count; i++) {
+        SHX_TRY(export_container(to, &base->segments[i]->container, stop));
+    }
+    if (base->shards) SHX_TRY(export_container(to, &base->shards->container, stop));
     SHX_TRY(shx_store_sync(to));
-    if (base->file != 0) SHX_TRY(export_container(to, &base->container));
+    if (base->file != 0) SHX_TRY(export_container(to, &base->container, stop));
     return shx_store_sync(to);
 }

@@ -10,7 +10,8 @@
 ** is synced, the base comes last. Writers and maintenance go on meanwhile: immutable files are copied from the view's
 ** own mappings, which outlive their names; only the WAL is read by name, first.
 ** SHX_NOTFOUND, SHX_CORRUPT or SHX_IO: the files behind the view are not all to be had (any more); SHX_BUSY: `to` holds
-** files of these names; SHX_FULL, SHX_READONLY. What was written until then is left. */
-shx_status shx_index_export(shx_index *index, const shx_view *view, shx_store *to);
+** files of these names; SHX_FULL, SHX_READONLY; SHX_INTERRUPT when `stop` (may be NULL) ended it. What was written is
+** left. */
+shx_status shx_index_export(shx_index *index, const shx_view *view, shx_store *to, const shx_stop *stop);
 
 #endif

@@ -81,9 +81,9 @@ shx_status shx_index_append(shx_index *index, const shx_id *parent, const shx_id
 void shx_index_committed(shx_index *index, const shx_id *commit);
 
 /* A write transaction has read the view's commit from the state row: if its tail is over 4 × flush_rows by now, which
-** the background should not have let happen, it is flushed before it grows. The first shards are not built here. Never
-** fails. */
-void shx_index_relieve(shx_index *index, const shx_view *view);
+** the background should not have let happen, it is flushed before it grows, unless `stop` ends that. The first shards
+** are not built here. Never fails. */
+void shx_index_relieve(shx_index *index, const shx_view *view, const shx_stop *stop);
 
 /* May there be files to remove? Then shx_index_confirm is worth its price. */
 bool shx_index_collects(shx_index *index);

@@ -13,39 +13,57 @@ typedef struct inspect_entry {
 } inspect_entry;
 
 #define INSPECT_DELTA UINT32_MAX
+#define INSPECT_CHECK_ROWS (1u << 16) /* passed between two questions whether to stop */
+#define INSPECT_CHECK_RUNS 64
+#define INSPECT_CHECK_VISITS 4096
 
-/* One pass of a radix sort by byte `byte` of the rowid, stable; false when all entries have the same one. */
-static bool inspect_sort_pass(const inspect_entry *from, inspect_entry *to, uint64_t count, int byte) {
+/* The byte that a pass sorts by; negative rowids come first. */
+static inline uint32_t inspect_digit(const inspect_entry *entry, int byte) {
+    return ((uint64_t)entry->rowid >> 8 * byte & 0xff) ^ (byte == 7 ? 0x80 : 0);
+}
+
+/* One pass of a radix sort by byte `byte` of the rowid, stable; *ret_moved false when all entries have the same one. */
+static shx_status inspect_sort_pass(const inspect_entry *from, inspect_entry *to, uint64_t count, int byte,
+                                    const shx_stop *stop, bool *ret_moved) {
     uint64_t starts[256] = {0}, sum = 0;
-    uint64_t flip = byte == 7 ? 0x80 : 0; /* negative rowids come first */
-    for (uint64_t i = 0; i < count; i++) starts[((uint64_t)from[i].rowid >> 8 * byte & 0xff) ^ flip]++;
+    SHX_CHECK(!shx_stop_wanted(stop), SHX_INTERRUPT);
+    for (uint64_t i = 0; i < count; i++) starts[inspect_digit(&from[i], byte)]++;
     for (int b = 0; b < 256; b++) {
-        if (starts[b] == count) return false;
+        if (starts[b] == count) return SHX_OK;
         uint64_t size = starts[b];
         starts[b] = sum;
         sum += size;
     }
-    for (uint64_t i = 0; i < count; i++) to[starts[((uint64_t)from[i].rowid >> 8 * byte & 0xff) ^ flip]++] = from[i];
-    return true;
+    for (uint64_t i = 0; i < count; i++) {
+        SHX_CHECK(i % INSPECT_CHECK_ROWS != 0 || !shx_stop_wanted(stop), SHX_INTERRUPT);
+        to[starts[inspect_digit(&from[i], byte)]++] = from[i];
+    }
+    *ret_moved = true;
+    return SHX_OK;
 }
 
 /* Puts entries in the order of rowids: neighbours in a table share most bytes, so few passes are made. Frees one of
-** the two arrays and gives the other. */
-static inspect_entry *inspect_sort(inspect_entry *entries, inspect_entry *scratch, uint64_t count) {
+** the two arrays and gives the other; both are the caller's still after SHX_INTERRUPT. */
+static shx_status inspect_sort(inspect_entry **entries, inspect_entry **scratch, uint64_t count,
+                               const shx_stop *stop) {
     for (int byte = 0; byte < 8 && count > 0; byte++) {
-        if (!inspect_sort_pass(entries, scratch, count, byte)) continue;
-        inspect_entry *sorted = scratch;
-        scratch = entries;
-        entries = sorted;
+        bool moved = false;
+        SHX_TRY(inspect_sort_pass(*entries, *scratch, count, byte, stop, &moved));
+        if (!moved) continue;
+        inspect_entry *sorted = *scratch;
+        *scratch = *entries;
+        *entries = sorted;
     }
-    shx_free(scratch);
-    return entries;
+    shx_free(*scratch);
+    *scratch = NULL;
+    return SHX_OK;
 }
 
-static shx_status inspect_list_segment(const shx_view *view, uint32_t segment, inspect_entry *entries,
-                                       uint64_t *count) {
+static shx_status inspect_list_segment(const shx_view *view, uint32_t segment, const shx_stop *stop,
+                                       inspect_entry *entries, uint64_t *count) {
     shx_segment *from = view->delta->base->segments[segment];
     for (uint32_t r = 0; r < from->run_count; r++) {
+        SHX_CHECK(r % INSPECT_CHECK_RUNS != 0 || !shx_stop_wanted(stop), SHX_INTERRUPT);
         const shx_run *run = &from->runs[r];
         SHX_TRY(shx_segment_verify_run(from, r));
         for (uint32_t i = 0; i < run->rows; i++) {
@@ -58,7 +76,8 @@ static shx_status inspect_list_segment(const shx_view *view, uint32_t segment, i
     return SHX_OK;
 }
 
-static shx_status inspect_list(const shx_view *view, inspect_entry **ret_entries, uint64_t *ret_count) {
+static shx_status inspect_list(const shx_view *view, const shx_stop *stop, inspect_entry **ret_entries,
+                               uint64_t *ret_count) {
     const shx_base *base = view->delta->base;
     uint64_t most = view->mark.rows, count = 0;
     for (uint32_t s = 0; s < base->segment_count; s++) most += base->segments[s]->row_count;
@@ -66,7 +85,7 @@ static shx_status inspect_list(const shx_view *view, inspect_entry **ret_entries
     SHX_CHECK(entries, SHX_NOMEM);
     shx_status status = SHX_OK;
     for (uint32_t s = 0; status == SHX_OK && s < base->segment_count; s++) {
-        status = inspect_list_segment(view, s, entries, &count);
+        status = inspect_list_segment(view, s, stop, entries, &count);
     }
     for (uint32_t i = 0; status == SHX_OK && i < view->mark.rows; i++) {
         if (!shx_delta_row_alive(view->delta, i, view->mark.operations)) continue;
@@ -74,31 +93,36 @@ static shx_status inspect_list(const shx_view *view, inspect_entry **ret_entries
     }
     if (status == SHX_OK) scratch = shx_alloc(count * sizeof *scratch + 1);
     if (status == SHX_OK && !scratch) status = SHX_NOMEM;
+    if (status == SHX_OK) status = inspect_sort(&entries, &scratch, count, stop);
     if (status != SHX_OK) {
         shx_free(entries);
+        shx_free(scratch);
         return status;
     }
-    *ret_entries = inspect_sort(entries, scratch, count);
+    *ret_entries = entries;
     *ret_count = count;
     return SHX_OK;
 }
 
-shx_status shx_view_each(shx_view *view, shx_row_visit visit, void *context) {
+static shx_status inspect_visit(const shx_view *view, const inspect_entry *entry, shx_row_visit visit, void *context) {
+    if (entry->segment == INSPECT_DELTA) {
+        shx_op row = shx_delta_row_at(view->delta, entry->row);
+        return visit(context, row.rowid, row.vector_hash, row.column_hash, row.vector);
+    }
+    const shx_segment *segment = view->delta->base->segments[entry->segment];
+    const shx_fingerprint *fingerprint = &segment->fingerprints[entry->row];
+    return visit(context, entry->rowid, fingerprint->vector_hash, fingerprint->column_hash,
+                 shx_segment_vector_at(segment, entry->row));
+}
+
+shx_status shx_view_each(shx_view *view, shx_row_visit visit, void *context, const shx_stop *stop) {
     inspect_entry *entries;
     uint64_t count;
-    SHX_TRY(inspect_list(view, &entries, &count));
+    SHX_TRY(inspect_list(view, stop, &entries, &count));
     shx_status status = SHX_OK;
     for (uint64_t i = 0; status == SHX_OK && i < count; i++) {
-        const inspect_entry *entry = &entries[i];
-        if (entry->segment == INSPECT_DELTA) {
-            shx_op row = shx_delta_row_at(view->delta, entry->row);
-            status = visit(context, row.rowid, row.vector_hash, row.column_hash, row.vector);
-        } else {
-            const shx_segment *segment = view->delta->base->segments[entry->segment];
-            const shx_fingerprint *fingerprint = &segment->fingerprints[entry->row];
-            status = visit(context, entry->rowid, fingerprint->vector_hash, fingerprint->column_hash,
-                           shx_segment_vector_at(segment, entry->row));
-        }
+        if (i % INSPECT_CHECK_VISITS == 0 && shx_stop_wanted(stop)) status = SHX_INTERRUPT;
+        if (status == SHX_OK) status = inspect_visit(view, &entries[i], visit, context);
     }
     shx_free(entries);
     return status;
@@ -110,10 +134,10 @@ static void inspect_report(shx_report report, void *context, const char *what, u
     report(context, text);
 }
 
-static shx_status inspect_check_rows(shx_view *view, shx_report report, void *context) {
+static shx_status inspect_check_rows(shx_view *view, shx_report report, void *context, const shx_stop *stop) {
     inspect_entry *entries;
     uint64_t count, twice = 0;
-    shx_status status = inspect_list(view, &entries, &count);
+    shx_status status = inspect_list(view, stop, &entries, &count);
     if (status != SHX_OK) return status == SHX_CORRUPT ? SHX_OK : status;
     for (uint64_t i = 1; i < count; i++) twice += entries[i].rowid == entries[i - 1].rowid;
     if (twice)
@@ -156,9 +180,11 @@ static bool inspect_find_record(shx_index *index, const shx_view *view, uint64_t
     return entry != NULL;
 }
 
-static shx_status inspect_check_wal(shx_index *index, const shx_view *view, shx_report report, void *context) {
+static shx_status inspect_check_wal(shx_index *index, const shx_view *view, shx_report report, void *context,
+                                    const shx_stop *stop) {
     bool more = true;
     for (uint64_t i = 1; more; i++) {
+        SHX_CHECK(!shx_stop_wanted(stop), SHX_INTERRUPT);
         shx_wal_entry entry;
         shx_wal_record record;
         if (!inspect_find_record(index, view, i, &entry, &more)) continue;
@@ -172,13 +198,16 @@ static shx_status inspect_check_wal(shx_index *index, const shx_view *view, shx_
     return SHX_OK;
 }
 
-shx_status shx_maintain_check(shx_index *index, shx_view *view, shx_report report, void *context) {
+shx_status shx_maintain_check(shx_index *index, shx_view *view, shx_report report, void *context,
+                              const shx_stop *stop) {
     const shx_base *base = view->delta->base;
     for (uint32_t s = 0; s < base->segment_count; s++) {
-        if (shx_segment_check(base->segments[s]) == SHX_OK) continue;
+        shx_status status = shx_segment_check(base->segments[s], stop);
+        if (status == SHX_INTERRUPT) return status;
+        if (status == SHX_OK) continue;
         inspect_report(report, context, "segment", base->segments[s]->id, shx_corrupt_last());
     }
     SHX_TRY(inspect_check_files(index, base, report, context));
-    SHX_TRY(inspect_check_wal(index, view, report, context));
-    return inspect_check_rows(view, report, context);
+    SHX_TRY(inspect_check_wal(index, view, report, context, stop));
+    return inspect_check_rows(view, report, context, stop);
 }

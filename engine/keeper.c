@@ -115,11 +115,11 @@ void shx_index_committed(shx_index *index, const shx_id *commit) {
     pthread_mutex_unlock(&index->mutex);
 }
 
-void shx_index_relieve(shx_index *index, const shx_view *view) {
+void shx_index_relieve(shx_index *index, const shx_view *view, const shx_stop *stop) {
     const uint64_t most = KEEPER_TAIL_MAX * (uint64_t)index->config.flush_rows;
     if (view->mark.operations < most || !view->delta->base->shards) return;
     shx_id commit = view->mark.commit;
-    (void)shx_maintain_flush(index, &commit, NULL, NULL);
+    (void)shx_maintain_flush(index, &commit, stop->wanted, stop->context);
 }
 
 /* ---- the registry ---- */

@@ -16,13 +16,13 @@ shx_status shx_maintain_flush(shx_index *index, const shx_id *commit, shx_interr
 shx_status shx_maintain_optimize(shx_index *index, const shx_id *commit, shx_interrupted interrupted, void *context);
 
 /* Verifies every checksum and structural invariant of the files behind a view; each problem is reported as one line of
-** text. SHX_OK when the walk was completed, whatever it found. */
+** text. SHX_OK when the walk was completed, whatever it found; SHX_INTERRUPT when `stop` (may be NULL) ended it. */
 typedef void (*shx_report)(void *context, const char *problem);
-shx_status shx_maintain_check(shx_index *index, shx_view *view, shx_report report, void *context);
+shx_status shx_maintain_check(shx_index *index, shx_view *view, shx_report report, void *context, const shx_stop *stop);
 
-/* Walks the live postings of a view (without pending) in ascending rowid order. */
+/* Walks the live postings of a view (without pending) in ascending rowid order. `stop` as above. */
 typedef shx_status (*shx_row_visit)(void *context, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
                                     const void *vector);
-shx_status shx_view_each(shx_view *view, shx_row_visit visit, void *context);
+shx_status shx_view_each(shx_view *view, shx_row_visit visit, void *context, const shx_stop *stop);
 
 #endif

@@ -10,6 +10,8 @@ uint64_t shx_progress_now(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+bool shx_stop_wanted(const shx_stop *stop) { return stop && stop->wanted && stop->wanted(stop->context); }
+
 void shx_progress_open(shx_progress *progress, shx_interrupted interrupted, void *context) {
     progress->owner = pthread_self();
     progress->interrupted = interrupted;

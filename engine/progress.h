@@ -17,6 +17,15 @@
 /* Asked now and then in long work: true = stop with SHX_INTERRUPT. */
 typedef bool (*shx_interrupted)(void *context);
 
+/* The same with its context, for work that shows no progress. */
+typedef struct shx_stop {
+    shx_interrupted wanted; /* NULL = never */
+    void *context;
+} shx_stop;
+
+/* Asks whether to stop; `stop` may be NULL. */
+bool shx_stop_wanted(const shx_stop *stop);
+
 typedef enum shx_phase {
     SHX_PHASE_NONE, /* nothing is under way */
     SHX_PHASE_COLLECTING,

@@ -83,12 +83,12 @@ static shx_status reconcile_newest_view(shx_index *index, shx_view **ret_view) {
     return SHX_NOTFOUND;
 }
 
-static shx_status reconcile_start(shx_reconcile *reconcile) {
+static shx_status reconcile_start(shx_reconcile *reconcile, const shx_stop *stop) {
     shx_status status = SHX_NOTFOUND;
     if (!reconcile->from_nothing) status = reconcile_newest_view(reconcile->index, &reconcile->start);
     if (status == SHX_OK) {
-        status = shx_view_each(reconcile->start, reconcile_note, reconcile);
-        if (status == SHX_OK || status == SHX_NOMEM) return status;
+        status = shx_view_each(reconcile->start, reconcile_note, reconcile, stop);
+        if (status == SHX_OK || status == SHX_NOMEM || status == SHX_INTERRUPT) return status;
         shx_view_release(reconcile->start);
         reconcile->start = NULL;
         reconcile->known_count = 0;
@@ -108,13 +108,14 @@ static shx_status reconcile_start_writer(shx_reconcile *reconcile) {
     return status == SHX_OK ? shx_wal_begin(reconcile->writer) : status;
 }
 
-shx_status shx_reconcile_open(shx_index *index, bool from_nothing, bool durable, shx_reconcile **ret_reconcile) {
+shx_status shx_reconcile_open(shx_index *index, bool from_nothing, bool durable, const shx_stop *stop,
+                              shx_reconcile **ret_reconcile) {
     shx_reconcile *reconcile = shx_alloc_zero(1, sizeof *reconcile);
     SHX_CHECK(reconcile, SHX_NOMEM);
     reconcile->index = index;
     reconcile->durable = durable;
     reconcile->from_nothing = from_nothing;
-    shx_status status = reconcile_start(reconcile);
+    shx_status status = reconcile_start(reconcile, stop);
     if (status == SHX_OK && durable) status = reconcile_start_writer(reconcile);
     if (status == SHX_OK && !durable) status = shx_pending_create(shx_index_vector_bytes(index), &reconcile->pending);
     if (status != SHX_OK) {

@@ -6,6 +6,9 @@
 #include <assert.h>
 #include <string.h>
 
+#define SEGMENT_CHECK_RUNS 64 /* runs, and vectors, between two questions whether to stop */
+#define SEGMENT_CHECK_VECTORS 256
+
 static_assert(sizeof(shx_run) == 64, "a run is 64 bytes on disk");
 static_assert(offsetof(shx_run, checksum) == 40, "a run's checksum stands at 40");
 static_assert(offsetof(shx_run, rowids_checksum) == 48, "the checksum of its rowids stands at 48");
@@ -228,13 +231,15 @@ uint64_t shx_segment_slot(const shx_segment *segment, uint64_t row) {
     return (uint64_t)run->first_block * SHX_BLOCK_ROWS + (row - run->first_row);
 }
 
-shx_status shx_segment_check(shx_segment *segment) {
+shx_status shx_segment_check(shx_segment *segment, const shx_stop *stop) {
     for (uint32_t i = 0; i < segment->run_count; i++) {
+        SHX_CHECK(i % SEGMENT_CHECK_RUNS != 0 || !shx_stop_wanted(stop), SHX_INTERRUPT);
         uint64_t checksum = segment_run_checksum(segment, &segment->runs[i]);
         SHX_CHECK(checksum == segment->runs[i].checksum, shx_corrupt("run checksum"));
     }
     SHX_TRY(shx_segment_verify_rowids(segment));
     for (uint64_t i = 0; i < segment->row_count; i++) {
+        SHX_CHECK(i % SEGMENT_CHECK_VECTORS != 0 || !shx_stop_wanted(stop), SHX_INTERRUPT);
         SHX_TRY(segment_test_vector(segment, i));
         bool ascends = i == 0 || segment->rowids[segment->order[i - 1]] < segment->rowids[segment->order[i]];
         SHX_CHECK(ascends, shx_corrupt("order of rowids"));

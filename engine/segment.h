@@ -150,7 +150,7 @@ uint32_t shx_segment_run_of(const shx_segment *segment, uint64_t row);
 uint64_t shx_segment_slot(const shx_segment *segment, uint64_t row);
 
 /* Verifies everything, rule by rule; SHX_CORRUPT at the first fault. */
-shx_status shx_segment_check(shx_segment *segment);
+shx_status shx_segment_check(shx_segment *segment, const shx_stop *stop);
 
 /* What a run is made of: postings [first, first + count) of the array given to shx_segment_write. `centroid` in code
 ** space; NULL for the overflow shard. */

@@ -1,6 +1,7 @@
 #include "backup.h"
 
 #include "../engine/export.h"
+#include "../engine/memory.h"
 #include "../engine/shardex.h"
 #include "location.h"
 #include "snapshot.h"
@@ -19,8 +20,8 @@ typedef struct backup_job {
     char *path;       /* of the copy: all of it; sqlite3_free */
     sqlite3_stmt *held;
     bool created;
-    bool met_foreign; /* the directory of this index was there before: */
-    shx_id foreign;
+    shx_id *made; /* the indexes that were begun to be copied; shx_free */
+    uint64_t made_count, made_capacity;
     char *message; /* of a failure; sqlite3_free */
 } backup_job;
 
@@ -104,15 +105,15 @@ static shx_status backup_meet(void *store, const char *name) {
     return SHX_BUSY;
 }
 
-/* Opens the place of a copied index, which must be empty. */
+/* Opens the place of a copied index, which must be empty: from now on what is there is ours. */
 static shx_status backup_prepare(backup_job *job, const shx_id *uuid, shx_store *to) {
+    void *made = job->made;
+    SHX_TRY(shx_grow(&made, &job->made_capacity, job->made_count + 1, sizeof *job->made));
+    job->made = made;
     SHX_TRY(shx_store_prepare(to));
-    shx_status status = shx_store_list(to, backup_meet, NULL);
-    if (status == SHX_BUSY) {
-        job->met_foreign = true;
-        job->foreign = *uuid;
-    }
-    return status;
+    SHX_TRY(shx_store_list(to, backup_meet, NULL));
+    job->made[job->made_count++] = *uuid;
+    return SHX_OK;
 }
 
 static int backup_report(backup_job *job, const char *path, shx_status status) {
@@ -123,7 +124,8 @@ static int backup_report(backup_job *job, const char *path, shx_status status) {
     case SHX_FULL:
     case SHX_READONLY:
         return backup_error(job, shx_result_code(status), "shardex_backup: '%s': %s", path, shx_status_text(status));
-    case SHX_NOMEM: return SQLITE_NOMEM;
+    case SHX_NOMEM:
+    case SHX_INTERRUPT: return shx_result_code(status);
     default: return SQLITE_OK;
     }
 }
@@ -135,7 +137,8 @@ static int backup_export(backup_job *job, const shx_snapshot *snapshot) {
     shx_status status = path ? shx_store_open(path, &to) : SHX_NOMEM;
     if (status == SHX_OK) status = backup_prepare(job, &snapshot->state->uuid, to);
     if (status == SHX_OK) {
-        status = shx_index_export(snapshot->state->index, snapshot->view, to);
+        shx_stop stop = shx_connection_stop(job->connection);
+        status = shx_index_export(snapshot->state->index, snapshot->view, to, &stop);
         if (status != SHX_OK) (void)shx_store_list(to, backup_discard, to);
     }
     int rc = backup_report(job, path, status);
@@ -220,18 +223,24 @@ static int backup_copy_database(backup_job *job) {
 
 /* ------------------------------------------------------------------------------------------------ all of it */
 
-static int backup_remove_index(backup_job *job, const char *name, void *context) {
-    (void)context;
-    shx_table *table = shx_table_find(job->connection, job->schema, name);
-    if (!table || !table->state || (job->met_foreign && shx_id_equal(&job->foreign, &table->state->uuid))) {
-        return SQLITE_OK;
-    }
-    char *path = shx_connection_directory(job->path, &table->state->uuid);
+/* Without SQL: it may have been interrupted, and is so until the statement ends that called us. Folders go when they
+** are empty. */
+static void backup_remove_index(backup_job *job, const shx_id *uuid) {
+    char *path = shx_connection_directory(job->path, uuid);
     shx_store *store = NULL;
-    if (path && shx_store_open(path, &store) == SHX_OK) (void)shx_store_list(store, backup_discard, store);
+    if (!path) return;
+    if (shx_store_open(path, &store) == SHX_OK) (void)shx_store_list(store, backup_discard, store);
     shx_store_close(store);
+    if (shx_folder_remove(path) == SHX_OK) {
+        *strrchr(path, '/') = '\0';
+        (void)shx_folder_remove(path);
+    }
     sqlite3_free(path);
-    return SQLITE_OK;
+}
+
+static void backup_remove(backup_job *job) {
+    for (uint64_t i = 0; i < job->made_count; i++) backup_remove_index(job, &job->made[i]);
+    job->vfs->xDelete(job->vfs, job->path, 0);
 }
 
 static int backup_run(backup_job *job, const char *name) {
@@ -241,11 +250,9 @@ static int backup_run(backup_job *job, const char *name) {
     if (rc == SQLITE_OK) rc = backup_create(job);
     if (rc == SQLITE_OK) rc = backup_each_table(job, backup_visit_index, NULL);
     if (rc == SQLITE_OK) rc = backup_copy_database(job);
-    if (rc != SQLITE_OK && job->created) {
-        (void)backup_each_table(job, backup_remove_index, NULL);
-        job->vfs->xDelete(job->vfs, job->path, 0);
-    }
+    if (rc != SQLITE_OK && job->created) backup_remove(job);
     sqlite3_finalize(job->held);
+    shx_free(job->made);
     return rc;
 }
 

@@ -165,7 +165,8 @@ int shx_catch_up_private(shx_table *table, const shx_id *commit, shx_view **ret_
     if (limit < CATCH_UP_READER_MIN) limit = CATCH_UP_READER_MIN;
     catch_up_walk walk = {.table = table, .limit = limit};
     shx_view *view = NULL;
-    shx_status status = shx_reconcile_open(table->state->index, false, false, &walk.reconcile);
+    shx_stop stop = shx_connection_stop(table->connection);
+    shx_status status = shx_reconcile_open(table->state->index, false, false, &stop, &walk.reconcile);
     if (status == SHX_OK) rc = catch_up_run(&walk, &status);
     if (rc == SQLITE_OK && status == SHX_OK && shx_reconcile_changes(walk.reconcile) > limit) status = SHX_NOTFOUND;
     if (rc == SQLITE_OK && status == SHX_OK) status = shx_reconcile_view(walk.reconcile, commit, &view);
@@ -181,7 +182,8 @@ int shx_catch_up_private(shx_table *table, const shx_id *commit, shx_view **ret_
 int shx_catch_up_durable(shx_table *table, const shx_id *commit, bool from_nothing, shx_status *ret_status) {
     catch_up_walk walk = {.table = table, .limit = UINT64_MAX};
     int rc = SQLITE_OK;
-    shx_status status = shx_reconcile_open(table->state->index, from_nothing, true, &walk.reconcile);
+    shx_stop stop = shx_connection_stop(table->connection);
+    shx_status status = shx_reconcile_open(table->state->index, from_nothing, true, &stop, &walk.reconcile);
     if (status == SHX_OK) rc = catch_up_run(&walk, &status);
     if (rc == SQLITE_OK && status == SHX_OK) status = shx_reconcile_publish(walk.reconcile, commit);
     if (rc == SQLITE_OK && status == SHX_OK && !from_nothing) catch_up_report(&walk, true);
@@ -256,7 +258,8 @@ int shx_catch_up_writer(shx_table *table) {
     shx_view *view = NULL;
     shx_status status = shx_index_view(state->index, &state->parent, &view);
     bool current = status == SHX_OK && shx_index_is_durable(state->index, &state->parent);
-    if (current) shx_index_relieve(state->index, view);
+    shx_stop stop = shx_connection_stop(table->connection);
+    if (current) shx_index_relieve(state->index, view, &stop);
     shx_view_release(view);
     if (current) return SQLITE_OK;
     if (status == SHX_NOMEM) return SQLITE_NOMEM;

@@ -208,6 +208,10 @@ bool shx_connection_interrupted(void *context) {
     return rc == SQLITE_INTERRUPT;
 }
 
+shx_stop shx_connection_stop(shx_connection *connection) {
+    return (shx_stop){shx_connection_interrupted, connection};
+}
+
 int shx_result_code(shx_status status) {
     switch (status) {
     case SHX_OK: return SQLITE_OK;

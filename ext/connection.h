@@ -109,6 +109,7 @@ void shx_state_log(shx_state *state, shx_status status, const char *what);
 
 /* True when sqlite3_interrupt was called; a callback for the engine. */
 bool shx_connection_interrupted(void *connection);
+shx_stop shx_connection_stop(shx_connection *connection);
 
 /* Whether the database keeps text as UTF-8. Else SQLite's collation BINARY orders it by the bytes of UTF-16, and only
 ** SQLite can tell what is less. An SQLite result code. */

@@ -101,7 +101,8 @@ static int integrity_view(integrity_walk *walk, shx_snapshot *snapshot) {
     int rc = shx_statement_lend(table, SHX_STATEMENT_WALK_ROWS, &walk->rows);
     if (rc != SQLITE_OK) return rc;
     integrity_step_row(walk);
-    shx_status status = shx_view_each(snapshot->view, integrity_visit, walk);
+    shx_stop stop = shx_connection_stop(table->connection);
+    shx_status status = shx_view_each(snapshot->view, integrity_visit, walk, &stop);
     while (status == SHX_OK && walk->on_row) {
         integrity_note(walk, "the index lacks row %lld", sqlite3_column_int64(walk->rows, 0));
         integrity_step_row(walk);
@@ -110,7 +111,7 @@ static int integrity_view(integrity_walk *walk, shx_snapshot *snapshot) {
     shx_statement_give_back(table, walk->rows);
     walk->rows = NULL;
     if (status == SHX_OK) {
-        status = shx_maintain_check(snapshot->state->index, snapshot->view, integrity_report, walk);
+        status = shx_maintain_check(snapshot->state->index, snapshot->view, integrity_report, walk, &stop);
     }
     if (status == SHX_CORRUPT || status == SHX_IO) {
         integrity_note(walk, "the index cannot be read: %s", shx_status_text(status));

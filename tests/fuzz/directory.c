@@ -78,8 +78,8 @@ static void inspect(directory *at) {
     uint64_t problems = 0, rows = 0;
     shx_index_stats stats;
     if (!at->view) return;
-    fuzz_require(is_expected(shx_maintain_check(at->index, at->view, count_problem, &problems)));
-    fuzz_require(is_expected(shx_view_each(at->view, visit_row, &rows)));
+    fuzz_require(is_expected(shx_maintain_check(at->index, at->view, count_problem, &problems, NULL)));
+    fuzz_require(is_expected(shx_view_each(at->view, visit_row, &rows, NULL)));
     shx_index_stats_get(at->index, at->view, &stats);
 }
 
@@ -117,7 +117,7 @@ static void reconcile(directory *at, fuzz_input *input) {
     const shx_packed columns = {column, sizeof column};
     shx_reconcile *work;
     if (from_nothing) shx_index_distrust(at->index);
-    if (!is_expected(shx_reconcile_open(at->index, from_nothing, true, &work))) abort();
+    if (!is_expected(shx_reconcile_open(at->index, from_nothing, true, NULL, &work))) abort();
     shx_status status = SHX_OK;
     for (uint64_t row = 0; row < SAMPLE_ROWS && status == SHX_OK; row++) {
         bool wanted;

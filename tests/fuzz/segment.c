@@ -42,7 +42,7 @@ static void match_rows(shx_segment *segment, const shx_predicate *predicate) {
         shx_match_free(&match);
         return;
     }
-    bool sound = shx_segment_check(segment) == SHX_OK;
+    bool sound = shx_segment_check(segment, NULL) == SHX_OK;
     uint64_t admitted = 0, walked = 0, row;
     for (uint32_t r = 0; r < segment->run_count; r++) {
         const shx_run *run = &segment->runs[r];
@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (status == SHX_OK) {
         match(segment, &input);
         read_rows(segment);
-        (void)shx_segment_check(segment);
+        (void)shx_segment_check(segment, NULL);
         shx_segment_release(segment);
     }
     free(file.bytes);

@@ -234,6 +234,41 @@ static void a_copy_without_room_leaves_nothing(void **state) {
     backup_judge_copy(true);
 }
 
+/* ------------------------------------------------------------------------------------------------ interrupts */
+
+typedef struct backup_interrupt {
+    sqlite3 *db;
+    int after;
+} backup_interrupt;
+
+static int backup_interrupt_now(void *context) {
+    backup_interrupt *interrupt = context;
+    if (interrupt->after-- == 0) sqlite3_interrupt(interrupt->db);
+    return 0;
+}
+
+/* Wherever it is interrupted, in the copying of the directory or of the pages, nothing of the copy is left. */
+static void an_interrupted_copy_leaves_nothing(void **state) {
+    (void)state;
+    twin_pair twin = backup_make("delete");
+    int interrupted = 0, rc;
+    for (int after = 0;; after++) {
+        backup_interrupt interrupt = {twin.db, after};
+        sqlite3_progress_handler(twin.db, 1, backup_interrupt_now, &interrupt);
+        rc = twin_try(&twin, "SELECT shardex_backup(%Q)", backup_copy);
+        sqlite3_progress_handler(twin.db, 0, NULL, NULL);
+        if (rc == SQLITE_OK) break;
+        twin_require((rc & 0xff) == SQLITE_INTERRUPT);
+        if (access(backup_copy, F_OK) == 0) break; /* it was whole already */
+        twin_require(access(backup_copy_directory, F_OK) != 0);
+        interrupted++;
+    }
+    print_message("             interrupted %d times\n", interrupted);
+    assert_true(interrupted > 10);
+    twin_close(&twin);
+    backup_judge_copy(true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copies_taken_while_another_process_writes),
@@ -243,6 +278,7 @@ int main(void) {
         cmocka_unit_test(a_table_in_memory_has_no_directory_in_the_copy),
         cmocka_unit_test(what_is_refused),
         cmocka_unit_test(a_copy_without_room_leaves_nothing),
+        cmocka_unit_test(an_interrupted_copy_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, backup_set_up, backup_tear_down);
 }

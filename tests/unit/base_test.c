@@ -105,7 +105,7 @@ static void what_is_written_is_read(void **state) {
     assert_ptr_equal(again->segments[0], base->segments[0]);
     assert_ptr_equal(again->shards, base->shards);
     shx_base_release(base);
-    assert_ok(shx_segment_check(again->segments[1]));
+    assert_ok(shx_segment_check(again->segments[1], NULL));
     shx_base_release(again);
     shx_base_release(NULL);
     shx_base_names names;

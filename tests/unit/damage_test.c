@@ -98,9 +98,9 @@ static bool read_all(truth *right, shx_store *store) {
     shx_status status = shx_index_view(index, &table->tip, &view);
     if (status == SHX_OK) {
         whole = search_all(right, view);
-        assert_ok(shx_maintain_check(index, view, count_problem, &problems));
+        assert_ok(shx_maintain_check(index, view, count_problem, &problems, NULL));
         if (problems == 0) assert_true(fixture_view_digest(view, DIM) == right->digest);
-        status = shx_view_each(view, visit_nothing, NULL);
+        status = shx_view_each(view, visit_nothing, NULL, NULL);
         assert_true(status == SHX_OK || is_error(status));
         whole = whole && problems == 0;
         shx_view_release(view);

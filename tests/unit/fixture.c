@@ -442,7 +442,7 @@ static shx_status fixture_visit_row(void *context, int64_t rowid, uint64_t vecto
 
 uint64_t fixture_view_digest(shx_view *view, uint32_t dim) {
     fixture_digest digest = {.dim = dim};
-    assert_ok(shx_view_each(view, fixture_visit_row, &digest));
+    assert_ok(shx_view_each(view, fixture_visit_row, &digest, NULL));
     assert_int_equal(digest.count, shx_view_rows(view));
     return digest.hash;
 }
@@ -456,7 +456,7 @@ void fixture_assert_same(fixture_table *table) {
     shx_view *view = fixture_view(table);
     assert_int_equal(shx_view_rows(view), table->live);
     assert_true(fixture_view_digest(view, table->config.dim) == fixture_model_digest(table));
-    assert_ok(shx_maintain_check(table->index, view, fixture_report, NULL));
+    assert_ok(shx_maintain_check(table->index, view, fixture_report, NULL, NULL));
     shx_view_release(view);
 }
 
@@ -545,7 +545,7 @@ static shx_status fixture_hand_in(const fixture_table *table, shx_reconcile *rec
 
 shx_status fixture_reconcile(fixture_table *table, bool from_nothing, shx_view **ret_view, uint64_t *ret_changes) {
     shx_reconcile *reconcile;
-    SHX_TRY(shx_reconcile_open(table->index, from_nothing, ret_view == NULL, &reconcile));
+    SHX_TRY(shx_reconcile_open(table->index, from_nothing, ret_view == NULL, NULL, &reconcile));
     shx_status status = fixture_hand_in(table, reconcile);
     if (status == SHX_OK) {
         status = ret_view ? shx_reconcile_view(reconcile, &table->tip, ret_view)

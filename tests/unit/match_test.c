@@ -174,7 +174,7 @@ static void rows_blocks_and_lists_agree(void **state) {
     fixture_flush(&columns.table);
     shx_view *view = fixture_view(&columns.table);
     shx_segment *segment = view->delta->base->segments[0];
-    assert_ok(shx_segment_check(segment));
+    assert_ok(shx_segment_check(segment, NULL));
     for (int round = 0; round < 150; round++) {
         shx_predicate predicate = {0};
         int64_t rowids[] = {-99, -5, 0, 17, 1000, 2500, 99999};

@@ -117,8 +117,8 @@ static void commands_are_interrupted(void **state) {
     host_run(db,
              "WITH RECURSIVE i(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM i WHERE i < 3000)"
              " INSERT INTO t(rowid, v) SELECT i, json_array(i %% 71, i %% 73, i %% 79, i %% 83) FROM i");
-    const char *const commands[] = {"flush", "rebuild", "reconcile", "optimize"};
-    for (int c = 0; c < 4; c++) {
+    const char *const commands[] = {"flush", "rebuild", "reconcile", "optimize", "integrity-check"};
+    for (int c = 0; c < 5; c++) {
         int left = 3;
         sqlite3_progress_handler(db, 1, interrupt_now, &left);
         assert_int_equal(host_try(db, "INSERT INTO t(t) VALUES (%Q)", commands[c]) & 0xff, SQLITE_INTERRUPT);

@@ -4,8 +4,10 @@
 ** an interruption has to be answered. */
 #include "fixture.h"
 
+#include "export.h"
 #include "kernels.h"
 #include "limits.h"
+#include "reconcile.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -343,6 +345,73 @@ static void loops_stop(void **state) {
     shx_pool_destroy(pool);
 }
 
+/* --- walks over everything --- */
+
+static shx_status pass_row(void *context, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
+                           const void *vector) {
+    (void)rowid, (void)vector_hash, (void)column_hash, (void)vector;
+    ++*(uint64_t *)context;
+    return SHX_OK;
+}
+
+static void pass_problem(void *context, const char *problem) {
+    (void)context;
+    fail_msg("%s", problem);
+}
+
+typedef enum walk_kind { WALK_EACH, WALK_CHECK, WALK_RECONCILE, WALK_EXPORT, WALK_KINDS } walk_kind;
+
+/* Does one of the walks over all of a table; `rows` counts for WALK_EACH. */
+static shx_status walk_all(fixture_table *table, walk_kind kind, const shx_stop *by, uint64_t *rows) {
+    shx_view *view = fixture_view(table);
+    shx_status status = SHX_OK;
+    shx_reconcile *reconcile = NULL;
+    if (kind == WALK_EACH) status = shx_view_each(view, pass_row, rows, by);
+    if (kind == WALK_CHECK) status = shx_maintain_check(table->index, view, pass_problem, NULL, by);
+    if (kind == WALK_RECONCILE) status = shx_reconcile_open(table->index, false, false, by, &reconcile);
+    if (kind == WALK_EXPORT) {
+        shx_store *to = fixture_prepared_heap();
+        status = shx_index_export(table->index, view, to, by);
+        shx_store_close(to);
+    }
+    shx_reconcile_close(reconcile);
+    shx_view_release(view);
+    return status;
+}
+
+/* Walking, checking, comparing and copying ask at least every few thousand rows, or megabyte, and stop wherever they
+** are told to; then they are done again as if nothing had been. */
+static void walks_ask_and_stop(void **state) {
+    (void)state;
+    enum { WIDTH = 16, MANY = 40000, ROWS_MOST = 4096, BYTES_MOST = 1 << 20 };
+    const uint64_t least[WALK_KINDS] = {2 * MANY / ROWS_MOST, 2 * MANY / ROWS_MOST, 2 * MANY / ROWS_MOST,
+                                        MANY * WIDTH * sizeof(float) / BYTES_MOST};
+    fixture_random random = fixture_seed("walks ask and stop", 76);
+    fixture_table table = fixture_table_make(SHX_L2, WIDTH, MANY);
+    float *vectors = fixture_gaussian(&random, MANY, WIDTH);
+    fixture_open(&table, NULL, NULL);
+    fixture_put_many(&table, 0, MANY, vectors);
+    fixture_commit(&table);
+    fixture_flush(&table);
+    for (walk_kind kind = 0; kind < WALK_KINDS; kind++) {
+        watch watching = {0};
+        uint64_t rows = 0;
+        assert_ok(walk_all(&table, kind, &(shx_stop){watch_ask, &watching}, &rows));
+        assert_int_equal(rows, kind == WALK_EACH ? MANY : 0);
+        print_message("walk %d: asked %llu times\n", (int)kind, (unsigned long long)watching.asked);
+        assert_true(watching.asked >= least[kind]);
+        for (uint64_t after = 0; after < watching.asked; after++) {
+            stop stopping = {.after = (int)after};
+            assert_status(walk_all(&table, kind, &(shx_stop){stop_ask, &stopping}, &rows), SHX_INTERRUPT);
+            assert_int_equal(stopping.asked_since, 1);
+        }
+        assert_ok(walk_all(&table, kind, NULL, &rows));
+    }
+    fixture_assert_same(&table);
+    free(vectors);
+    fixture_table_free(&table);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maintenance_asks),
@@ -351,6 +420,7 @@ int main(void) {
         cmocka_unit_test(searches_ask_all_along),
         cmocka_unit_test(searches_of_long_vectors_ask_more_often),
         cmocka_unit_test(stopping_anywhere),
+        cmocka_unit_test(walks_ask_and_stop),
         cmocka_unit_test(loops_stop),
     };
     return cmocka_run_group_tests(tests, count_start, count_end);

@@ -190,7 +190,7 @@ static void misuse_is_said(void **state) {
     float vector[DIM] = {0};
     bool wanted;
     fixture_open(&table, NULL, NULL);
-    assert_ok(shx_reconcile_open(table.index, false, false, &reconcile));
+    assert_ok(shx_reconcile_open(table.index, false, false, NULL, &reconcile));
     assert_status(shx_reconcile_content(reconcile, vector, &no_columns), SHX_MISUSE);
     assert_ok(shx_reconcile_row(reconcile, 1, 2, 3, &wanted));
     assert_true(wanted);
@@ -216,7 +216,7 @@ static void a_vector_that_contradicts_its_hash(void **state) {
     bool wanted;
     fixture_open(&table, store, NULL);
     table.tip.bytes[5] = 5;
-    assert_ok(shx_reconcile_open(table.index, false, true, &reconcile));
+    assert_ok(shx_reconcile_open(table.index, false, true, NULL, &reconcile));
     assert_ok(shx_reconcile_row(reconcile, 1, 12345, 3, &wanted));
     assert_ok(shx_reconcile_content(reconcile, vector, &no_columns));
     assert_ok(shx_reconcile_publish(reconcile, &table.tip));
@@ -239,7 +239,7 @@ static void an_unfinished_one_is_harmless(void **state) {
     bool wanted;
     fixture_open(&table, store, NULL);
     commit_some(&table, &random, 100);
-    assert_ok(shx_reconcile_open(table.index, true, true, &reconcile));
+    assert_ok(shx_reconcile_open(table.index, true, true, NULL, &reconcile));
     assert_ok(shx_reconcile_row(reconcile, 1, 2, 3, &wanted));
     assert_ok(shx_reconcile_content(reconcile, vector, &no_columns));
     commit_some(&table, &random, 100);

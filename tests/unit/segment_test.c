@@ -93,7 +93,7 @@ static shx_status just_open(void *store) {
 static shx_status open_and_check(void *store) {
     shx_segment *segment;
     SHX_TRY(shx_segment_open(store, &uuid, ID, &encoding, &segment));
-    shx_status status = shx_segment_check(segment);
+    shx_status status = shx_segment_check(segment, NULL);
     shx_segment_release(segment);
     return status;
 }
@@ -117,7 +117,7 @@ static void rows_are_found(void **state) {
     (void)state;
     shx_store *store = make_sample();
     shx_segment *segment = open_sample(store);
-    assert_ok(shx_segment_check(segment));
+    assert_ok(shx_segment_check(segment, NULL));
     assert_int_equal(segment->row_count, ROWS);
     assert_int_equal(segment->block_count, 4);
     assert_int_equal(segment->run_count, 3);
@@ -431,7 +431,7 @@ static void an_empty_segment(void **state) {
     uint64_t row;
     assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, 0, NULL, 0, NULL, 0, NULL, &file_checksum));
     segment = open_sample(store);
-    assert_ok(shx_segment_check(segment));
+    assert_ok(shx_segment_check(segment, NULL));
     assert_int_equal(segment->row_count, 0);
     assert_false(shx_segment_find(segment, 0, &row));
     shx_segment_release(segment);

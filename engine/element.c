@@ -92,12 +92,23 @@ static bool element_is_finite(shx_element element, const uint8_t *vector, uint32
     return (shx_get16(vector + (size_t)position * 2) & exponent) != exponent;
 }
 
-bool shx_element_find_infinite(shx_element element, const void *vector, uint32_t dim, uint32_t *ret_position) {
-    if (element == SHX_INT8 || element == SHX_BIT) return false;
-    for (uint32_t i = 0; i < dim; i++) {
-        if (element_is_finite(element, vector, i)) continue;
-        *ret_position = i;
-        return true;
+/* Whether any element is not finite: without a branch for each the compiler takes a register of them at once. */
+static bool element_any_infinite(shx_element element, const uint8_t *vector, uint32_t dim) {
+    const uint16_t exponent = element == SHX_FLOAT16 ? 0x7c00 : 0x7f80;
+    uint32_t any = 0;
+    uint16_t any_half = 0;
+    if (element == SHX_FLOAT32) {
+        for (size_t i = 0; i < dim; i++) any |= (shx_get32(vector + 4 * i) & 0x7f800000) == 0x7f800000;
+    } else {
+        for (size_t i = 0; i < dim; i++) any_half |= (uint16_t)((shx_get16(vector + 2 * i) & exponent) == exponent);
     }
-    return false;
+    return any || any_half;
+}
+
+bool shx_element_find_infinite(shx_element element, const void *vector, uint32_t dim, uint32_t *ret_position) {
+    if (element == SHX_INT8 || element == SHX_BIT || !element_any_infinite(element, vector, dim)) return false;
+    uint32_t i = 0;
+    while (element_is_finite(element, vector, i)) i++;
+    *ret_position = i;
+    return true;
 }

@@ -13,6 +13,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -377,7 +379,22 @@ static void os_posix_map_release(shx_map *map) {
     (void)result;
 }
 
-int64_t shx_process(void) { return getpid(); }
+/* Asked for by every query and several times by a commit, so it is known until a fork. */
+static atomic_int os_posix_process; /* 0: not known */
+static pthread_once_t os_posix_once = PTHREAD_ONCE_INIT;
+static bool os_posix_watching;
+
+static void os_posix_forked(void) { atomic_store(&os_posix_process, 0); }
+static void os_posix_watch_fork(void) { os_posix_watching = pthread_atfork(NULL, NULL, os_posix_forked) == 0; }
+
+int64_t shx_process(void) {
+    int process = atomic_load_explicit(&os_posix_process, memory_order_relaxed);
+    if (process != 0) return process;
+    pthread_once(&os_posix_once, os_posix_watch_fork);
+    process = getpid();
+    if (os_posix_watching) atomic_store(&os_posix_process, process);
+    return process;
+}
 
 /* --- the store itself --- */
 

@@ -120,6 +120,29 @@ static void infinite_elements_are_found(void **state) {
     assert_false(shx_element_find_infinite(SHX_BIT, floats, 96, &at));
 }
 
+/* At every place, in vectors that do and do not end with a whole register. */
+static void an_infinite_element_is_found_anywhere(void **state) {
+    (void)state;
+    float floats[70];
+    uint16_t halves[70];
+    for (uint32_t dim = 1; dim <= 70; dim++) {
+        for (uint32_t i = 0; i < dim; i++) {
+            uint32_t at = 99;
+            memset(floats, 0x7f, sizeof floats); /* a large number; what follows the vector is none */
+            memset(halves, 0x7b, sizeof halves);
+            for (uint32_t behind = dim; behind < 70; behind++) floats[behind] = NAN, halves[behind] = 0x7f81;
+            assert_false(shx_element_find_infinite(SHX_FLOAT32, floats, dim, &at));
+            assert_false(shx_element_find_infinite(SHX_FLOAT16, halves, dim, &at));
+            assert_false(shx_element_find_infinite(SHX_BFLOAT16, halves, dim, &at));
+            floats[i] = i % 2 ? INFINITY : NAN;
+            halves[i] = 0xff80;
+            assert_true(shx_element_find_infinite(SHX_FLOAT32, floats, dim, &at) && at == i);
+            assert_true(shx_element_find_infinite(SHX_FLOAT16, halves, dim, &at) && at == i);
+            assert_true(shx_element_find_infinite(SHX_BFLOAT16, halves, dim, &at) && at == i);
+        }
+    }
+}
+
 static void check_integers(const shx_kernels *kernels, const int8_t *a, const int8_t *b, uint32_t dim) {
     int64_t l2 = 0, dot = 0, l1 = 0;
     uint32_t bits = 0;
@@ -271,6 +294,7 @@ int main(void) {
         cmocka_unit_test(numbers_become_the_nearest_half),
         cmocka_unit_test(numbers_become_int8_or_not),
         cmocka_unit_test(infinite_elements_are_found),
+        cmocka_unit_test(an_infinite_element_is_found_anywhere),
         cmocka_unit_test(integer_kernels_are_exact),
         cmocka_unit_test(l1_agrees_bit_for_bit),
         cmocka_unit_test(distances_match_plain_arithmetic),

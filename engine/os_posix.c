@@ -251,6 +251,29 @@ static shx_status os_posix_sync(shx_store *base) {
 
 /* --- files --- */
 
+/* What is asked of an open file. Not its times, where that can be said: Linux gives a file whose times somebody has
+** read an exact time with the next write, and so a changed inode with each commit. On ext4 without a journal the fsync
+** of SQLite's log waits for that, as both inodes stand in one block. */
+typedef struct os_posix_facts {
+    uint64_t size, names;
+    bool regular;
+} os_posix_facts;
+
+static bool os_posix_inspect(int fd, os_posix_facts *ret_facts) {
+#ifdef STATX_SIZE
+    const unsigned mask = STATX_SIZE | STATX_NLINK | STATX_TYPE;
+    struct statx few;
+    if (statx(fd, "", AT_EMPTY_PATH, mask, &few) == 0 && (few.stx_mask & mask) == mask) {
+        *ret_facts = (os_posix_facts){few.stx_size, few.stx_nlink, S_ISREG(few.stx_mode)};
+        return true;
+    }
+#endif
+    struct stat info;
+    if (fstat(fd, &info) != 0) return false;
+    *ret_facts = (os_posix_facts){(uint64_t)info.st_size, (uint64_t)info.st_nlink, S_ISREG(info.st_mode)};
+    return true;
+}
+
 /* A file is as open to group and others as its directory. */
 static void os_posix_grant_file(int directory, int fd) {
     struct stat info;
@@ -265,8 +288,8 @@ static shx_status os_posix_open_fd(int directory, const char *name, shx_open_mod
     if (mode == SHX_OPEN_CREATE) flags |= O_CREAT | O_EXCL;
     int fd = os_posix_openat(directory, name, flags, 0600);
     if (fd < 0) return errno == EEXIST ? SHX_BUSY : os_posix_error(errno);
-    struct stat info;
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    os_posix_facts facts;
+    if (!os_posix_inspect(fd, &facts) || !facts.regular) {
         close(fd);
         return SHX_IO;
     }
@@ -297,31 +320,11 @@ static void os_posix_file_close(shx_file *base) {
     shx_free(file);
 }
 
-/* The size of a file and how many names it has. Its times are not asked for where that can be said: Linux gives a file
-** whose times somebody has read an exact time with the next write, and so a changed inode with each commit. On ext4
-** without a journal the fsync of SQLite's log waits for that, as both inodes stand in one block. */
-static bool os_posix_measure(int fd, uint64_t *ret_size, uint64_t *ret_names) {
-#ifdef STATX_SIZE
-    const unsigned mask = STATX_SIZE | STATX_NLINK;
-    struct statx few;
-    if (statx(fd, "", AT_EMPTY_PATH, mask, &few) == 0 && (few.stx_mask & mask) == mask) {
-        *ret_size = few.stx_size;
-        *ret_names = few.stx_nlink;
-        return true;
-    }
-#endif
-    struct stat info;
-    if (fstat(fd, &info) != 0) return false;
-    *ret_size = (uint64_t)info.st_size;
-    *ret_names = (uint64_t)info.st_nlink;
-    return true;
-}
-
 static shx_status os_posix_file_size(shx_file *base, uint64_t *ret_size) {
-    uint64_t size, names;
-    SHX_CHECK(os_posix_measure(((os_posix_file *)base)->fd, &size, &names), SHX_IO);
-    SHX_CHECK(names > 0, SHX_NOTFOUND);
-    *ret_size = size;
+    os_posix_facts facts;
+    SHX_CHECK(os_posix_inspect(((os_posix_file *)base)->fd, &facts), SHX_IO);
+    SHX_CHECK(facts.names > 0, SHX_NOTFOUND);
+    *ret_size = facts.size;
     return SHX_OK;
 }
 

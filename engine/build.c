@@ -1,8 +1,10 @@
 #include "build.h"
 
+#include "byte_panels.h"
 #include "cluster.h"
 #include "limits.h"
 #include "memory.h"
+#include "rotation.h"
 
 #include <assert.h>
 #include <math.h>
@@ -14,7 +16,7 @@
 #define BUILD_SURVEY_ROWS 100000
 #define BUILD_PART 1024
 #define BUILD_PROBES 6
-#define BUILD_BATCH 256
+#define BUILD_BATCH 1024
 
 /* Row i of `wanted` rows spread evenly over the postings. */
 static const void *build_sample_vector(const shx_rewrite *rewrite, uint64_t i, uint64_t wanted) {
@@ -128,7 +130,7 @@ static shx_status build_sample_rows(void *context, uint64_t first, uint64_t end,
     SHX_CHECK(point, SHX_NOMEM);
     for (uint64_t i = first; i < end; i++) {
         const void *vector = build_sample_vector(sample->rewrite, i, sample->wanted);
-        sample->rows[i] = shx_encoding_point(encoding, vector, false, point) ? i : UINT64_MAX;
+        sample->rows[i] = shx_encoding_center(encoding, vector, false, point) ? i : UINT64_MAX;
     }
     shx_free_aligned(point);
     shx_progress_add(shx_pool_progress(sample->rewrite->pool), end - first);
@@ -147,7 +149,7 @@ static uint64_t build_compact_sample(build_sample *sample) {
 static void build_read_point(const void *context, uint64_t row, float *ret_point) {
     const build_sample *sample = context;
     const void *vector = build_sample_vector(sample->rewrite, sample->rows[row], sample->wanted);
-    bool found = shx_encoding_point(&sample->rewrite->encoding, vector, false, ret_point);
+    bool found = shx_encoding_center(&sample->rewrite->encoding, vector, false, ret_point);
     assert(found);
     (void)found;
 }
@@ -187,46 +189,66 @@ typedef struct build_assignment {
     const shx_clusters *clusters; /* NULL: no vector has a point */
 } build_assignment;
 
-static void build_assign_batch(const build_assignment *assignment, uint64_t first, uint64_t end, float *points,
-                               float *scratch) {
+/* A thread's memory: one point, and a batch of rows of bytes with their steps. */
+typedef struct build_batch {
+    float *point, *steps, *scratch;
+    uint8_t *rows;
+} build_batch;
+
+static void build_free_batch(build_batch *batch) {
+    shx_free_aligned(batch->point);
+    shx_free_aligned(batch->steps);
+    shx_free_aligned(batch->scratch);
+    shx_free_aligned(batch->rows);
+}
+
+static shx_status build_make_batch(const build_assignment *assignment, build_batch *ret_batch) {
+    uint32_t code_dim = assignment->rewrite->encoding.code_dim;
+    size_t floats = assignment->clusters ? shx_cluster_scratch_floats(assignment->clusters) : 1;
+    *ret_batch = (build_batch){.point = shx_alloc_aligned(code_dim, sizeof(float)),
+                               .steps = shx_alloc_aligned(BUILD_BATCH, sizeof(float)),
+                               .scratch = shx_alloc_aligned(floats, sizeof(float)),
+                               .rows = shx_alloc_aligned(BUILD_BATCH, code_dim)};
+    return ret_batch->point && ret_batch->steps && ret_batch->scratch && ret_batch->rows ? SHX_OK : SHX_NOMEM;
+}
+
+static void build_assign_batch(const build_assignment *assignment, uint64_t first, uint64_t end,
+                               const build_batch *batch) {
     shx_rewrite *rewrite = assignment->rewrite;
     uint32_t code_dim = rewrite->encoding.code_dim, leaf[BUILD_BATCH];
     uint64_t rows[BUILD_BATCH], count = 0;
     for (uint64_t i = first; i < end; i++) {
         rewrite->place[i] = SHX_PLACE_OVERFLOW;
-        const void *vector = rewrite->postings[i].vector;
         if (!assignment->clusters) continue;
-        if (shx_encoding_point(&rewrite->encoding, vector, false, points + count * code_dim)) rows[count++] = i;
+        if (!shx_encoding_center(&rewrite->encoding, rewrite->postings[i].vector, false, batch->point)) continue;
+        batch->steps[count] = shx_byte_row(batch->point, code_dim, batch->rows + count * code_dim);
+        rows[count++] = i;
     }
     if (count == 0) return;
-    shx_cluster_assign(assignment->clusters, points, count, BUILD_PROBES, scratch, leaf, NULL);
+    shx_cluster_assign(assignment->clusters, batch->rows, batch->steps, count, BUILD_PROBES, batch->scratch, leaf);
     for (uint64_t i = 0; i < count; i++) rewrite->place[rows[i]] = leaf[i];
 }
 
 static shx_status build_assign_rows(void *context, uint64_t first, uint64_t end, unsigned thread) {
     (void)thread;
     const build_assignment *assignment = context;
-    uint32_t code_dim = assignment->rewrite->encoding.code_dim;
     shx_progress *progress = shx_pool_progress(assignment->rewrite->pool);
-    size_t floats = assignment->clusters ? shx_cluster_scratch_floats(assignment->clusters) : 1;
-    float *points = shx_alloc_aligned(BUILD_BATCH, code_dim * sizeof(float));
-    float *scratch = shx_alloc_aligned(floats, sizeof *scratch);
-    shx_status status = points && scratch ? SHX_OK : SHX_NOMEM;
+    build_batch batch;
+    shx_status status = build_make_batch(assignment, &batch);
     for (uint64_t i = first; status == SHX_OK && i < end; i += BUILD_BATCH) {
         uint64_t batch_end = i + BUILD_BATCH < end ? i + BUILD_BATCH : end;
-        build_assign_batch(assignment, i, batch_end, points, scratch);
+        build_assign_batch(assignment, i, batch_end, &batch);
         shx_progress_add(progress, batch_end - i);
         status = shx_progress_check(progress);
     }
-    shx_free_aligned(points);
-    shx_free_aligned(scratch);
+    build_free_batch(&batch);
     return status;
 }
 
 static shx_status build_assign(shx_rewrite *rewrite, const shx_clusters *clusters) {
     build_assignment assignment = {rewrite, clusters};
     shx_progress_begin(shx_pool_progress(rewrite->pool), SHX_PHASE_ASSIGNING, rewrite->count);
-    return shx_pool_run(rewrite->pool, rewrite->count, 16 * BUILD_BATCH, build_assign_rows, &assignment);
+    return shx_pool_run(rewrite->pool, rewrite->count, 4 * BUILD_BATCH, build_assign_rows, &assignment);
 }
 
 /* ---- settling ---- */
@@ -248,11 +270,13 @@ static shx_status build_settle_leaf(const build_settling *settling, uint64_t lea
     memset(sum, 0, dim * sizeof *sum);
     for (uint32_t i = first; i < end; i++) {
         if (i % BUILD_BATCH == 0) SHX_TRY(shx_progress_check(shx_pool_progress(rewrite->pool)));
-        shx_encoding_point(&rewrite->encoding, rewrite->postings[settling->order[i]].vector, false, point);
+        shx_encoding_center(&rewrite->encoding, rewrite->postings[settling->order[i]].vector, false, point);
         for (size_t d = 0; d < dim; d++) sum[d] += point[d];
     }
     for (size_t d = 0; d < dim; d++) centroid[d] = (float)(sum[d] / (double)(end - first));
-    shx_rewrite_move_shard(settling->rewrite, leaf, centroid);
+    memcpy(point, centroid, dim * sizeof *point);
+    shx_rotate(point, dim, rewrite->encoding.seed);
+    shx_rewrite_move_shard(settling->rewrite, leaf, point);
     return SHX_OK;
 }
 
@@ -283,11 +307,23 @@ static shx_status build_settle(shx_rewrite *rewrite, shx_clusters *clusters) {
     return build_assign(rewrite, clusters);
 }
 
-static shx_status build_place(shx_rewrite *rewrite, shx_clusters *clusters) {
-    for (uint32_t i = 0; clusters && i < clusters->leaf_count; i++) {
+/* The leaves become shards: they are rotated now. */
+static shx_status build_add_shards(shx_rewrite *rewrite, const shx_clusters *clusters) {
+    size_t dim = clusters->dim;
+    float *point = shx_alloc_aligned(dim, sizeof *point);
+    shx_status status = point ? SHX_OK : SHX_NOMEM;
+    for (uint32_t i = 0; status == SHX_OK && i < clusters->leaf_count; i++) {
         uint32_t place;
-        SHX_TRY(shx_rewrite_add_shard(rewrite, clusters->leaves + (size_t)i * clusters->dim, &place));
+        memcpy(point, clusters->leaves + i * dim, dim * sizeof *point);
+        shx_rotate(point, dim, rewrite->encoding.seed);
+        status = shx_rewrite_add_shard(rewrite, point, &place);
     }
+    shx_free_aligned(point);
+    return status;
+}
+
+static shx_status build_place(shx_rewrite *rewrite, shx_clusters *clusters) {
+    if (clusters) SHX_TRY(build_add_shards(rewrite, clusters));
     SHX_TRY(build_assign(rewrite, clusters));
     return clusters ? build_settle(rewrite, clusters) : SHX_OK;
 }

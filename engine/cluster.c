@@ -4,6 +4,7 @@
 */
 #include "cluster.h"
 
+#include "byte_panels.h"
 #include "cluster_split.h"
 #include "kernels.h"
 #include "kmeans.h"
@@ -299,20 +300,39 @@ static shx_status cluster_collect_leaves(const cluster_training *training, shx_c
     return SHX_OK;
 }
 
+/* Memory for the centroids as bytes: the leaves of a parent start a panel. */
+static shx_status cluster_make_panels(shx_clusters *clusters) {
+    uint64_t panels = 0;
+    clusters->first_panel = shx_alloc(clusters->parent_count * sizeof *clusters->first_panel);
+    SHX_CHECK(clusters->first_panel, SHX_NOMEM);
+    for (uint32_t p = 0; p < clusters->parent_count; p++) {
+        clusters->first_panel[p] = (uint32_t)panels;
+        panels += shx_panel_lanes(clusters->first_leaf[p + 1] - clusters->first_leaf[p]) / 16;
+    }
+    clusters->leaf_panels = shx_alloc_aligned(panels, shx_byte_panel_bytes(clusters->dim));
+    clusters->parent_panels = shx_alloc_aligned(shx_byte_panels_bytes(clusters->parent_count, clusters->dim), 1);
+    return clusters->leaf_panels && clusters->parent_panels ? SHX_OK : SHX_NOMEM;
+}
+
 static shx_status cluster_fill(cluster_training *training, shx_clusters *clusters) {
     SHX_TRY(cluster_collect_leaves(training, clusters));
     clusters->dim = training->dim;
     clusters->parent_count = training->parent_count;
     clusters->parents = training->parents;
     training->parents = NULL;
-    SHX_TRY(cluster_fill_panels(clusters->parents, clusters->parent_count, clusters->dim, &clusters->parent_panels,
-                                &clusters->parent_norms));
-    return cluster_fill_panels(clusters->leaves, clusters->leaf_count, clusters->dim, &clusters->leaf_panels,
-                               &clusters->leaf_norms);
+    SHX_TRY(cluster_make_panels(clusters));
+    shx_byte_panels_fill(clusters->parents, clusters->parent_count, clusters->dim, clusters->parent_panels);
+    shx_clusters_follow(clusters);
+    return SHX_OK;
 }
 
 void shx_clusters_follow(shx_clusters *clusters) {
-    shx_panel_fill(clusters->leaves, clusters->leaf_count, clusters->dim, clusters->leaf_panels, clusters->leaf_norms);
+    for (uint32_t p = 0; p < clusters->parent_count; p++) {
+        uint32_t first = clusters->first_leaf[p], count = clusters->first_leaf[p + 1] - first;
+        uint8_t *panels = clusters->leaf_panels;
+        shx_byte_panels_fill(clusters->leaves + first * clusters->dim, count, clusters->dim,
+                             panels + clusters->first_panel[p] * shx_byte_panel_bytes(clusters->dim));
+    }
 }
 
 static void cluster_free_training(cluster_training *training) {
@@ -358,7 +378,6 @@ void shx_clusters_destroy(shx_clusters *clusters) {
     shx_free(clusters->first_leaf);
     shx_free_aligned(clusters->parent_panels);
     shx_free_aligned(clusters->leaf_panels);
-    shx_free_aligned(clusters->parent_norms);
-    shx_free_aligned(clusters->leaf_norms);
+    shx_free(clusters->first_panel);
     shx_free(clusters);
 }

@@ -1,13 +1,15 @@
-/* The nearest leaf of many points. Rows are taken in blocks; the (row, probed parent) pairs of a block are sorted by
-** parent, so that the rows which probe the same parent meet its leaves in tiles, one pass over the panels for six rows.
+/* The nearest leaf of many points, by bytes. Rows are taken in blocks; the (row, probed parent) pairs of a block are
+** sorted by parent, so that the rows which probe the same parent meet its leaves in tiles, one pass over the panels for
+** six rows.
 */
 #include "cluster.h"
 
-#include "kernels.h"
+#include "byte_panels.h"
 #include "kmeans.h"
 
 #include <assert.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* Pairs in a block: enough that the rows of each parent fill tiles, little enough for the cache. */
@@ -19,7 +21,7 @@ typedef struct assign_work {
     const shx_clusters *clusters;
     uint32_t probes;
     size_t block_rows; /* rows in a block, a multiple of the tile */
-    float *scores;     /* of a tile of rows × the parents (whole panels) */
+    float *scores;     /* of a tile of rows × the parents, or the leaves of one (whole panels) */
     float *best;       /* of each row of the block */
     uint32_t *probed;  /* block_rows × probes parents */
     uint32_t *sorted;  /* the rows of the pairs, by parent */
@@ -32,9 +34,19 @@ static size_t assign_pairs(const shx_clusters *clusters) {
     return tile > ASSIGN_BLOCK_PAIRS ? tile : ASSIGN_BLOCK_PAIRS;
 }
 
+/* The most centroids that a tile is compared with at once, in whole panels. */
+static size_t assign_lanes(const shx_clusters *clusters) {
+    uint32_t most = clusters->parent_count;
+    for (uint32_t p = 0; p < clusters->parent_count; p++) {
+        uint32_t leaves = clusters->first_leaf[p + 1] - clusters->first_leaf[p];
+        if (leaves > most) most = leaves;
+    }
+    return shx_panel_lanes(most);
+}
+
 size_t shx_cluster_scratch_floats(const shx_clusters *clusters) {
     static_assert(sizeof(float) == sizeof(uint32_t), "scratch holds both");
-    return SHX_TILE_ROWS * shx_panel_lanes(clusters->parent_count) + 3 * assign_pairs(clusters) +
+    return SHX_TILE_ROWS * assign_lanes(clusters) + 3 * assign_pairs(clusters) +
            clusters->parent_count + 1;
 }
 
@@ -44,7 +56,7 @@ static assign_work assign_begin(const shx_clusters *clusters, uint32_t probes, f
     work.probes = probes < 1 ? 1 : probes > clusters->parent_count ? clusters->parent_count : probes;
     work.block_rows = pairs / work.probes / SHX_TILE_ROWS * SHX_TILE_ROWS;
     work.scores = scratch;
-    work.best = work.scores + SHX_TILE_ROWS * shx_panel_lanes(clusters->parent_count);
+    work.best = work.scores + SHX_TILE_ROWS * assign_lanes(clusters);
     work.probed = (uint32_t *)(work.best + pairs);
     work.sorted = work.probed + pairs;
     work.first = work.sorted + pairs;
@@ -63,19 +75,28 @@ static void assign_choose(const float *scores, uint32_t parent_count, uint32_t p
     }
 }
 
+/* Up to six rows that are compared with the same panels. */
+typedef struct assign_tile {
+    const uint8_t *row[SHX_TILE_ROWS];
+    float step[SHX_TILE_ROWS];
+    size_t rows;
+} assign_tile;
+
+/* Scores a tile against `count` centroids of whole panels: rows of shx_panel_lanes(count) scores. */
+static void assign_score(const assign_work *work, const assign_tile *tile, const uint8_t *panels, uint32_t count) {
+    size_t lanes = shx_panel_lanes(count), dim = work->clusters->dim;
+    for (size_t first = 0; first < lanes; first += 16, panels += shx_byte_panel_bytes(dim)) {
+        work->kernels->score_panel(tile->row, tile->step, tile->rows, (const void *)panels, dim, work->scores + first,
+                                   lanes);
+    }
+}
+
 /* Finds the parents that a tile of rows probes. */
-static void assign_probe(assign_work *work, const float *const *row, size_t rows, uint32_t *ret_probed) {
+static void assign_probe(assign_work *work, const assign_tile *tile, uint32_t *ret_probed) {
     const shx_clusters *clusters = work->clusters;
     size_t lanes = shx_panel_lanes(clusters->parent_count);
-    float dots[SHX_TILE_ROWS * 16];
-    for (size_t panel = 0; panel < lanes; panel += 16) {
-        work->kernels->dot_panel(row, rows, clusters->parent_panels + panel * clusters->dim, clusters->dim, dots);
-        for (size_t r = 0; r < rows; r++) {
-            float *score = work->scores + r * lanes + panel;
-            for (size_t j = 0; j < 16; j++) score[j] = clusters->parent_norms[panel + j] - 2 * dots[r * 16 + j];
-        }
-    }
-    for (size_t r = 0; r < rows; r++) {
+    assign_score(work, tile, clusters->parent_panels, clusters->parent_count);
+    for (size_t r = 0; r < tile->rows; r++) {
         assign_choose(work->scores + r * lanes, clusters->parent_count, work->probes, ret_probed + r * work->probes);
     }
 }
@@ -94,52 +115,56 @@ static void assign_sort(assign_work *work, size_t rows) {
 }
 
 /* Compares the rows that probe `parent` with its leaves. */
-static void assign_visit(assign_work *work, const float *points, uint32_t parent, uint32_t *ret_leaf) {
+static void assign_visit(assign_work *work, const uint8_t *rows, const float *steps, uint32_t parent,
+                         uint32_t *ret_leaf) {
     const shx_clusters *clusters = work->clusters;
+    size_t panel_bytes = shx_byte_panel_bytes(clusters->dim);
+    const uint8_t *panels = (const uint8_t *)clusters->leaf_panels + clusters->first_panel[parent] * panel_bytes;
+    uint32_t first = clusters->first_leaf[parent], count = clusters->first_leaf[parent + 1] - first;
+    size_t lanes = shx_panel_lanes(count);
     for (uint32_t i = work->first[parent]; i < work->first[parent + 1]; i += SHX_TILE_ROWS) {
         const uint32_t *at = work->sorted + i;
-        uint32_t left = work->first[parent + 1] - i, rows = left < SHX_TILE_ROWS ? left : SHX_TILE_ROWS;
-        const float *row[SHX_TILE_ROWS] = {NULL};
-        shx_nearest nearest = {{0}, {0}};
-        for (uint32_t r = 0; r < rows; r++) {
-            row[r] = points + at[r] * clusters->dim;
-            nearest.score[r] = work->best[at[r]];
-            nearest.label[r] = ret_leaf[at[r]];
+        uint32_t left = work->first[parent + 1] - i;
+        assign_tile tile = {.rows = left < SHX_TILE_ROWS ? left : SHX_TILE_ROWS};
+        for (size_t r = 0; r < tile.rows; r++) {
+            tile.row[r] = rows + at[r] * clusters->dim;
+            tile.step[r] = steps[at[r]];
         }
-        shx_panel_nearest(work->kernels, row, rows, clusters->leaf_panels, clusters->leaf_norms, clusters->dim,
-                          clusters->first_leaf[parent], clusters->first_leaf[parent + 1], &nearest);
-        for (uint32_t r = 0; r < rows; r++) {
-            work->best[at[r]] = nearest.score[r];
-            ret_leaf[at[r]] = nearest.label[r];
+        assign_score(work, &tile, panels, count);
+        for (size_t r = 0; r < tile.rows; r++) {
+            const float *scores = work->scores + r * lanes;
+            size_t lowest = work->kernels->lowest(scores, lanes);
+            if (!(scores[lowest] < work->best[at[r]])) continue;
+            work->best[at[r]] = scores[lowest];
+            ret_leaf[at[r]] = first + (uint32_t)lowest;
         }
     }
 }
 
-static void assign_block(assign_work *work, const float *points, size_t rows, uint32_t *ret_leaf) {
+static void assign_block(assign_work *work, const uint8_t *rows, const float *steps, size_t count,
+                         uint32_t *ret_leaf) {
     const shx_clusters *clusters = work->clusters;
-    for (size_t i = 0; i < rows; i += SHX_TILE_ROWS) {
-        size_t tile = rows - i < SHX_TILE_ROWS ? rows - i : SHX_TILE_ROWS;
-        const float *row[SHX_TILE_ROWS] = {NULL};
-        for (size_t r = 0; r < tile; r++) row[r] = points + (i + r) * clusters->dim;
-        assign_probe(work, row, tile, work->probed + i * work->probes);
+    for (size_t i = 0; i < count; i += SHX_TILE_ROWS) {
+        assign_tile tile = {.rows = count - i < SHX_TILE_ROWS ? count - i : SHX_TILE_ROWS};
+        for (size_t r = 0; r < tile.rows; r++) {
+            tile.row[r] = rows + (i + r) * clusters->dim;
+            tile.step[r] = steps[i + r];
+        }
+        assign_probe(work, &tile, work->probed + i * work->probes);
     }
-    for (size_t i = 0; i < rows; i++) {
+    for (size_t i = 0; i < count; i++) {
         work->best[i] = INFINITY;
         ret_leaf[i] = clusters->first_leaf[work->probed[i * work->probes]];
     }
-    assign_sort(work, rows);
-    for (uint32_t p = 0; p < clusters->parent_count; p++) assign_visit(work, points, p, ret_leaf);
+    assign_sort(work, count);
+    for (uint32_t p = 0; p < clusters->parent_count; p++) assign_visit(work, rows, steps, p, ret_leaf);
 }
 
-void shx_cluster_assign(const shx_clusters *clusters, const float *points, uint64_t count, uint32_t probes,
-                        float *scratch, uint32_t *ret_leaf, float *ret_distance2) {
+void shx_cluster_assign(const shx_clusters *clusters, const uint8_t *rows, const float *steps, uint64_t count,
+                        uint32_t probes, float *scratch, uint32_t *ret_leaf) {
     assign_work work = assign_begin(clusters, probes, scratch);
     for (uint64_t i = 0; i < count; i += work.block_rows) {
-        size_t rows = count - i < work.block_rows ? (size_t)(count - i) : work.block_rows;
-        assign_block(&work, points + i * clusters->dim, rows, ret_leaf + i);
-    }
-    for (uint64_t i = 0; ret_distance2 && i < count; i++) {
-        const float *leaf = clusters->leaves + ret_leaf[i] * clusters->dim;
-        ret_distance2[i] = work.kernels->code_l2_squared(points + i * clusters->dim, leaf, clusters->dim);
+        size_t block = count - i < work.block_rows ? (size_t)(count - i) : work.block_rows;
+        assign_block(&work, rows + i * clusters->dim, steps + i, block, ret_leaf + i);
     }
 }

@@ -10,22 +10,25 @@
 #if SHX_HAVE_X86
 #include <cpuid.h>
 
-/* The CPU must know all `features` (CPUID leaf 7, EBX), and the operating system must save all registers of `state`. */
-static bool kernels_detect(unsigned features, unsigned state) {
+/* The CPU must know all features (CPUID leaf 7, EBX and ECX), and the operating system must save all registers of
+** `state`. */
+static bool kernels_detect(unsigned features_b, unsigned features_c, unsigned state) {
     unsigned a, b, c, d, state_low, state_high;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
     const unsigned wanted = bit_OSXSAVE | bit_AVX | bit_F16C | bit_POPCNT;
     if ((c & wanted) != wanted) return false;
     __asm__ volatile("xgetbv" : "=a"(state_low), "=d"(state_high) : "c"(0));
     if ((state_low & state) != state) return false;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & features) == features;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    return (b & features_b) == features_b && (c & features_c) == features_c;
 }
 
 /* XCR0: bits 1 and 2 are xmm and the upper halves of ymm, 5 to 7 the opmasks, the upper halves of zmm, and zmm16-31. */
-static bool kernels_detect_avx2(void) { return kernels_detect(bit_AVX2, 0x06); }
+static bool kernels_detect_avx2(void) { return kernels_detect(bit_AVX2, 0, 0x06); }
 
 static bool kernels_detect_avx512(void) {
-    return kernels_detect(bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ, 0xE6);
+    const unsigned features = bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
+    return kernels_detect(features, bit_AVX512VNNI, 0xE6);
 }
 #else
 static bool kernels_detect_avx2(void) { return false; }

@@ -15,7 +15,7 @@
 typedef enum shx_simd_level {
     SHX_SIMD_SCALAR = 0,
     SHX_SIMD_AVX2 = 1,
-    SHX_SIMD_AVX512 = 2, /* F, BW, VL and DQ */
+    SHX_SIMD_AVX512 = 2, /* F, BW, VL, DQ and VNNI */
     SHX_SIMD_NEON = 3,   /* 64-bit ARM */
     SHX_SIMD_HIGHEST = SHX_SIMD_NEON,
 } shx_simd_level;
@@ -47,6 +47,13 @@ typedef struct shx_code_sums {
     double code_centroid; /* Σ s c */
     double code2;         /* Σ s² */
 } shx_code_sums;
+
+/* What stands before the bytes of a panel of 16 centroids (byte_panels.h). */
+typedef struct shx_byte_panel {
+    int32_t shifts[16];
+    float scales[16], norms[16];
+    int8_t bytes[]; /* bytes[d / 4 × 64 + j × 4 + d mod 4] is dimension d of centroid j */
+} shx_byte_panel;
 
 /* What the butterfly between the halves of a point is scaled by: 1/√2. */
 #define SHX_ROTATE_HALF 0.70710678118654752f
@@ -109,6 +116,15 @@ typedef struct shx_kernels {
     /* Dot products of `rows` (1 … 6) rows with 16 centroids stored interleaved (panel[d × 16 + j] is dimension d of
     ** centroid j): ret[r × 16 + j], each one summed over d = 0 … dim-1 in order, in float. */
     void (*dot_panel)(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret);
+
+    /* Scores of `rows` (1 … 6) rows of bytes 0 … 127 against 16 centroids of bytes -127 … 127: ret[r × stride + j] =
+    ** norms[j] + (steps[r] × scales[j]) × (<row r, centroid j> - shifts[j]). dim a multiple of 4, ≤ 65536. */
+    void (*score_panel)(const uint8_t *const *row, const float *steps, size_t rows, const shx_byte_panel *panel,
+                        size_t dim, float *ret, size_t stride);
+
+    /* The position of the lowest of `count` values, a multiple of 16 above 0 and none of them NaN; of equal ones the
+    ** first. */
+    size_t (*lowest)(const float *values, size_t count);
 
     /* One round of a rotation (rotation.h) in place: flips the sign of dimension i where bit i mod 64 of signs[i / 64]
     ** is set; then the fast Hadamard transform, scaled by 1/√size, of `size` dimensions from `first` on; then, when

@@ -394,6 +394,80 @@ void shx_avx2_dot_panel(const float *const *row, size_t rows, const float *panel
     }
 }
 
+/* The scores of eight centroids of one row, by their sums. */
+static inline void avx2_score_store(__m256i sum, float step, const shx_byte_panel *panel, size_t j, float *ret) {
+    __m256i shifts = _mm256_loadu_si256((const __m256i *)(const void *)(panel->shifts + j));
+    __m256 dots = _mm256_cvtepi32_ps(_mm256_sub_epi32(sum, shifts));
+    __m256 scales = _mm256_mul_ps(_mm256_set1_ps(step), _mm256_loadu_ps(panel->scales + j));
+    _mm256_storeu_ps(ret + j, _mm256_add_ps(_mm256_loadu_ps(panel->norms + j), _mm256_mul_ps(scales, dots)));
+}
+
+typedef struct avx2_score_row {
+    __m256i low, high;
+} avx2_score_row;
+
+/* Two products of bytes are at most 2 × 127 × 127, which fits 16 bits. */
+static inline avx2_score_row avx2_score_add(avx2_score_row sum, const uint8_t *four, __m256i low, __m256i high) {
+    const __m256i one = _mm256_set1_epi16(1);
+    int32_t values;
+    memcpy(&values, four, sizeof values);
+    __m256i all = _mm256_set1_epi32(values);
+    sum.low = _mm256_add_epi32(sum.low, _mm256_madd_epi16(_mm256_maddubs_epi16(all, low), one));
+    sum.high = _mm256_add_epi32(sum.high, _mm256_madd_epi16(_mm256_maddubs_epi16(all, high), one));
+    return sum;
+}
+
+/* Three rows: their six sums, the panel's two registers and what is made of them stay in registers. */
+static void avx2_score3(const uint8_t *const row[3], const float steps[3], const shx_byte_panel *panel, size_t dim,
+                        float *ret) {
+    const avx2_score_row zero = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    avx2_score_row sum0 = zero, sum1 = zero, sum2 = zero;
+    for (size_t d = 0; d < dim; d += 4) {
+        __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(panel->bytes + d * 16));
+        __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(panel->bytes + d * 16 + 32));
+        sum0 = avx2_score_add(sum0, row[0] + d, low, high);
+        sum1 = avx2_score_add(sum1, row[1] + d, low, high);
+        sum2 = avx2_score_add(sum2, row[2] + d, low, high);
+    }
+    const avx2_score_row sums[3] = {sum0, sum1, sum2};
+    for (size_t r = 0; r < 3; r++) {
+        avx2_score_store(sums[r].low, steps[r], panel, 0, ret + r * 16);
+        avx2_score_store(sums[r].high, steps[r], panel, 8, ret + r * 16);
+    }
+}
+
+static void avx2_score_panel(const uint8_t *const *row, const float *steps, size_t rows, const shx_byte_panel *panel,
+                             size_t dim, float *ret, size_t stride) {
+    assert(rows >= 1 && rows <= 6 && dim % 4 == 0);
+    for (size_t first = 0; first < rows; first += 3) {
+        const uint8_t *three[3];
+        float three_steps[3], scores[3 * 16];
+        size_t count = rows - first < 3 ? rows - first : 3;
+        for (size_t r = 0; r < 3; r++) {
+            three[r] = row[first + (r < count ? r : 0)];
+            three_steps[r] = steps[first + (r < count ? r : 0)];
+        }
+        avx2_score3(three, three_steps, panel, dim, scores);
+        for (size_t r = 0; r < count; r++) memcpy(ret + (first + r) * stride, scores + r * 16, 16 * sizeof *ret);
+    }
+}
+
+size_t shx_avx2_lowest(const float *values, size_t count) {
+    __m256 low = _mm256_loadu_ps(values), high = _mm256_loadu_ps(values + 8);
+    for (size_t i = 16; i < count; i += 16) {
+        low = _mm256_min_ps(low, _mm256_loadu_ps(values + i));
+        high = _mm256_min_ps(high, _mm256_loadu_ps(values + i + 8));
+    }
+    low = _mm256_min_ps(low, high);
+    low = _mm256_min_ps(low, _mm256_permute2f128_ps(low, low, 1));
+    low = _mm256_min_ps(low, _mm256_shuffle_ps(low, low, _MM_SHUFFLE(1, 0, 3, 2)));
+    low = _mm256_min_ps(low, _mm256_shuffle_ps(low, low, _MM_SHUFFLE(2, 3, 0, 1)));
+    for (size_t i = 0;; i += 8) {
+        int mask = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(values + i), low, _CMP_EQ_OQ));
+        if (mask) return i + (size_t)__builtin_ctz((unsigned)mask);
+    }
+}
+
 size_t shx_avx2_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions) {
     size_t found = 0, i = 0;
     __m256 lows = _mm256_set1_ps(low), highs = _mm256_set1_ps(high);
@@ -433,6 +507,8 @@ const shx_kernels shx_kernels_avx2 = {
     .within = shx_avx2_within,
     .refine_dot = shx_avx2_refine_dot,
     .dot_panel = shx_avx2_dot_panel,
+    .score_panel = avx2_score_panel,
+    .lowest = shx_avx2_lowest,
     .rotate_round = shx_avx2_rotate_round,
     .scan_code = shx_avx2_scan_code,
     .refine_code = shx_avx2_refine_code,

@@ -36,11 +36,12 @@ static inline shx_bound shx_bound_head(const shx_bound *bound) {
 #define SHX_TARGET_AVX2                                                                                                \
     _Pragma("clang attribute push(__attribute__((target(\"avx2,f16c,popcnt\"))), apply_to = function)")
 #define SHX_TARGET_AVX512                                                                                              \
-    _Pragma("clang attribute push(__attribute__((target(\"avx512bw,avx512vl,avx512dq\"))), apply_to = function)")
+    _Pragma(                                                                                                           \
+        "clang attribute push(__attribute__((target(\"avx512bw,avx512vl,avx512dq,avx512vnni\"))), apply_to=function)")
 #define SHX_TARGET_END _Pragma("clang attribute pop")
 #else
 #define SHX_TARGET_AVX2 _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,f16c,popcnt\")")
-#define SHX_TARGET_AVX512 _Pragma("GCC push_options") _Pragma("GCC target(\"avx512bw,avx512vl,avx512dq\")")
+#define SHX_TARGET_AVX512 _Pragma("GCC push_options") _Pragma("GCC target(\"avx512bw,avx512vl,avx512dq,avx512vnni\")")
 #define SHX_TARGET_END _Pragma("GCC pop_options")
 #endif
 
@@ -100,6 +101,7 @@ size_t shx_avx2_within(const float *values, size_t count, float low, float high,
 int32_t shx_avx2_refine_dot(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes);
 double shx_avx2_l1(const float *a, const float *b, size_t dim);
 void shx_avx2_dot_panel(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret);
+size_t shx_avx2_lowest(const float *values, size_t count);
 void shx_avx2_rotate_round(float *point, size_t dim, size_t first, size_t size, const uint64_t *signs);
 shx_code_sums shx_avx2_scan_code(const float *point, const float *centroid, size_t dim, uint8_t *ret_bits);
 shx_code_sums shx_avx2_refine_code(const float *point, const float *centroid, size_t dim, double per_step,

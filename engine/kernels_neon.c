@@ -339,6 +339,58 @@ static void neon_dot_panel(const float *const *row, size_t rows, const float *pa
     if (r < rows) neon_panel1(row[r], panel, dim, ret + r * 16);
 }
 
+/* Four centroids: each product of bytes fits 16 bits, and each register holds two sums of a centroid. */
+typedef struct neon_score4 {
+    int32x4_t low, high;
+} neon_score4;
+
+static inline neon_score4 neon_score_add(neon_score4 sum, int8x8_t row, const int8_t *bytes) {
+    int8x16_t centroids = vld1q_s8(bytes);
+    sum.low = vpadalq_s16(sum.low, vmull_s8(row, vget_low_s8(centroids)));
+    sum.high = vpadalq_s16(sum.high, vmull_s8(row, vget_high_s8(centroids)));
+    return sum;
+}
+
+static void neon_score_store(neon_score4 sum, float step, const shx_byte_panel *panel, size_t j, float *ret) {
+    int32x4_t dots = vsubq_s32(vpaddq_s32(sum.low, sum.high), vld1q_s32(panel->shifts + j));
+    float32x4_t scales = vmulq_n_f32(vld1q_f32(panel->scales + j), step);
+    vst1q_f32(ret + j, vaddq_f32(vld1q_f32(panel->norms + j), vmulq_f32(scales, vcvtq_f32_s32(dots))));
+}
+
+static void neon_score1(const uint8_t *row, float step, const shx_byte_panel *panel, size_t dim, float *ret) {
+    const int32x4_t zero = vdupq_n_s32(0);
+    neon_score4 a = {zero, zero}, b = a, c = a, d = a;
+    for (size_t i = 0; i < dim; i += 4) {
+        int32_t four;
+        memcpy(&four, row + i, sizeof four);
+        int8x8_t all = vreinterpret_s8_s32(vdup_n_s32(four));
+        const int8_t *bytes = panel->bytes + i * 16;
+        a = neon_score_add(a, all, bytes);
+        b = neon_score_add(b, all, bytes + 16);
+        c = neon_score_add(c, all, bytes + 32);
+        d = neon_score_add(d, all, bytes + 48);
+    }
+    neon_score_store(a, step, panel, 0, ret);
+    neon_score_store(b, step, panel, 4, ret);
+    neon_score_store(c, step, panel, 8, ret);
+    neon_score_store(d, step, panel, 12, ret);
+}
+
+static void neon_score_panel(const uint8_t *const *row, const float *steps, size_t rows, const shx_byte_panel *panel,
+                             size_t dim, float *ret, size_t stride) {
+    assert(rows >= 1 && rows <= 6 && dim % 4 == 0);
+    for (size_t r = 0; r < rows; r++) neon_score1(row[r], steps[r], panel, dim, ret + r * stride);
+}
+
+static size_t neon_lowest(const float *values, size_t count) {
+    float32x4_t lowest = vld1q_f32(values);
+    for (size_t i = 4; i < count; i += 4) lowest = vminq_f32(lowest, vld1q_f32(values + i));
+    float least = vminvq_f32(lowest);
+    size_t i = 0;
+    while (!(values[i] == least)) i++;
+    return i;
+}
+
 static size_t neon_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions) {
     size_t found = 0, i = 0;
     float32x4_t lows = vdupq_n_f32(low), highs = vdupq_n_f32(high);
@@ -377,6 +429,8 @@ const shx_kernels shx_kernels_neon = {
     .within = neon_within,
     .refine_dot = neon_refine_dot,
     .dot_panel = neon_dot_panel,
+    .score_panel = neon_score_panel,
+    .lowest = neon_lowest,
     .rotate_round = shx_scalar_rotate_round,
     .scan_code = shx_scalar_scan_code,
     .refine_code = shx_scalar_refine_code,

@@ -193,6 +193,29 @@ static void scalar_dot_panel(const float *const *row, size_t rows, const float *
     }
 }
 
+static void scalar_score_panel(const uint8_t *const *row, const float *steps, size_t rows, const shx_byte_panel *panel,
+                               size_t dim, float *ret, size_t stride) {
+    assert(rows >= 1 && rows <= 6 && dim % 4 == 0);
+    for (size_t r = 0; r < rows; r++) {
+        int32_t sum[16] = {0};
+        for (size_t d = 0; d < dim; d++) {
+            const int8_t *bytes = panel->bytes + d / 4 * 64 + d % 4;
+            for (size_t j = 0; j < 16; j++) sum[j] += row[r][d] * bytes[j * 4];
+        }
+        for (size_t j = 0; j < 16; j++) {
+            ret[r * stride + j] = panel->norms[j] + steps[r] * panel->scales[j] * (float)(sum[j] - panel->shifts[j]);
+        }
+    }
+}
+
+static size_t scalar_lowest(const float *values, size_t count) {
+    size_t lowest = 0;
+    for (size_t i = 1; i < count; i++) {
+        if (values[i] < values[lowest]) lowest = i;
+    }
+    return lowest;
+}
+
 static size_t scalar_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions) {
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
@@ -223,6 +246,8 @@ const shx_kernels shx_kernels_scalar = {
     .within = scalar_within,
     .refine_dot = scalar_refine_dot,
     .dot_panel = scalar_dot_panel,
+    .score_panel = scalar_score_panel,
+    .lowest = scalar_lowest,
     .rotate_round = shx_scalar_rotate_round,
     .scan_code = shx_scalar_scan_code,
     .refine_code = shx_scalar_refine_code,

@@ -58,11 +58,15 @@ bool shx_encoding_lift(const shx_encoding *encoding, const void *vector, bool as
     return true;
 }
 
-bool shx_encoding_point(const shx_encoding *encoding, const void *vector, bool as_query, float *ret_point) {
+bool shx_encoding_center(const shx_encoding *encoding, const void *vector, bool as_query, float *ret_point) {
     if (!shx_encoding_lift(encoding, vector, as_query, ret_point)) return false;
     for (uint32_t i = 0; i < encoding->code_dim; i++) ret_point[i] -= encoding->mean[i];
     /* The comparison is false for infinity and NaN as well, and a bounded norm bounds every component. */
-    if (!(shx_kernels_get()->dot(ret_point, ret_point, encoding->code_dim) <= QUANT_NORM2_MAX)) return false;
+    return shx_kernels_get()->dot(ret_point, ret_point, encoding->code_dim) <= QUANT_NORM2_MAX;
+}
+
+bool shx_encoding_point(const shx_encoding *encoding, const void *vector, bool as_query, float *ret_point) {
+    if (!shx_encoding_center(encoding, vector, as_query, ret_point)) return false;
     shx_rotate(ret_point, encoding->code_dim, encoding->seed);
     return true;
 }

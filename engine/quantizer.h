@@ -94,6 +94,10 @@ size_t shx_refine_bytes(uint32_t code_dim);
 ** ret_lifted undefined) when the vector has no point there. `as_query` selects t(q) for ip. */
 bool shx_encoding_lift(const shx_encoding *encoding, const void *vector, bool as_query, float *ret_lifted);
 
+/* Lifts and subtracts the mean: a point before it is rotated, which changes no distance. False (and ret_point
+** undefined) when the vector has no point. */
+bool shx_encoding_center(const shx_encoding *encoding, const void *vector, bool as_query, float *ret_point);
+
 /* The whole way: lift, subtract the mean, rotate. False (and ret_point undefined) when the vector has no point.
 ** ret_point: code_dim floats. */
 bool shx_encoding_point(const shx_encoding *encoding, const void *vector, bool as_query, float *ret_point);

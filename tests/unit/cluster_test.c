@@ -1,6 +1,7 @@
 /* Clustering: quality against brute force and flat k-means, sizes, degenerate inputs, determinism. */
 #include "cluster.h"
 
+#include "byte_panels.h"
 #include "kernels.h"
 #include "kmeans.h"
 #include "memory.h"
@@ -68,10 +69,20 @@ typedef struct assignment {
 static assignment test_assign(const shx_clusters *clusters, const float *points, uint64_t count, uint32_t probes) {
     assignment made = {shx_alloc(count * sizeof(uint32_t)), shx_alloc(count * sizeof(float))};
     float *scratch = shx_alloc(shx_cluster_scratch_floats(clusters) * sizeof *scratch);
+    float *steps = shx_alloc(count * sizeof *steps);
+    uint8_t *rows = shx_alloc(count * DIM);
     assert_non_null(made.leaf);
     assert_non_null(made.distance2);
     assert_non_null(scratch);
-    shx_cluster_assign(clusters, points, count, probes, scratch, made.leaf, made.distance2);
+    assert_non_null(steps);
+    assert_non_null(rows);
+    for (uint64_t i = 0; i < count; i++) steps[i] = shx_byte_row(points + i * DIM, DIM, rows + i * DIM);
+    shx_cluster_assign(clusters, rows, steps, count, probes, scratch, made.leaf);
+    for (uint64_t i = 0; i < count; i++) {
+        made.distance2[i] = (float)test_distance2(points + i * DIM, clusters->leaves + made.leaf[i] * DIM);
+    }
+    shx_free(rows);
+    shx_free(steps);
     shx_free(scratch);
     return made;
 }
@@ -79,6 +90,20 @@ static assignment test_assign(const shx_clusters *clusters, const float *points,
 static void test_assignment_free(assignment *made) {
     shx_free(made->leaf);
     shx_free(made->distance2);
+}
+
+/* Every centroid stands in its lane, rounded to its step; lanes without one lose against all. */
+static void check_panels(const uint8_t *panels, const float *centroids, uint32_t count) {
+    for (uint32_t c = 0; c < shx_panel_lanes(count); c++) {
+        const shx_byte_panel *panel = (const void *)(panels + c / 16 * shx_byte_panel_bytes(DIM));
+        uint32_t lane = c % 16;
+        float step = panel->scales[lane] / -2;
+        assert_true(c < count ? isfinite(panel->norms[lane]) : isinf(panel->norms[lane]) && panel->norms[lane] > 0);
+        for (size_t d = 0; c < count && d < DIM; d++) {
+            float rounded = step * (float)panel->bytes[d / 4 * 64 + lane * 4 + d % 4];
+            assert_true(fabsf(rounded - centroids[c * DIM + d]) <= 0.501f * step);
+        }
+    }
 }
 
 static void check_structure(const shx_clusters *clusters, uint64_t count) {
@@ -90,13 +115,13 @@ static void check_structure(const shx_clusters *clusters, uint64_t count) {
     for (uint32_t p = 0; p < clusters->parent_count; p++) {
         assert_true(clusters->first_leaf[p] < clusters->first_leaf[p + 1]);
     }
-    for (uint32_t c = 0; c < clusters->leaf_count; c++) {
-        const float *lane = clusters->leaf_panels + c / 16 * 16 * DIM + c % 16;
-        for (size_t d = 0; d < DIM; d++) assert_true(lane[d * 16] == clusters->leaves[c * DIM + d]);
-        assert_true(isfinite(clusters->leaf_norms[c]));
+    check_panels(clusters->parent_panels, clusters->parents, clusters->parent_count);
+    for (uint32_t p = 0; p < clusters->parent_count; p++) {
+        const uint8_t *panels = clusters->leaf_panels;
+        uint32_t first = clusters->first_leaf[p];
+        check_panels(panels + clusters->first_panel[p] * shx_byte_panel_bytes(DIM), clusters->leaves + first * DIM,
+                     clusters->first_leaf[p + 1] - first);
     }
-    for (size_t c = clusters->leaf_count; c % 16 != 0; c++) assert_true(isinf(clusters->leaf_norms[c]));
-    for (size_t c = clusters->parent_count; c % 16 != 0; c++) assert_true(isinf(clusters->parent_norms[c]));
 }
 
 static void test_read_point(const void *context, uint64_t row, float *ret_point) {
@@ -118,15 +143,31 @@ static shx_clusters *test_train(const float *points, uint64_t count, uint32_t le
     return clusters;
 }
 
+/* How far rounding to bytes can move a vector: half a step in each dimension. */
+static double test_rounding(const float *vector, double levels) {
+    double largest = 0;
+    for (size_t d = 0; d < DIM; d++) largest = fmax(largest, fabs((double)vector[d]));
+    return 0.501 * largest / levels * sqrt(DIM);
+}
+
+/* Is leaf `a` of a point as near as leaf `b`, but for the rounding of all three? */
+static bool test_is_as_near(const shx_clusters *clusters, const float *point, uint32_t a, uint32_t b) {
+    const float *one = clusters->leaves + a * DIM, *other = clusters->leaves + b * DIM;
+    double slack = 2 * test_rounding(point, 63) + test_rounding(one, 127) + test_rounding(other, 127);
+    return sqrt(test_distance2(point, one)) <= sqrt(test_distance2(point, other)) + slack + 1e-4;
+}
+
 /* Compares the assignment with brute force over all leaves; returns the share of points in their nearest leaf. */
 static double test_share_nearest(const shx_clusters *clusters, const float *points, uint64_t count, uint32_t probes) {
     assignment made = test_assign(clusters, points, count, probes);
     uint64_t hits = 0;
     for (uint64_t i = 0; i < count; i++) {
-        double truth, mine = test_distance2(points + i * DIM, clusters->leaves + made.leaf[i] * DIM);
-        test_nearest(points + i * DIM, clusters->leaves, clusters->leaf_count, &truth);
-        assert_true(fabs(made.distance2[i] - mine) <= 1e-4 * (1 + mine));
-        hits += mine <= truth + 1e-4 * (1 + truth);
+        double truth;
+        uint32_t nearest = test_nearest(points + i * DIM, clusters->leaves, clusters->leaf_count, &truth);
+        if (probes >= clusters->parent_count) {
+            assert_true(test_is_as_near(clusters, points + i * DIM, made.leaf[i], nearest));
+        }
+        hits += made.distance2[i] <= truth + 1e-4 * (1 + truth);
     }
     test_assignment_free(&made);
     return (double)hits / (double)count;
@@ -149,8 +190,10 @@ static void all_probes_find_the_nearest_leaf_of_every_point(void **state) {
     float *points = test_points(3000, 0, 1, 12);
     shx_clusters *clusters = test_train(points, 3000, 10, NULL);
     assert_true(clusters->parent_count > 6);
-    assert_true(test_share_nearest(clusters, points, 3000, UINT32_MAX) == 1.0);
-    assert_true(test_share_nearest(clusters, points, 997, clusters->parent_count) == 1.0);
+    double share = test_share_nearest(clusters, points, 3000, UINT32_MAX);
+    print_message("of one round cloud, nearest leaf found: %.4f\n", share);
+    assert_true(share >= 0.97); /* the others have one that is as near but for rounding */
+    assert_true(test_share_nearest(clusters, points, 997, clusters->parent_count) >= 0.97);
     assert_true(test_share_nearest(clusters, points, 3000, 0) > 0.2); /* as one probe */
     shx_clusters_destroy(clusters);
     shx_free_aligned(points);
@@ -235,7 +278,8 @@ static void check_same(const shx_clusters *a, const shx_clusters *b) {
     assert_memory_equal(a->parents, b->parents, a->parent_count * DIM * sizeof(float));
     assert_memory_equal(a->leaves, b->leaves, a->leaf_count * DIM * sizeof(float));
     assert_memory_equal(a->first_leaf, b->first_leaf, (a->parent_count + 1) * sizeof(uint32_t));
-    assert_memory_equal(a->leaf_norms, b->leaf_norms, a->leaf_count * sizeof(float));
+    assert_memory_equal(a->parent_panels, b->parent_panels, shx_byte_panels_bytes(a->parent_count, DIM));
+    assert_memory_equal(a->first_panel, b->first_panel, a->parent_count * sizeof(uint32_t));
 }
 
 static void the_number_of_threads_changes_nothing(void **state) {

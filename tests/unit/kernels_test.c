@@ -408,6 +408,79 @@ static void panels_sum_in_order(void **state) {
     }
 }
 
+static void check_scores(const shx_kernels *kernels, const uint8_t *const *row, const float *steps, size_t rows,
+                         const shx_byte_panel *panel, size_t dim) {
+    enum { STRIDE = 19 };
+    float actual[6 * STRIDE + 8];
+    memset(actual, GUARD, sizeof actual);
+    kernels->score_panel(row, steps, rows, panel, dim, actual + 4, STRIDE);
+    assert_guard(actual, 16);
+    size_t end = 4 + (rows - 1) * STRIDE + 16;
+    assert_guard(actual + end, sizeof actual - end * sizeof *actual);
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t j = 0; j < 16; j++) {
+            int64_t sum = -(int64_t)panel->shifts[j];
+            for (size_t d = 0; d < dim; d++) sum += row[r][d] * panel->bytes[d / 4 * 64 + j * 4 + d % 4];
+            float scale = steps[r] * panel->scales[j], product = scale * (float)sum;
+            assert_same_float(actual[4 + r * STRIDE + j], panel->norms[j] + product);
+        }
+    }
+}
+
+/* A panel of random heads whose bytes are `from` …, or the extreme where that is 0. */
+static shx_byte_panel *make_panel(const int8_t *from, int8_t extreme, size_t dim) {
+    shx_byte_panel *panel = malloc(sizeof *panel + 16 * dim);
+    for (size_t j = 0; j < 16; j++) {
+        panel->shifts[j] = (int32_t)(j * 7919) - 50000;
+        panel->scales[j] = -0.37f / (float)(j + 1);
+        panel->norms[j] = j == 5 ? INFINITY : 1.7f * (float)j;
+    }
+    for (size_t i = 0; i < 16 * dim; i++) panel->bytes[i] = extreme ? extreme : from[i % (4 * DIM_MAX)];
+    return panel;
+}
+
+static void panels_of_bytes_are_exact(void **state) {
+    inputs *in = *state;
+    static const size_t dims[] = {4, 16, 20, 64, 112, 304, 768, 65536};
+    const float steps[6] = {0.25f, 1e-8f, 0, 0.03f, 3, 1e9f};
+    static uint8_t bytes[65536 + 64];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = in->bytes[i] % 128;
+    for (size_t k = 0; k < 3 * (sizeof dims / sizeof *dims); k++) {
+        size_t dim = dims[k / 3];
+        shx_byte_panel *panel = make_panel(in->low, (int8_t)(k % 3 == 0 ? 0 : k % 3 == 1 ? 127 : -127), dim);
+        if (k % 3) memset(bytes, 127, sizeof bytes);
+        for (size_t rows = 1; rows <= 6; rows++) {
+            const uint8_t *row[6];
+            for (size_t r = 0; r < rows; r++) row[r] = bytes + r * 5;
+            for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+                const shx_kernels *kernels = table_at(level);
+                if (kernels) check_scores(kernels, row, steps, rows, panel, dim);
+            }
+        }
+        free(panel);
+    }
+}
+
+static void the_lowest_is_the_first_of_equals(void **state) {
+    (void)state;
+    float values[16 * 9];
+    for (size_t count = 16; count <= 16 * 9; count += 16) {
+        for (size_t first = 0; first < count; first++) {
+            for (size_t i = 0; i < count; i++) values[i] = i % 7 == 3 ? INFINITY : 2 + (float)(i * 37 % 11);
+            for (size_t i = first; i < count; i += 13) values[i] = -1.5f;
+            for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+                const shx_kernels *kernels = table_at(level);
+                if (kernels) assert_int_equal(kernels->lowest(values, count), first);
+            }
+        }
+        for (size_t i = 0; i < count; i++) values[i] = INFINITY;
+        for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+            const shx_kernels *kernels = table_at(level);
+            if (kernels) assert_int_equal(kernels->lowest(values, count), 0);
+        }
+    }
+}
+
 static const size_t CODE_DIMS[] = {16, 48, 64, 80, 112, 128, 304, 768, 1024, 1040, 4096, 65536};
 #define CODE_DIM_COUNT (sizeof CODE_DIMS / sizeof *CODE_DIMS)
 
@@ -537,7 +610,8 @@ static void positions_within_are_found(void **state) {
 static bool machine_has(int level) {
 #if defined(__x86_64__)
     bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                  __builtin_cpu_supports("avx512vnni");
     if (level == SHX_SIMD_AVX2) return __builtin_cpu_supports("avx2");
     if (level == SHX_SIMD_AVX512) return avx512;
 #elif defined(__aarch64__)
@@ -562,6 +636,7 @@ static void the_level_that_runs_is_the_one_claimed(void **state) {
         assert_true(kernels->code_l2_squared != scalar->code_l2_squared && kernels->within != scalar->within);
         assert_true(kernels->scan_block != scalar->scan_block && kernels->bound_block != scalar->bound_block);
         assert_true(kernels->refine_dot != scalar->refine_dot && kernels->dot_panel != scalar->dot_panel);
+        assert_true(kernels->score_panel != scalar->score_panel && kernels->lowest != scalar->lowest);
     }
 }
 
@@ -602,6 +677,8 @@ int main(void) {
         cmocka_unit_test(refine_dots_are_exact),
         cmocka_unit_test(refine_dots_hold_the_extremes),
         cmocka_unit_test(panels_sum_in_order),
+        cmocka_unit_test(panels_of_bytes_are_exact),
+        cmocka_unit_test(the_lowest_is_the_first_of_equals),
         cmocka_unit_test(positions_within_are_found),
         cmocka_unit_test(rotations_agree_bit_for_bit),
         cmocka_unit_test(rotations_are_hadamard_transforms),

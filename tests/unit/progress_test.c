@@ -65,6 +65,12 @@ static void count_dot_panel(const float *const *row, size_t rows, const float *p
     real.dot_panel(row, rows, panel, dim, ret);
 }
 
+static void count_score_panel(const uint8_t *const *row, const float *steps, size_t rows, const shx_byte_panel *panel,
+                              size_t dim, float *ret, size_t stride) {
+    work += rows * 16 * dim;
+    real.score_panel(row, steps, rows, panel, dim, ret, stride);
+}
+
 static void count_rotate_round(float *point, size_t dim, size_t first, size_t size, const uint64_t *signs) {
     work += 10 * dim;
     real.rotate_round(point, dim, first, size, signs);
@@ -95,6 +101,7 @@ static int count_start(void **state) {
     counting.scan_block = count_scan_block;
     counting.bound_block = count_bound_block;
     counting.dot_panel = count_dot_panel;
+    counting.score_panel = count_score_panel;
     counting.rotate_round = count_rotate_round;
     counting.scan_code = count_scan_code;
     counting.refine_code = count_refine_code;

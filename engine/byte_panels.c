@@ -1,0 +1,74 @@
+#include "byte_panels.h"
+
+#include "bytes.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#define PANELS_ROW_ZERO 64 /* the byte of 0 in a row */
+#define PANELS_ROW_MOST 63
+#define PANELS_CENTROID_MOST 127
+
+size_t shx_byte_panels_bytes(uint32_t count, size_t dim) {
+    return shx_align(count, 16) / 16 * shx_byte_panel_bytes(dim);
+}
+
+/* Points are shorter (quantizer.h); up to here no score overflows, so that none is ever NaN. */
+#define PANELS_STEP_MAX 1e14f
+
+/* The step in which the largest component becomes `most`. Denormal steps have no inverse: all is rounded to zero. */
+static float panels_step(const float *values, size_t dim, float most) {
+    float largest[16] = {0};
+    for (size_t i = 0; i < dim; i += 16) {
+        for (size_t j = 0; j < 16; j++) {
+            float size = fabsf(values[i + j]);
+            largest[j] = size > largest[j] ? size : largest[j];
+        }
+    }
+    for (size_t j = 1; j < 16; j++) largest[0] = largest[j] > largest[0] ? largest[j] : largest[0];
+    float step = largest[0] / most;
+    return step >= FLT_MIN && step <= PANELS_STEP_MAX ? step : 0;
+}
+
+/* Rounds a number, whatever it is, to -most … most. */
+static inline int panels_round(float number, float most) {
+    number = number > -most ? number : -most;
+    number = number < most ? number : most;
+    return (int)(number + (most + 0.5f)) - (int)most;
+}
+
+/* The centroid of one lane. */
+static void panels_put(const float *centroid, size_t dim, size_t lane, shx_byte_panel *panel) {
+    float step = panels_step(centroid, dim, PANELS_CENTROID_MOST), per_step = step > 0 ? 1 / step : 0;
+    int32_t sum = 0;
+    double norm2 = 0;
+    for (size_t d = 0; d < dim; d++) {
+        int number = panels_round(centroid[d] * per_step, PANELS_CENTROID_MOST);
+        panel->bytes[d / 4 * 64 + lane * 4 + d % 4] = (int8_t)number;
+        sum += number;
+        norm2 += (double)(number * number);
+    }
+    panel->shifts[lane] = PANELS_ROW_ZERO * sum;
+    panel->scales[lane] = -2 * step;
+    panel->norms[lane] = (float)(norm2 * step * step);
+}
+
+void shx_byte_panels_fill(const float *centroids, uint32_t count, size_t dim, void *ret_panels) {
+    for (size_t first = 0; first < count; first += 16) {
+        shx_byte_panel *panel = (void *)((uint8_t *)ret_panels + first / 16 * shx_byte_panel_bytes(dim));
+        memset(panel, 0, shx_byte_panel_bytes(dim));
+        for (size_t lane = 0; lane < 16; lane++) {
+            panel->norms[lane] = INFINITY;
+            if (first + lane < count) panels_put(centroids + (first + lane) * dim, dim, lane, panel);
+        }
+    }
+}
+
+float shx_byte_row(const float *point, size_t dim, uint8_t *ret_row) {
+    float step = panels_step(point, dim, PANELS_ROW_MOST), per_step = step > 0 ? 1 / step : 0;
+    for (size_t i = 0; i < dim; i++) {
+        ret_row[i] = (uint8_t)(panels_round(point[i] * per_step, PANELS_ROW_MOST) + PANELS_ROW_ZERO);
+    }
+    return step;
+}

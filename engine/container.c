@@ -1,5 +1,6 @@
 #include "container.h"
 
+#include "memory.h"
 #include "planted.h"
 
 #include <inttypes.h>
@@ -54,6 +55,30 @@ shx_status shx_header_check(const uint8_t bytes[SHX_HEADER_BYTES], shx_file_kind
 
 static uint64_t container_table_bytes(uint32_t count) { return CONTAINER_TABLE + (uint64_t)count * CONTAINER_ROW + 8; }
 
+/* Notes which large pages are laid; without memory for that none are. */
+static void container_prepare_pages(shx_container_writer *writer) {
+    uint64_t pages = writer->size / SHX_LARGE_PAGE;
+    if (pages == 0) return;
+    writer->laid = shx_alloc_zero(pages, 1);
+    writer->zeros = shx_alloc_zero(SHX_LARGE_PAGE, 1);
+    if (writer->laid && writer->zeros) writer->pages = pages;
+}
+
+/* Lays the large pages that a write is about to touch and none before it has. */
+static shx_status container_lay_pages(shx_container_writer *writer, uint64_t offset, uint64_t size) {
+    for (uint64_t i = offset / SHX_LARGE_PAGE; i < writer->pages && i * SHX_LARGE_PAGE < offset + size; i++) {
+        if (writer->laid[i]) continue;
+        SHX_TRY(shx_file_write(writer->file, i * SHX_LARGE_PAGE, writer->zeros, SHX_LARGE_PAGE));
+        writer->laid[i] = 1;
+    }
+    return SHX_OK;
+}
+
+static shx_status container_write(shx_container_writer *writer, uint64_t offset, const void *bytes, uint64_t size) {
+    SHX_TRY(container_lay_pages(writer, offset, size));
+    return shx_file_write(writer->file, offset, bytes, size);
+}
+
 shx_status shx_container_create(shx_store *store, shx_file_kind kind, const shx_id *uuid, uint64_t id,
                                 const shx_section *sections, uint32_t count, shx_container_writer *ret_writer) {
     SHX_CHECK(count <= SHX_SECTIONS_MAX, SHX_MISUSE);
@@ -68,6 +93,7 @@ shx_status shx_container_create(shx_store *store, shx_file_kind kind, const shx_
     }
     writer.size = shx_align(offset, 64);
     SHX_TRY(shx_file_open(store, name, SHX_OPEN_CREATE, &writer.file));
+    container_prepare_pages(&writer);
     *ret_writer = writer;
     pthread_mutex_init(&ret_writer->mutex, NULL);
     return SHX_OK;
@@ -91,7 +117,7 @@ void shx_container_put(shx_container_writer *writer, uint32_t section_id, uint64
         } else {
             if (section->checked) section->checksum = shx_hash64(bytes, size, writer->id);
             writer->written[i] += size;
-            writer->status = shx_file_write(writer->file, section->offset + offset, bytes, size);
+            writer->status = container_write(writer, section->offset + offset, bytes, size);
         }
     }
     pthread_mutex_unlock(&writer->mutex);
@@ -115,7 +141,7 @@ static shx_status container_put_table(shx_container_writer *writer) {
     uint64_t covered = container_table_bytes(writer->count) - 8;
     writer->checksum = shx_hash64(bytes, covered, writer->id);
     shx_put64(bytes + covered, writer->checksum);
-    return shx_file_write(writer->file, 0, bytes, covered + 8);
+    return container_write(writer, 0, bytes, covered + 8);
 }
 
 /* The file ends at a multiple of 64, so that its last section is padded too. */
@@ -123,7 +149,7 @@ static shx_status container_pad(shx_container_writer *writer) {
     uint64_t size;
     SHX_TRY(shx_file_size(writer->file, &size));
     static const uint8_t zeros[64];
-    if (size < writer->size) SHX_TRY(shx_file_write(writer->file, writer->size - 1, zeros, 1));
+    if (size < writer->size) SHX_TRY(container_write(writer, writer->size - 1, zeros, 1));
     return SHX_OK;
 }
 
@@ -138,7 +164,10 @@ shx_status shx_container_finish(shx_container_writer *writer) {
 
 void shx_container_abandon(shx_container_writer *writer) {
     shx_file_close(writer->file);
+    shx_free(writer->laid);
+    shx_free(writer->zeros);
     writer->file = NULL;
+    writer->laid = writer->zeros = NULL;
     pthread_mutex_destroy(&writer->mutex);
 }
 

@@ -279,6 +279,38 @@ static void failing_stores(void **state) {
     }
 }
 
+/* Zeros go before what is written to a large page, never over it: pieces are put in an order that jumps about, and
+** reach over the ends of pages. */
+static void large_pages_keep_what_is_written(void **state) {
+    (void)state;
+    enum { PIECES = 211, PIECE = 30011 };
+    const shx_section sections[] = {{.id = 1, .checked = true, .size = 3 * SHX_LARGE_PAGE / 2},
+                                    {.id = 2, .size = (uint64_t)PIECES * PIECE}};
+    shx_store *store = fixture_prepared_heap();
+    shx_container_writer writer;
+    shx_container container;
+    const void *read;
+    uint8_t *bytes = malloc(sections[1].size);
+    assert_non_null(bytes);
+    assert_true(sections[1].size > 3 * SHX_LARGE_PAGE && sections[0].size < sections[1].size);
+    for (uint64_t i = 0; i < sections[1].size; i++) bytes[i] = (uint8_t)(1 + i % 251);
+    assert_ok(shx_container_create(store, SHX_FILE_SEGMENT, &uuid, ID, sections, 2, &writer));
+    for (uint64_t i = 0; i < PIECES; i++) {
+        uint64_t at = i * 97 % PIECES * PIECE;
+        if (i == PIECES / 2) shx_container_put(&writer, 1, 0, bytes, sections[0].size);
+        shx_container_put(&writer, 2, at, bytes + at, PIECE);
+    }
+    assert_ok(shx_container_finish(&writer));
+    assert_ok(shx_container_open(store, SHX_FILE_SEGMENT, &uuid, ID, &container));
+    assert_ok(shx_container_section(&container, 1, 1, sections[0].size, &read));
+    assert_memory_equal(read, bytes, sections[0].size);
+    assert_ok(shx_container_section(&container, 2, PIECES, PIECE, &read));
+    assert_memory_equal(read, bytes, sections[1].size);
+    shx_container_close(&container);
+    shx_store_close(store);
+    free(bytes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_there_and_back),
@@ -290,6 +322,7 @@ int main(void) {
         cmocka_unit_test(every_truncation_and_every_bit),
         cmocka_unit_test(the_writer_checks_itself),
         cmocka_unit_test(failing_stores),
+        cmocka_unit_test(large_pages_keep_what_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

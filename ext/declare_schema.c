@@ -3,7 +3,8 @@
 ** Without a declared key the first column is a visible one named rowid, as in sqlite-vec: `SELECT *` shows it first,
 ** and `INSERT INTO t VALUES (1, …)` takes the id first. For a virtual table SQLite keeps the words INTEGER PRIMARY KEY
 ** only for PRAGMA table_info: the column, and a declared key likewise, is an ordinary column of number `rowid` below,
-** and a column's name goes before SQLite's own meaning of rowid. Therefore
+** and a column's name goes before SQLite's own meaning of rowid. NOT NULL lets it ask for min(rowid) by an order, as it
+** does for max(rowid). Therefore
 **
 **     xColumn      is asked for it and answers the row's id
 **     xBestIndex   sees constraints on it under that number, and under -1 when written as _rowid_ or oid (and under -1
@@ -64,14 +65,14 @@ static void schema_column(schema_text *schema, const shx_column *column) {
     case SHX_COLUMN_PLAIN:
     case SHX_COLUMN_AUXILIARY: schema_write(schema, column->type); break;
     }
-    if (column->not_null) schema_write(schema, " NOT NULL");
+    if (column->not_null || column->role == SHX_COLUMN_KEY) schema_write(schema, " NOT NULL");
     schema_write(schema, ", ");
 }
 
 char *shx_declaration_schema(const shx_declaration *declaration, const char *table) {
     schema_text schema = {0};
     schema_write(&schema, "CREATE TABLE x(");
-    if (declaration->key_column < 0) schema_write(&schema, "\"rowid\" INTEGER PRIMARY KEY, ");
+    if (declaration->key_column < 0) schema_write(&schema, "\"rowid\" INTEGER PRIMARY KEY NOT NULL, ");
     for (uint32_t i = 0; i < declaration->column_count; i++) schema_column(&schema, &declaration->columns[i]);
     schema_name(&schema, table);
     schema_write(&schema, " HIDDEN, \"distance\" REAL HIDDEN, \"k\" INTEGER HIDDEN, \"recall\" REAL HIDDEN, "

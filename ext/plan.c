@@ -16,8 +16,9 @@
 ** the exception: joins with a small table would go through all rows instead.
 */
 #define PLAN_ROWS 100000.0
-#define PLAN_ROW_COST 1.0
-#define PLAN_KNN_COST 4.0
+#define PLAN_ROW_COST 1e6
+#define PLAN_POINT_COST 1e4
+#define PLAN_KNN_COST 1e3 /* joined to a small table, one search is less than one for each of its rows */
 #define PLAN_STREAM_COST 8.0
 #define PLAN_KNN_DEFAULT 10.0
 
@@ -240,7 +241,8 @@ static void plan_rows(plan_draft *draft) {
     plan->ordered = (descending && plan_write(draft, PLAN_DESCENDING)) || request->order == SHX_ORDER_ROWID;
     plan->unique = way == SHX_WAY_POINT;
     plan->rows = plan->unique ? 1 : PLAN_ROWS * share;
-    plan->cost = plan->unique ? 10 : PLAN_ROWS * PLAN_ROW_COST * (way == SHX_WAY_RANGE ? 0.5 : 1) + plan->rows;
+    double read = PLAN_ROWS * (way == SHX_WAY_RANGE ? 0.5 : 1);
+    plan->cost = plan->unique ? PLAN_POINT_COST : (read + plan->rows) * PLAN_ROW_COST;
 }
 
 shx_verdict shx_plan_make(const shx_plan_request *request, shx_plan_use *uses, shx_plan *ret_plan,

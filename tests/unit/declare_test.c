@@ -480,11 +480,11 @@ static void test_schema_in_sqlite(void **state) {
                              "e float[4] distance_metric=cosine, \"na\"\"me\" varchar(20) not null, [x y], +z BLOB,"
                              "recall=0.9, été date)");
     check_columns(db, "n o\"t",
-                  "rowid:INTEGER:pk e:BLOB na\"me:varchar(20)! x y: z:BLOB été:date n o\"t::hidden "
+                  "rowid:INTEGER:pk! e:BLOB na\"me:varchar(20)! x y: z:BLOB été:date n o\"t::hidden "
                   "distance:REAL:hidden k:INTEGER:hidden recall:REAL:hidden exact:INTEGER:hidden");
     run(db, "CREATE VIRTUAL TABLE keyed USING shardex(a, id integer primary key, e float[4])");
     check_columns(db, "keyed",
-                  "a: id:INTEGER:pk e:BLOB keyed::hidden distance:REAL:hidden k:INTEGER:hidden "
+                  "a: id:INTEGER:pk! e:BLOB keyed::hidden distance:REAL:hidden k:INTEGER:hidden "
                   "recall:REAL:hidden exact:INTEGER:hidden");
     sqlite3_close(db);
 }

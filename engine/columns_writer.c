@@ -2,8 +2,9 @@
 #include "columns.h"
 
 #include "memory.h"
+#include "order.h"
 
-#include <stdlib.h>
+#define COLUMN_CHECK_ROWS 4096 /* or values, between two looks at the progress */
 
 /* One column of a plan. */
 typedef struct column_part {
@@ -18,24 +19,28 @@ struct shx_columns_plan {
     uint64_t rows;
     shx_columns_source source;
     const void *context;
+    shx_progress *progress;
     column_part *parts;
 };
 
 /* ---- the values that occur ---- */
 
-/* A value and, while they are sorted, its number in the order of appearance. */
+/* A value and how many rows have it. */
 typedef struct column_value {
     shx_value value;
     shx_packed bytes;
     uint64_t hash;
-    uint32_t number, rows;
+    uint32_t rows;
 } column_value;
 
+typedef const column_value *column_item;
+
 typedef struct column_dictionary {
-    column_value *values;
+    column_value *values; /* in the order of appearance */
     uint64_t count, capacity;
     uint32_t *slots; /* 1 + the number of a value, 0: free */
     uint64_t slot_count;
+    column_item *sorted, *merged; /* the values in order, and room for as many */
 } column_dictionary;
 
 static uint64_t column_slot(const column_dictionary *dictionary, uint64_t hash, const shx_packed *bytes) {
@@ -69,10 +74,9 @@ static shx_status column_number(column_dictionary *dictionary, const shx_packed 
     SHX_TRY(column_grow_slots(dictionary));
     uint64_t hash = shx_hash64(bytes->bytes, bytes->size, 0), slot = column_slot(dictionary, hash, bytes);
     if (!dictionary->slots[slot]) {
-        void *block = dictionary->values;
-        SHX_TRY(shx_grow(&block, &dictionary->capacity, dictionary->count + 1, sizeof(column_value)));
-        dictionary->values = block;
-        column_value value = {.bytes = *bytes, .hash = hash, .number = (uint32_t)dictionary->count};
+        SHX_TRY(shx_grow((void **)&dictionary->values, &dictionary->capacity, dictionary->count + 1,
+                         sizeof *dictionary->values));
+        column_value value = {.bytes = *bytes, .hash = hash};
         const uint8_t *at = bytes->bytes;
         SHX_CHECK(shx_value_read(&at, at + bytes->size, &value.value), shx_corrupt("value"));
         dictionary->values[dictionary->count++] = value;
@@ -83,8 +87,48 @@ static shx_status column_number(column_dictionary *dictionary, const shx_packed 
     return SHX_OK;
 }
 
-static int column_compare(const void *a, const void *b) {
-    return shx_value_compare(&((const column_value *)a)->value, &((const column_value *)b)->value);
+/* ---- their order ---- */
+
+static bool column_before(const column_item *a, const column_item *b) {
+    return shx_value_compare(&(*a)->value, &(*b)->value) < 0;
+}
+
+SHX_DEFINE_ORDER(column_items, column_item, column_before)
+
+/* Merges two sorted pieces, the second of which starts in the middle. */
+static shx_status column_merge(const column_item *from, uint64_t middle, uint64_t count, column_item *to,
+                               shx_progress *progress) {
+    uint64_t left = 0, right = middle;
+    for (uint64_t at = 0; at < count; at++) {
+        if (at % COLUMN_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(progress));
+        bool take_right = left == middle || (right < count && column_before(&from[right], &from[left]));
+        to[at] = take_right ? from[right++] : from[left++];
+    }
+    return SHX_OK;
+}
+
+/* In pieces, which are then merged by twos, so that even millions of values leave time to ask whether to go on. */
+static shx_status column_sort(column_dictionary *dictionary, shx_progress *progress) {
+    uint64_t count = dictionary->count;
+    dictionary->sorted = shx_alloc(count * sizeof *dictionary->sorted);
+    dictionary->merged = shx_alloc(count * sizeof *dictionary->merged);
+    SHX_CHECK(dictionary->sorted && dictionary->merged, SHX_NOMEM);
+    for (uint64_t i = 0; i < count; i++) dictionary->sorted[i] = &dictionary->values[i];
+    for (uint64_t first = 0; first < count; first += COLUMN_CHECK_ROWS) {
+        SHX_TRY(shx_progress_check(progress));
+        uint64_t left = count - first, piece = left < COLUMN_CHECK_ROWS ? left : COLUMN_CHECK_ROWS;
+        column_items_sort(dictionary->sorted + first, piece);
+    }
+    for (uint64_t size = COLUMN_CHECK_ROWS; size < count; size *= 2) {
+        for (uint64_t first = 0; first < count; first += 2 * size) {
+            uint64_t left = count - first, middle = left < size ? left : size, end = left < 2 * size ? left : 2 * size;
+            SHX_TRY(column_merge(dictionary->sorted + first, middle, end, dictionary->merged + first, progress));
+        }
+        column_item *sorted = dictionary->merged;
+        dictionary->merged = dictionary->sorted;
+        dictionary->sorted = sorted;
+    }
+    return SHX_OK;
 }
 
 /* ---- one column ---- */
@@ -101,27 +145,38 @@ static shx_status column_allocate(column_part *part, const column_dictionary *di
     return part->starts && part->offsets && part->values && part->by_value ? SHX_OK : SHX_NOMEM;
 }
 
-/* The dictionary is sorted: numbers in the rows become ids, and everything that follows from them is laid out. */
-static shx_status column_lay_out(column_part *part, column_dictionary *dictionary, uint64_t rows) {
-    SHX_TRY(column_allocate(part, dictionary, rows));
-    uint32_t *id_of = shx_alloc_zero(dictionary->count, sizeof *id_of);
-    SHX_CHECK(id_of, SHX_NOMEM);
+/* The dictionary is sorted: lays the values out, and tells which id the one of a number has. */
+static void column_lay_out_values(column_part *part, const column_dictionary *dictionary, uint32_t *id_of) {
     for (uint32_t id = 0; id < part->entry.distinct; id++) {
-        const column_value *value = &dictionary->values[id];
-        id_of[value->number] = id;
+        const column_value *value = dictionary->sorted[id];
+        id_of[value - dictionary->values] = id;
         memcpy(part->values + part->offsets[id], value->bytes.bytes, value->bytes.size);
         part->offsets[id + 1] = part->offsets[id] + value->bytes.size;
         part->starts[id + 1] = part->starts[id] + value->rows;
     }
-    for (uint64_t row = 0; row < rows; row++) {
+}
+
+/* Numbers in the rows become ids, and the rows are listed by them. */
+static shx_status column_lay_out_rows(column_part *part, const shx_columns_plan *plan, const uint32_t *id_of) {
+    for (uint64_t row = 0; row < plan->rows; row++) {
+        if (row % COLUMN_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(plan->progress));
         uint32_t id = id_of[part->ids[row]];
         part->ids[row] = id;
         part->by_value[part->starts[id]++] = (uint32_t)row;
     }
     for (uint32_t id = part->entry.distinct; id > 0; id--) part->starts[id] = part->starts[id - 1];
     part->starts[0] = 0;
-    shx_free(id_of);
     return SHX_OK;
+}
+
+static shx_status column_lay_out(column_part *part, const column_dictionary *dictionary, const shx_columns_plan *plan) {
+    SHX_TRY(column_allocate(part, dictionary, plan->rows));
+    uint32_t *id_of = shx_alloc_zero(dictionary->count, sizeof *id_of);
+    SHX_CHECK(id_of, SHX_NOMEM);
+    column_lay_out_values(part, dictionary, id_of);
+    shx_status status = column_lay_out_rows(part, plan, id_of);
+    shx_free(id_of);
+    return status;
 }
 
 static shx_status column_make(const shx_columns_plan *plan, uint32_t column, column_dictionary *dictionary) {
@@ -130,11 +185,12 @@ static shx_status column_make(const shx_columns_plan *plan, uint32_t column, col
     SHX_CHECK(part->ids, SHX_NOMEM);
     for (uint64_t row = 0; row < plan->rows; row++) {
         shx_packed bytes;
+        if (row % COLUMN_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(plan->progress));
         SHX_TRY(plan->source(plan->context, row, column, &bytes));
         SHX_TRY(column_number(dictionary, &bytes, &part->ids[row]));
     }
-    if (dictionary->count > 1) qsort(dictionary->values, dictionary->count, sizeof *dictionary->values, column_compare);
-    return column_lay_out(part, dictionary, plan->rows);
+    SHX_TRY(column_sort(dictionary, plan->progress));
+    return column_lay_out(part, dictionary, plan);
 }
 
 static shx_status columns_make(void *context, uint64_t first, uint64_t end, unsigned thread) {
@@ -145,6 +201,8 @@ static shx_status columns_make(void *context, uint64_t first, uint64_t end, unsi
         status = column_make(context, (uint32_t)column, &dictionary);
         shx_free(dictionary.values);
         shx_free(dictionary.slots);
+        shx_free(dictionary.sorted);
+        shx_free(dictionary.merged);
     }
     return status;
 }
@@ -155,7 +213,8 @@ shx_status shx_columns_plan_make(uint32_t count, uint64_t rows, shx_columns_sour
                                  shx_pool *pool, shx_columns_plan **ret_plan) {
     shx_columns_plan *plan = shx_alloc_zero(1, sizeof *plan);
     SHX_CHECK(plan, SHX_NOMEM);
-    *plan = (shx_columns_plan){.count = count, .rows = rows, .source = source, .context = context};
+    *plan = (shx_columns_plan){
+        .count = count, .rows = rows, .source = source, .context = context, .progress = shx_pool_progress(pool)};
     plan->parts = shx_alloc_zero(count, sizeof *plan->parts);
     shx_status status = plan->parts ? shx_pool_run(pool, count, 1, columns_make, plan) : SHX_NOMEM;
     uint64_t starts = 0, values = 0;

@@ -183,8 +183,12 @@ shx_status shx_levels_follow(const shx_levels *before, const uint32_t *from, con
     uint32_t *old = levels_parents_of(before), *parent_of = shx_alloc_zero(count, sizeof *parent_of);
     shx_status status = old && parent_of ? SHX_OK : SHX_NOMEM;
     for (uint64_t i = 0; status == SHX_OK && i < count; i++) {
-        parent_of[i] = from[i] != SHX_SHARD_NONE ? old[from[i]]
-                                                 : levels_nearest_parent(before, centroids + i * code_dim, code_dim);
+        if (from[i] != SHX_SHARD_NONE) {
+            parent_of[i] = old[from[i]];
+        } else {
+            parent_of[i] = levels_nearest_parent(before, centroids + i * code_dim, code_dim);
+            status = shx_progress_check(shx_pool_progress(pool));
+        }
     }
     if (status == SHX_OK) {
         status =

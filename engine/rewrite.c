@@ -120,31 +120,44 @@ shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, const shx_view *view, 
     return SHX_OK;
 }
 
-shx_status shx_rewrite_group(const shx_rewrite *rewrite, uint32_t **ret_order, uint32_t **ret_first) {
+/* Where a posting's group stands: overflow is behind all shards. */
+static uint64_t rewrite_group_of(const shx_rewrite *rewrite, uint64_t posting) {
+    uint32_t place = rewrite->place[posting];
+    assert(place != SHX_PLACE_NONE);
+    return place == SHX_PLACE_OVERFLOW ? rewrite->shard_count : place;
+}
+
+/* A counting sort; `next` is scratch, and as long as `first`, which is zero. */
+static shx_status rewrite_sort(const shx_rewrite *rewrite, uint32_t *order, uint32_t *first, uint32_t *next) {
     uint64_t places = rewrite->shard_count + 1;
-    uint32_t *order = shx_alloc_zero(rewrite->count, sizeof *order);
-    uint32_t *first = shx_alloc_zero(places + 1, sizeof *first), *next = shx_alloc_zero(places + 1, sizeof *next);
-    if (!order || !first || !next) {
-        shx_free(order);
-        shx_free(first);
-        shx_free(next);
-        return SHX_NOMEM;
-    }
+    shx_progress *progress = shx_pool_progress(rewrite->pool);
     for (uint64_t i = 0; i < rewrite->count; i++) {
-        assert(rewrite->place[i] != SHX_PLACE_NONE);
-        uint64_t p = rewrite->place[i] == SHX_PLACE_OVERFLOW ? rewrite->shard_count : rewrite->place[i];
-        first[p + 1]++;
+        if (i % REWRITE_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(progress));
+        first[rewrite_group_of(rewrite, i) + 1]++;
     }
     for (uint64_t p = 0; p < places; p++) first[p + 1] += first[p];
     memcpy(next, first, (places + 1) * sizeof *next);
     for (uint64_t i = 0; i < rewrite->count; i++) {
-        uint64_t p = rewrite->place[i] == SHX_PLACE_OVERFLOW ? rewrite->shard_count : rewrite->place[i];
-        order[next[p]++] = (uint32_t)i;
+        if (i % REWRITE_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(progress));
+        order[next[rewrite_group_of(rewrite, i)]++] = (uint32_t)i;
     }
-    shx_free(next);
-    *ret_order = order;
-    *ret_first = first;
     return SHX_OK;
+}
+
+shx_status shx_rewrite_group(const shx_rewrite *rewrite, uint32_t **ret_order, uint32_t **ret_first) {
+    uint64_t places = rewrite->shard_count + 1;
+    uint32_t *order = shx_alloc_zero(rewrite->count, sizeof *order);
+    uint32_t *first = shx_alloc_zero(places + 1, sizeof *first), *next = shx_alloc_zero(places + 1, sizeof *next);
+    shx_status status = order && first && next ? rewrite_sort(rewrite, order, first, next) : SHX_NOMEM;
+    shx_free(next);
+    if (status == SHX_OK) {
+        *ret_order = order;
+        *ret_first = first;
+    } else {
+        shx_free(order);
+        shx_free(first);
+    }
+    return status;
 }
 
 /* Plans ascend by shard id: the overflow shard's id is lower than all others. */

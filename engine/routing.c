@@ -3,10 +3,10 @@
 #include "graph_build.h"
 #include "limits.h"
 #include "memory.h"
+#include "order.h"
 #include "router.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define ROUTING_TOLERANCE 0.005
@@ -39,6 +39,7 @@ static void routing_clear(shx_shards *shards) {
 static shx_status routing_finish_graph(shx_graph_builder *builder, shx_shards *shards, shx_pool *pool) {
     for (uint64_t i = 0; i < shards->count; i++) {
         if (shx_graph_builder_has(builder, (uint32_t)i)) continue;
+        SHX_TRY(shx_progress_check(shx_pool_progress(pool)));
         SHX_TRY(shx_graph_builder_insert(builder, (uint32_t)i, shards->ids[i]));
     }
     SHX_TRY(shx_graph_builder_join(builder));
@@ -74,15 +75,15 @@ shx_status shx_routing_set(shx_shards *shards, shx_route_way way, const shx_rout
 
 /* ---- measuring ---- */
 
-static int routing_compare_floats(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return x < y ? -1 : x > y;
-}
+static inline bool routing_before(const float *a, const float *b) { return *a < *b; }
+
+SHX_DEFINE_ORDER(routing_distances, float, routing_before)
 
 /* The distance of the wanted-th nearest shard of each query. */
 typedef struct routing_truth {
     const shx_shards *shards;
     const shx_routing_sample *sample;
+    shx_progress *progress; /* of whoever wants it, or NULL */
     uint64_t wanted;
     float *farthest;
 } routing_truth;
@@ -100,8 +101,8 @@ static shx_status routing_find_truth(void *context, uint64_t begin, uint64_t end
             const int8_t *centroid = shards->centroids + i * shards->code_dim;
             distances[i] = kernels->centroid_l2_squared(point, centroid, shards->steps[i], shards->code_dim);
         }
-        qsort(distances, shards->count, sizeof *distances, routing_compare_floats);
-        truth->farthest[q] = distances[truth->wanted - 1];
+        routing_distances_select(distances, shards->count, truth->wanted);
+        for (uint64_t i = 0; i < truth->wanted; i++) truth->farthest[q] = fmaxf(truth->farthest[q], distances[i]);
     }
     shx_free(distances);
     return SHX_OK;
@@ -122,6 +123,7 @@ static shx_status routing_try(const routing_truth *truth, shx_query *query, shx_
     for (uint64_t q = 0; q < truth->sample->count; q++) {
         shx_route route;
         uint64_t found = 0;
+        SHX_TRY(shx_progress_check(truth->progress));
         memcpy(query->point, truth->sample->points + q * shards->code_dim, shards->code_dim * sizeof(float));
         query->norm = 0;
         shx_query_tabulate(query);
@@ -151,11 +153,14 @@ static shx_status routing_measure(const routing_truth *truth, shx_routing_figure
 
 static shx_status routing_learn_truth(const shx_shards *shards, const shx_routing_sample *sample, shx_pool *pool,
                                       routing_truth *ret_truth) {
-    routing_truth truth = {.shards = shards, .sample = sample, .wanted = sample->wanted ? sample->wanted : 1};
+    routing_truth truth = {.shards = shards,
+                           .sample = sample,
+                           .progress = shx_pool_progress(pool),
+                           .wanted = sample->wanted ? sample->wanted : 1};
     if (truth.wanted > shards->count) truth.wanted = shards->count;
     truth.farthest = shx_alloc_zero(sample->count, sizeof *truth.farthest);
     SHX_CHECK(truth.farthest, SHX_NOMEM);
-    shx_status status = shx_pool_run(pool, sample->count, 4, routing_find_truth, &truth);
+    shx_status status = shx_pool_run(pool, sample->count, 1, routing_find_truth, &truth);
     if (status == SHX_OK) {
         *ret_truth = truth;
     } else {

@@ -267,6 +267,38 @@ static void recall_holds_under_filters(void **state) {
     free_table(&columns);
 }
 
+/* Many values, each once and in no order: they stand sorted in the segment, and each row with its own. */
+static void thousands_of_values(void **state) {
+    (void)state;
+    enum { MANY = 12000 };
+    fixture_random random = fixture_seed("thousands of values", 5);
+    column_table columns = make_table(SHX_L2, DIM, MANY);
+    float *vectors = fixture_gaussian(&random, MANY, DIM);
+    for (uint64_t slot = 0; slot < MANY; slot++) {
+        const shx_value values[COLUMNS] = {{.type = SHX_VALUE_INTEGER, .is.integer = (int64_t)(slot * 7919 % MANY)},
+                                           random_value(&random)};
+        put(&columns, slot, vectors + slot * DIM, values);
+    }
+    fixture_commit(&columns.table);
+    fixture_flush(&columns.table);
+    shx_view *view = fixture_view(&columns.table);
+    shx_segment *segment = view->delta->base->segments[0];
+    assert_ok(shx_segment_check(segment)); /* that values ascend, too */
+    assert_int_equal(segment->columns.entries[0].distinct, MANY);
+    for (uint64_t row = 0; row < MANY; row++) {
+        shx_packed own = packed_of(&columns, segment->rowids[row]), there, expected;
+        for (uint32_t c = 0; c < COLUMNS; c++) {
+            uint32_t id = segment->columns.ids[c * segment->columns.rows + row];
+            assert_ok(shx_columns_value(&segment->columns, c, id, &there));
+            assert_true(shx_packed_find(&own, c, &expected));
+            assert_true(there.size == expected.size && memcmp(there.bytes, expected.bytes, there.size) == 0);
+        }
+    }
+    shx_view_release(view);
+    free(vectors);
+    free_table(&columns);
+}
+
 static bool count_question(void *context) {
     ++*(uint64_t *)context;
     return false;
@@ -317,6 +349,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_blocks_and_lists_agree),
         cmocka_unit_test(recall_holds_under_filters),
+        cmocka_unit_test(thousands_of_values),
         cmocka_unit_test(rows_that_are_not_admitted_are_gone_through_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

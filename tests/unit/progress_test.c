@@ -4,10 +4,12 @@
 ** an interruption has to be answered. */
 #include "fixture.h"
 
+#include "columns.h"
 #include "export.h"
 #include "kernels.h"
 #include "limits.h"
 #include "reconcile.h"
+#include "routing.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -278,7 +280,7 @@ static void searches_of_long_vectors_ask_more_often(void **state) {
     fixture_table_free(&table);
 }
 
-/* --- stopping --- */
+/* --- what is part of maintenance --- */
 
 typedef struct stop {
     int after;
@@ -296,6 +298,75 @@ static bool stop_ask(void *context) {
     stopping->asked_since++;
     return true;
 }
+
+/* A pool of one thread under a progress that counts what it is asked. */
+static shx_pool *watched_pool(shx_progress *progress, watch *watching) {
+    shx_pool *pool;
+    assert_ok(shx_pool_create(1, &pool));
+    shx_progress_open(progress, watch_ask, watching);
+    shx_pool_watch(pool, progress);
+    return pool;
+}
+
+/* The graph is made shard by shard, and each way is tried on queries one by one. */
+static void making_a_graph_asks(void **state) {
+    (void)state;
+    enum { SHARDS = 500, SAMPLE = 20 };
+    fixture_random random = fixture_seed("making a graph", 76);
+    float *centroids = fixture_gaussian(&random, SHARDS, DIM);
+    uint64_t ids[SHARDS];
+    uint8_t open[SHARDS];
+    for (uint64_t i = 0; i < SHARDS; i++) {
+        ids[i] = SHX_SHARD_FIRST + i;
+        open[i] = 1;
+    }
+    shx_shards *shards;
+    shx_progress progress = {0};
+    watch made = {0};
+    shx_pool *pool = watched_pool(&progress, &made);
+    const shx_routing_wish wish = {.way = SHX_ROUTE_GRAPH};
+    const shx_routing_sample sample = {centroids, SAMPLE, 10};
+    assert_ok(shx_shards_create(DIM, SHARDS, ids, open, centroids, &shards));
+    assert_ok(shx_routing_set(shards, SHX_ROUTE_GRAPH, &wish, 5, pool));
+    assert_true(made.asked >= SHARDS);
+    made.asked = 0;
+    assert_ok(shx_routing_choose(shards, &wish, &sample, 5, pool));
+    assert_true(made.asked >= SHARDS + 2 * SAMPLE);
+    shx_shards_release(shards);
+    shx_pool_destroy(pool);
+    free(centroids);
+}
+
+/* A column of which every value occurs once, in any order. */
+static shx_status give_number(const void *context, uint64_t row, uint32_t column, shx_packed *ret_bytes) {
+    (void)column;
+    *ret_bytes = (shx_packed){(const uint8_t *)context + 9 * row, 9};
+    return SHX_OK;
+}
+
+static void sorting_the_values_of_columns_asks(void **state) {
+    (void)state;
+    enum { NUMBERS = 70000, STEP = 4096, PASSES = 4 + 5 }; /* over the rows twice, values, pieces; merges */
+    uint8_t *numbers = calloc(NUMBERS, 9);
+    shx_progress progress = {0};
+    watch made = {0};
+    shx_pool *pool = watched_pool(&progress, &made);
+    shx_columns_plan *plan;
+    for (uint64_t i = 0; i < NUMBERS; i++) {
+        shx_value number = {.type = SHX_VALUE_INTEGER, .is.integer = (int64_t)(i * 7919 % NUMBERS)};
+        shx_value_put(&number, numbers + 9 * i);
+    }
+    assert_ok(shx_columns_plan_make(1, NUMBERS, give_number, numbers, pool, &plan));
+    assert_true(made.asked >= (PASSES - 1) * (NUMBERS / STEP));
+    shx_columns_plan_free(plan);
+    stop stopping = {.after = (int)made.asked / 2};
+    shx_progress_open(&progress, stop_ask, &stopping);
+    assert_status(shx_columns_plan_make(1, NUMBERS, give_number, numbers, pool, &plan), SHX_INTERRUPT);
+    shx_pool_destroy(pool);
+    free(numbers);
+}
+
+/* --- stopping --- */
 
 /* Wherever it is told to stop, it stops, with as many threads as there are; and nothing has changed. */
 static void stopping_anywhere(void **state) {
@@ -426,6 +497,8 @@ int main(void) {
         cmocka_unit_test(searches_ask),
         cmocka_unit_test(searches_ask_all_along),
         cmocka_unit_test(searches_of_long_vectors_ask_more_often),
+        cmocka_unit_test(making_a_graph_asks),
+        cmocka_unit_test(sorting_the_values_of_columns_asks),
         cmocka_unit_test(stopping_anywhere),
         cmocka_unit_test(walks_ask_and_stop),
         cmocka_unit_test(loops_stop),

@@ -33,13 +33,12 @@ static shx_status calibrate_walk(void *context, uint64_t first, uint64_t end, un
     (void)thread;
     const calibrate_work *work = context;
     shx_trace_walker *walker;
-    SHX_TRY(shx_trace_walker_create(work->base, &work->bytes, &walker));
+    SHX_TRY(shx_trace_walker_create(work->base, &work->bytes, work->progress, &walker));
     shx_status status = SHX_OK;
     for (uint64_t i = first; status == SHX_OK && i < end; i++) {
         bool keep_order = !work->stop || i % CALIBRATE_ORDER_EVERY == 0;
         status = shx_trace_walk(walker, work->stop, keep_order, &work->traces[i]);
         shx_progress_add(work->progress, 1);
-        if (status == SHX_OK) status = shx_progress_check(work->progress);
     }
     shx_trace_walker_destroy(walker);
     return status;
@@ -89,11 +88,12 @@ static uint64_t calibrate_query_count(const shx_base *base, double rows) {
 static shx_status calibrate_explore(calibrate_work *work, shx_pool *pool) {
     uint64_t pilots = calibrate_spread(work->base, CALIBRATE_PILOTS, 0.5, work->traces);
     work->stop = NULL;
-    shx_progress_begin(work->progress, SHX_PHASE_CALIBRATING, pilots + CALIBRATE_QUERIES_MIN);
+    shx_progress_begin(work->progress, SHX_PHASE_CALIBRATING, pilots);
     SHX_TRY(shx_pool_run(pool, pilots, 4, calibrate_walk, work));
     SHX_TRY(calibrate_widen(work, pilots));
     uint64_t wanted = calibrate_query_count(work->base, shx_fit_rows(work->traces, pilots, &work->wide));
     uint64_t others = calibrate_spread(work->base, wanted, 0.25, work->traces + pilots);
+    shx_progress_begin(work->progress, SHX_PHASE_CALIBRATING, others);
     calibrate_work rest = *work;
     rest.traces += pilots;
     rest.stop = &work->wide;

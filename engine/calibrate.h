@@ -5,12 +5,13 @@
 #ifndef SHX_CALIBRATE_H
 #define SHX_CALIBRATE_H
 
+#include "calibration.h"
 #include "index.h"
 #include "pool.h"
 
-#include "calibration.h"
-
-/* Fits to the base of a view (its delta is left out of account). The sample is spread evenly over the base's rows. */
+/* Fits to the base of a view, which has shards (its delta is left out of account). The sample is spread evenly over the
+** base's rows. Deterministic, whatever the number of threads. SHX_INTERRUPT when the pool's progress says so,
+** SHX_CORRUPT when a segment proves damaged; then ret_calibration is as it was. */
 shx_status shx_calibrate(shx_view *view, shx_pool *pool, shx_calibration *ret_calibration);
 
 #endif

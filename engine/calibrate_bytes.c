@@ -8,8 +8,7 @@
 #define BYTES_MOST (UINT64_C(256) << 20)
 #define BYTES_SAMPLE 1000 /* rows that tell means and range */
 #define BYTES_COARSEST                                                                                                 \
-    0.6 /* of the mean deviation: a unit of at most so much rounds an l1 distance of 16 dimensions
-                              ** by some 4 % and one of 128 by 1 or 2 */
+    0.6 /* of the mean deviation: such a unit rounds a distance of 16 dimensions by 4 %, of 128 by 1 */
 #define BYTES_RANGE 127
 #define BYTES_ROUND 12582912.0f     /* 1.5 × 2^23 … */
 #define BYTES_ROUND_BITS 0x4B400000 /* … and its bits */
@@ -80,9 +79,10 @@ static shx_status bytes_fill(void *context, uint64_t first, uint64_t end, unsign
     return SHX_OK;
 }
 
-static shx_status bytes_verify(const shx_base *base) {
+static shx_status bytes_verify(const shx_base *base, shx_progress *progress) {
     for (uint32_t s = 0; s < base->segment_count; s++) {
         for (uint32_t r = 0; r < base->segments[s]->run_count; r++) {
+            SHX_TRY(shx_progress_check(progress));
             SHX_TRY(shx_segment_verify_vectors(base->segments[s], r));
         }
     }
@@ -97,7 +97,7 @@ static shx_status bytes_make(bytes_work *work, shx_pool *pool, float *vector) {
         work->rows += base->segments[s]->row_count;
     }
     if (work->rows == 0 || work->rows > BYTES_MOST / bytes->dim) return SHX_OK;
-    SHX_TRY(bytes_verify(base));
+    SHX_TRY(bytes_verify(base, shx_pool_progress(pool)));
     if (!bytes_measure(work, vector)) return SHX_OK;
     bytes->vectors = shx_alloc_zero(work->rows, bytes->dim);
     SHX_CHECK(bytes->vectors, SHX_NOMEM);

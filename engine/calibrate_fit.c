@@ -13,7 +13,6 @@
 #define FIT_HIGHEST_RECALL 0.99
 #define FIT_FEW_QUERIES 40 /* so many would need twice the margin: their scatter is not well known either */
 #define FIT_FEW_MISSES 6   /* queries that may miss one: fewer do not tell how far they lie */
-#define FIT_GAMMA 0.2      /* of search.c: how the rank counts under a filter of a selectivity */
 
 static const double fit_betas[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
 

@@ -14,6 +14,7 @@
 #define TRACE_FREE_SHARDS 2 /* shards that a search always probes */
 #define TRACE_SURVIVORS 256
 #define TRACE_PREFETCH_BYTES 4096
+#define TRACE_CHECK_SHARDS 64 /* between two looks at the progress */
 
 /* A posting that passed the scan codes and waits for its refine code. */
 typedef struct trace_survivor {
@@ -25,6 +26,7 @@ typedef struct trace_survivor {
 struct shx_trace_walker {
     const shx_base *base;
     const shx_trace_bytes *bytes;
+    shx_progress *progress;
     double bytes_scale; /* from the square of the bytes' distance to the one in code space */
     const shx_kernels *kernels;
     shx_query *query;
@@ -52,12 +54,14 @@ void shx_trace_free(shx_trace *trace) {
     trace->log_distance2 = trace->log_rank = NULL;
 }
 
-shx_status shx_trace_walker_create(const shx_base *base, const shx_trace_bytes *bytes, shx_trace_walker **ret_walker) {
+shx_status shx_trace_walker_create(const shx_base *base, const shx_trace_bytes *bytes, shx_progress *progress,
+                                   shx_trace_walker **ret_walker) {
     uint64_t shards = base->shards->count;
     shx_trace_walker *walker = shx_alloc_zero(1, sizeof *walker);
     SHX_CHECK(walker, SHX_NOMEM);
     walker->base = base;
     walker->bytes = bytes;
+    walker->progress = progress;
     if (bytes->vectors) walker->bytes_scale = shx_distance_to_code(&base->encoding, 0, bytes->unit);
     walker->kernels = shx_kernels_get();
     walker->live_share = shx_base_live_share(base);
@@ -147,9 +151,7 @@ static void trace_refine(trace_walk *walk, const shx_segment *segment) {
 static void trace_survive(trace_walk *walk, const shx_segment *segment, const shx_run *run, const uint8_t *block,
                           uint32_t lane, uint64_t row, float ip, unsigned level) {
     shx_trace_walker *walker = walk->walker;
-    uint16_t add, mul;
-    memcpy(&add, block + 2 * (size_t)lane, sizeof add);
-    memcpy(&mul, block + 2 * (size_t)(SHX_BLOCK_ROWS + lane), sizeof mul);
+    uint16_t add = shx_get16(block + 2 * lane), mul = shx_get16(block + 2 * (SHX_BLOCK_ROWS + lane));
     float factor = run->scale.mul_min + run->scale.mul_step * (float)mul;
     float spread = 0.302f * (1 + 6.0f / (float)segment->code_dim) * sqrtf(walk->distance2);
     walker->survivors[walker->survivor_count++] = (trace_survivor){
@@ -305,6 +307,7 @@ static shx_status trace_go(trace_walk *walk, const shx_stop_rule *stop) {
     SHX_TRY(shx_router_start(&walker->router, base->shards, walker->query, false));
     if (!shx_router_next(&walker->router, &walker->routes[0])) return SHX_OK;
     for (uint32_t p = 0; more; p++) {
+        if (p % TRACE_CHECK_SHARDS == 0) SHX_TRY(shx_progress_check(walker->progress));
         more = shx_router_next(&walker->router, &walker->routes[p + 1]);
         if (more && coded) trace_prefetch(base, walker->routes[p + 1].shard);
         if (p == 0) nearest2 = trace_nearest2(walk, 1 + more);
@@ -321,7 +324,7 @@ static shx_status trace_go(trace_walk *walk, const shx_stop_rule *stop) {
     return SHX_OK;
 }
 
-/* What the list's postings need of their shards, once the order is known; `before` are the rows before each. */
+/* What the list's postings need of their shards, once the order is known; `rank` has that of each. */
 static void trace_place_list(const shx_trace_walker *walker, const float *rank, shx_trace_list *list) {
     for (uint32_t i = 0; i < list->count; i++) {
         shx_trace_posting *posting = &list->items[i];

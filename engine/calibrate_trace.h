@@ -52,13 +52,15 @@ typedef struct shx_trace {
 
 void shx_trace_free(shx_trace *trace);
 
-/* Memory for walks over one base, reused. The bytes (empty: there are none) are borrowed. */
+/* Memory for walks over one base, reused. Bytes (empty: there are none) and progress (NULL: none) are borrowed. */
 typedef struct shx_trace_walker shx_trace_walker;
 
-shx_status shx_trace_walker_create(const shx_base *base, const shx_trace_bytes *bytes, shx_trace_walker **ret_walker);
+shx_status shx_trace_walker_create(const shx_base *base, const shx_trace_bytes *bytes, shx_progress *progress,
+                                   shx_trace_walker **ret_walker);
 void shx_trace_walker_destroy(shx_trace_walker *walker);
 
-/* Walks until the rule (form FIRST) holds; over all shards without one. Sets everything but `segment` and `row`. */
+/* Walks until the rule (form FIRST) holds; over all shards without one. Sets everything but `segment` and `row`.
+** SHX_INTERRUPT when the progress says so, SHX_CORRUPT when a segment proves damaged. */
 shx_status shx_trace_walk(shx_trace_walker *walker, const shx_stop_rule *stop, bool keep_order, shx_trace *trace);
 
 #endif

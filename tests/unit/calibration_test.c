@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include "calibrate_bytes.h"
+#include "calibrate_trace.h"
 #include "calibration.h"
 #include "index_state.h"
 #include "kernels.h"
@@ -250,6 +251,41 @@ static void bytes_stand_for_vectors(void **state) {
     }
 }
 
+static bool count_question(void *context) {
+    ++*(uint64_t *)context;
+    return false;
+}
+
+/* A query's way through everything may be long: it asks on the way. */
+static void a_walk_asks(void **state) {
+    (void)state;
+    enum { DIM = 8, ROWS = 12000, SHARD = 32, STEP = 64 };
+    fixture_random random = fixture_seed("walk", 72);
+    fixture_table table = fixture_table_make(SHX_L2, DIM, ROWS);
+    float *vectors = fixture_gaussian(&random, ROWS, DIM);
+    table.config.shard_size = SHARD;
+    fixture_open(&table, NULL, NULL);
+    fixture_put_many(&table, 0, ROWS, vectors);
+    fixture_commit(&table);
+    fixture_flush(&table);
+    shx_view *view = fixture_view(&table);
+    const shx_base *base = view->delta->base;
+    const shx_trace_bytes no_bytes = {0};
+    shx_progress progress = {0};
+    uint64_t asked = 0;
+    shx_trace_walker *walker;
+    shx_trace trace = {.row = 7};
+    shx_progress_open(&progress, count_question, &asked);
+    assert_ok(shx_trace_walker_create(base, &no_bytes, &progress, &walker));
+    assert_ok(shx_trace_walk(walker, NULL, false, &trace));
+    assert_true(trace.rows == ROWS && asked >= base->shards->count / STEP && asked > 1);
+    shx_trace_walker_destroy(walker);
+    shx_trace_free(&trace);
+    shx_view_release(view);
+    free(vectors);
+    fixture_table_free(&table);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_valid_and_widen),
@@ -260,6 +296,7 @@ int main(void) {
         cmocka_unit_test(a_limit_stands_for_its_rule),
         cmocka_unit_test(large_changes_are_measured),
         cmocka_unit_test(bytes_stand_for_vectors),
+        cmocka_unit_test(a_walk_asks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

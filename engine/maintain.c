@@ -158,7 +158,7 @@ static uint64_t maintain_sample_points(const maintain_job *job, float *points) {
     const shx_rewrite *rewrite = &job->rewrite;
     uint64_t wanted = rewrite->count < MAINTAIN_ROUTE_SAMPLE ? rewrite->count : MAINTAIN_ROUTE_SAMPLE, found = 0;
     for (uint64_t i = 0; i < wanted; i++) {
-        const float *vector = rewrite->postings[i * rewrite->count / wanted].vector;
+        const void *vector = rewrite->postings[i * rewrite->count / wanted].vector;
         found += shx_encoding_point(&rewrite->encoding, vector, true, points + found * rewrite->encoding.code_dim);
     }
     return found;

@@ -99,8 +99,8 @@ typedef struct shx_columns_plan shx_columns_plan;
 /* Gives the bytes of a row's value, which stay until the plan is written. Called by several threads. */
 typedef shx_status (*shx_columns_source)(const void *context, uint64_t row, uint32_t column, shx_packed *ret_bytes);
 
-/* Gathers, sorts and lays out the values of all rows, a column a thread; ends with SHX_INTERRUPT when the pool's progress
-** says so. */
+/* Gathers, sorts and lays out the values of all rows, a column a thread; ends with SHX_INTERRUPT when the progress of
+** the pool says so. */
 shx_status shx_columns_plan_make(uint32_t count, uint64_t rows, shx_columns_source source, const void *context,
                                  shx_pool *pool, shx_columns_plan **ret_plan);
 void shx_columns_plan_free(shx_columns_plan *plan);

@@ -141,6 +141,12 @@ static shx_status wal_check_body(const shx_wal_record *record, const shx_wal_ent
     return at == entry->body_bytes ? SHX_OK : shx_corrupt("bodies");
 }
 
+/* The record is the one that was scanned: the file may have been written over since. */
+static bool wal_same(const shx_wal_entry *found, const shx_wal_entry *entry) {
+    return shx_id_equal(&found->commit, &entry->commit) && found->operation_count == entry->operation_count &&
+           found->vector_count == entry->vector_count && found->body_bytes == entry->body_bytes;
+}
+
 shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, size_t vector_bytes, shx_wal_record *ret_record) {
     shx_wal_record record = {.operation_count = entry->operation_count, .vector_bytes = vector_bytes};
     const uint8_t *bytes = NULL;
@@ -150,7 +156,7 @@ shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, size_t vec
         status = shx_wal_header_check(bytes, entry->file, entry->offset, entry->offset + entry->length, vector_bytes,
                                       &found);
     }
-    if (status == SHX_OK && !shx_id_equal(&found.commit, &entry->commit)) status = shx_corrupt("record changed");
+    if (status == SHX_OK && !wal_same(&found, entry)) status = shx_corrupt("record changed");
     if (status == SHX_OK) {
         wal_place_parts(&record, bytes);
         uint64_t size = found.operation_count * SHX_OPERATION_BYTES;

@@ -340,6 +340,31 @@ static void every_body_field_fails_the_load(void **state) {
     shx_store_close(store);
 }
 
+/* A record that is another one than was scanned, valid in itself, with the same commit: fewer operations, which stand so
+** far behind that as many as were scanned would not fit in. */
+static void a_record_that_was_written_over_is_refused(void **state) {
+    (void)state;
+    shx_store *store = make_sample();
+    uint64_t size;
+    uint8_t *file = fixture_read_file(store, FILE_NAME, &size);
+    found all = scan(store, DIM);
+    const uint64_t first = 64, operations_at = 320, length = all.entries[0].length;
+    assert_int_equal(length, operations_at + 2 * SHX_OPERATION_BYTES);
+    shx_put64(file + first + 48, 2);
+    shx_put64(file + first + 56, 2);
+    shx_put64(file + first + 64, operations_at);
+    shx_put64(file + first + 112, operations_at - 128);
+    shx_put64(file + first + 88, shx_hash64(file + first + operations_at, length - operations_at, FILE_ID));
+    seal_record(file, first);
+    fixture_write_file(store, FILE_NAME, file, size);
+    assert_int_equal(scan(store, DIM).count, 3);
+    shx_wal_record record;
+    assert_status(shx_wal_load(store, &all.entries[0], DIM * sizeof(float), &record), SHX_CORRUPT);
+    assert_string_equal(shx_corrupt_last(), "record changed");
+    free(file);
+    shx_store_close(store);
+}
+
 /* Of a damaged file only a prefix of its records is seen, and each is right or refused. */
 static void check_what_is_left(shx_store *store, uint64_t *ret_usable) {
     found all = {0};
@@ -517,6 +542,7 @@ int main(void) {
         cmocka_unit_test(records_of_every_size),
         cmocka_unit_test(every_header_field_ends_the_scan),
         cmocka_unit_test(every_body_field_fails_the_load),
+        cmocka_unit_test(a_record_that_was_written_over_is_refused),
         cmocka_unit_test(every_truncation_and_every_bit),
         cmocka_unit_test(records_of_another_dimension_or_index),
         cmocka_unit_test(a_scan_goes_on_where_it_ended),

@@ -105,20 +105,23 @@ static uint32_t container_find(const shx_section *sections, uint32_t count, uint
     return i;
 }
 
+static shx_status container_put_part(shx_container_writer *writer, uint32_t i, uint64_t offset, const void *bytes,
+                                     uint64_t size) {
+    shx_section *section = &writer->sections[i];
+    if (section->checked) section->checksum = shx_hash64(bytes, size, writer->id);
+    writer->written[i] += size;
+    return container_write(writer, section->offset + offset, bytes, size);
+}
+
 void shx_container_put(shx_container_writer *writer, uint32_t section_id, uint64_t offset, const void *bytes,
                        uint64_t size) {
     if (size == 0) return;
     pthread_mutex_lock(&writer->mutex);
     uint32_t i = container_find(writer->sections, writer->count, section_id);
-    shx_section *section = &writer->sections[i];
     if (writer->status == SHX_OK) {
-        if (i == writer->count || !shx_span_fits(offset, size, 1, section->size)) {
-            writer->status = SHX_MISUSE;
-        } else {
-            if (section->checked) section->checksum = shx_hash64(bytes, size, writer->id);
-            writer->written[i] += size;
-            writer->status = container_write(writer, section->offset + offset, bytes, size);
-        }
+        bool fits = i < writer->count && shx_span_fits(offset, size, 1, writer->sections[i].size) &&
+                    (!writer->sections[i].checked || size == writer->sections[i].size);
+        writer->status = fits ? container_put_part(writer, i, offset, bytes, size) : SHX_MISUSE;
     }
     pthread_mutex_unlock(&writer->mutex);
 }

@@ -244,9 +244,13 @@ static void the_writer_checks_itself(void **state) {
     assert_ok(shx_container_create(store, SHX_FILE_BASE, &uuid, 3, layout, 1, &writer)); /* no such section */
     shx_container_put(&writer, 7, 0, "hello", 5);
     assert_status(shx_container_finish(&writer), SHX_MISUSE);
-    assert_ok(shx_container_create(store, SHX_FILE_BASE, &uuid, 4, layout, 1, &writer));
+    assert_ok(shx_container_create(store, SHX_FILE_BASE, &uuid, 4, layout, 1, &writer)); /* checked, in two parts */
+    shx_container_put(&writer, 1, 0, "he", 2);
+    shx_container_put(&writer, 1, 2, "llo", 3);
+    assert_status(shx_container_finish(&writer), SHX_MISUSE);
+    assert_ok(shx_container_create(store, SHX_FILE_BASE, &uuid, 5, layout, 1, &writer));
     shx_container_abandon(&writer);
-    for (uint64_t id = 1; id <= 4; id++) {
+    for (uint64_t id = 1; id <= 5; id++) {
         shx_container container;
         assert_status(shx_container_open(store, SHX_FILE_BASE, &uuid, id, &container), SHX_CORRUPT);
         assert_status(shx_container_create(store, SHX_FILE_BASE, &uuid, id, layout, 1, &writer), SHX_BUSY);

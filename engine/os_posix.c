@@ -240,12 +240,12 @@ static shx_status os_posix_sync(shx_store *base) {
     SHX_TRY(os_posix_open_directory(store, &fd));
     shx_status status = os_posix_fsync_directory(fd);
     close(fd);
-    int parent = status == SHX_OK ? os_posix_open_parent(store) : -1;
-    if (parent >= 0) {
-        status = os_posix_fsync_directory(parent);
-        close(parent);
-        (void)os_posix_sync_above(store->parent); /* SQLite's files are there: its to sync, and may be closed to us */
-    }
+    SHX_TRY(status);
+    int parent = os_posix_open_parent(store);
+    SHX_CHECK(parent >= 0, os_posix_error(errno));
+    status = os_posix_fsync_directory(parent);
+    close(parent);
+    (void)os_posix_sync_above(store->parent); /* SQLite's files are there: its to sync, and may be closed to us */
     return status;
 }
 

@@ -107,8 +107,8 @@ typedef struct shx_container_writer {
 shx_status shx_container_create(shx_store *store, shx_file_kind kind, const shx_id *uuid, uint64_t id,
                                 const shx_section *sections, uint32_t count, shx_container_writer *ret_writer);
 
-/* Writes `size` bytes at `offset` of a section. A checked section is written whole, in one call; else SHX_MISUSE sticks,
-** as for bytes outside a section. */
+/* Writes `size` bytes at `offset` of a section. A checked section is written whole, in one call; anything else, like
+** bytes outside a section, is SHX_MISUSE. */
 void shx_container_put(shx_container_writer *writer, uint32_t section_id, uint64_t offset, const void *bytes,
                        uint64_t size);
 

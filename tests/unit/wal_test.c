@@ -340,8 +340,8 @@ static void every_body_field_fails_the_load(void **state) {
     shx_store_close(store);
 }
 
-/* A record that is another one than was scanned, valid in itself, with the same commit: fewer operations, which stand so
-** far behind that as many as were scanned would not fit in. */
+/* Another record than was scanned, valid in itself, with the same commit: fewer operations, which stand so far behind
+** that as many as were scanned would not fit in. */
 static void a_record_that_was_written_over_is_refused(void **state) {
     (void)state;
     shx_store *store = make_sample();

@@ -61,6 +61,7 @@ typedef struct shx_base {
     uint32_t *first_place;                  /* shards->count + 2: where a shard's runs start in places; the overflow
                                             ** shard's position is shards->count */
     shx_place *places;
+    float *handicaps; /* per shard, for the router: a part of its scatter (base.c) */
     shx_container container;
     shx_file *lock; /* the base's file, locked shared: nothing that it names is removed (collect.h) */
 } shx_base;

@@ -101,10 +101,10 @@ static void fit_add_item(fit_sample *sample, uint32_t number, const shx_trace_li
     float log_reference2 = view->kth ? logf(threshold2) : sample->traces[number].log_nearest2;
     fit_item *item = &sample->items[sample->count++];
     bool free = posting->position < FIT_FREE_SHARDS || !isfinite(log_reference2);
-    *item = (fit_item){.offset = free ? -INFINITY : posting->log_distance2 - log_reference2,
+    *item = (fit_item){.offset = free ? -INFINITY : posting->log_order2 - log_reference2,
                        .log_rank = log1pf(posting->rank),
                        .sigmas = posting->estimate2 > latest2 ? (posting->estimate2 - latest2) / posting->deviation : 0,
-                       .wide = posting->log_distance2 - sample->traces[number].log_nearest2 +
+                       .wide = posting->log_order2 - sample->traces[number].log_nearest2 +
                                (float)FIT_WIDE_BETA * log1pf(posting->rank),
                        .trace = number};
 }
@@ -204,7 +204,7 @@ static double fit_trace_rows(const shx_trace *trace, float log_reference2, doubl
     uint32_t low = 0, high = trace->depth;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        double score = trace->log_distance2[middle] - log_reference2 + beta * trace->log_rank[middle];
+        double score = trace->log_order2[middle] - log_reference2 + beta * trace->log_rank[middle];
         if (score <= theta) {
             low = middle + 1;
         } else {

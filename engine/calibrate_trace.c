@@ -49,9 +49,9 @@ typedef struct trace_walk {
 } trace_walk;
 
 void shx_trace_free(shx_trace *trace) {
-    shx_free(trace->log_distance2);
+    shx_free(trace->log_order2);
     shx_free(trace->log_rank);
-    trace->log_distance2 = trace->log_rank = NULL;
+    trace->log_order2 = trace->log_rank = NULL;
 }
 
 shx_status shx_trace_walker_create(const shx_base *base, const shx_trace_bytes *bytes, shx_progress *progress,
@@ -278,12 +278,12 @@ static float trace_nearest2(const trace_walk *walk, uint32_t count) {
     const shx_base *base = walker->base;
     const shx_segment *segment = base->segments[walk->trace->segment];
     uint32_t own, first = walker->routes[0].shard;
-    float nearest2 = walker->routes[0].distance2;
+    float nearest2 = walker->routes[0].order2;
     uint64_t shard = segment->runs[shx_segment_run_of(segment, walk->trace->row)].shard;
     if (!shx_shards_find(base->shards, shard, &own) || own != first) return nearest2;
     float rows = (float)walker->shard_rows[first];
-    if (rows > 1) nearest2 *= (rows / (rows - 1)) * (rows / (rows - 1));
-    return count > 1 && walker->routes[1].distance2 < nearest2 ? walker->routes[1].distance2 : nearest2;
+    if (rows > 1) nearest2 += walker->routes[0].distance2 * ((rows / (rows - 1)) * (rows / (rows - 1)) - 1);
+    return count > 1 && walker->routes[1].order2 < nearest2 ? walker->routes[1].order2 : nearest2;
 }
 
 /* Asks for the codes of the shard that comes next. */
@@ -304,7 +304,7 @@ static shx_status trace_go(trace_walk *walk, const shx_stop_rule *stop) {
     shx_stop_limit limit = {0};
     bool coded = shx_encoding_coded(&base->encoding), more = true;
     float nearest2 = 0;
-    SHX_TRY(shx_router_start(&walker->router, base->shards, walker->query, false));
+    SHX_TRY(shx_router_start(&walker->router, base->shards, base->handicaps, walker->query, false));
     if (!shx_router_next(&walker->router, &walker->routes[0])) return SHX_OK;
     for (uint32_t p = 0; more; p++) {
         if (p % TRACE_CHECK_SHARDS == 0) SHX_TRY(shx_progress_check(walker->progress));
@@ -315,8 +315,8 @@ static shx_status trace_go(trace_walk *walk, const shx_stop_rule *stop) {
         walk->position = p;
         walk->distance2 = walker->routes[p].distance2;
         trace->depth = p + 1;
-        if (p >= TRACE_FREE_SHARDS && stop && shx_stop_limit_holds(&limit, stop, walk->distance2, nearest2, rank))
-            break;
+        float order2 = walker->routes[p].order2;
+        if (p >= TRACE_FREE_SHARDS && stop && shx_stop_limit_holds(&limit, stop, order2, nearest2, rank)) break;
         SHX_TRY(trace_scan_shard(walk, walker->routes[p].shard, coded));
         trace->rows += walker->shard_rows[walker->routes[p].shard];
     }
@@ -328,7 +328,7 @@ static shx_status trace_go(trace_walk *walk, const shx_stop_rule *stop) {
 static void trace_place_list(const shx_trace_walker *walker, const float *rank, shx_trace_list *list) {
     for (uint32_t i = 0; i < list->count; i++) {
         shx_trace_posting *posting = &list->items[i];
-        posting->log_distance2 = logf(walker->routes[posting->position].distance2);
+        posting->log_order2 = logf(walker->routes[posting->position].order2);
         posting->rank = rank[posting->position];
     }
 }
@@ -336,12 +336,12 @@ static void trace_place_list(const shx_trace_walker *walker, const float *rank, 
 /* The order's logarithms. Distances never fall along it, as far as rules are concerned: who stopped has stopped. */
 static shx_status trace_keep_order(const shx_trace_walker *walker, const float *rank, shx_trace *trace) {
     float highest2 = 0;
-    trace->log_distance2 = shx_alloc_zero(trace->depth, sizeof(float));
+    trace->log_order2 = shx_alloc_zero(trace->depth, sizeof(float));
     trace->log_rank = shx_alloc_zero(trace->depth, sizeof(float));
-    SHX_CHECK(trace->log_distance2 && trace->log_rank, SHX_NOMEM);
+    SHX_CHECK(trace->log_order2 && trace->log_rank, SHX_NOMEM);
     for (uint32_t p = 0; p < trace->depth; p++) {
-        if (walker->routes[p].distance2 > highest2) highest2 = walker->routes[p].distance2;
-        trace->log_distance2[p] = logf(highest2); /* -infinity at a centroid */
+        if (walker->routes[p].order2 > highest2) highest2 = walker->routes[p].order2;
+        trace->log_order2[p] = logf(highest2); /* -infinity at a centroid without handicap */
         trace->log_rank[p] = log1pf(rank[p]);
     }
     return SHX_OK;

@@ -27,7 +27,7 @@ typedef struct shx_trace_posting {
     float distance2, upper2;    /* as refined, and what a search takes for certain */
     float estimate2, deviation; /* by its scan code */
     uint32_t position;          /* of its shard in the query's order */
-    float log_distance2;        /* of that shard */
+    float log_order2;           /* of that shard (router.h) */
     float rank;                 /* rows before that shard, / SHX_SHARD_TARGET */
 } shx_trace_posting;
 
@@ -43,10 +43,10 @@ typedef struct shx_trace {
     uint64_t row;
     bool usable; /* the query has a point in code space */
     shx_trace_list lists[SHX_TRACE_LISTS];
-    float log_nearest2;   /* of the nearest centroid, had the query not been among the rows */
+    float log_nearest2;   /* of the first shard's order2, had the query not been among the rows */
     uint64_t rows;        /* gone through */
     uint32_t depth;       /* of the order, as far as it is kept; 0: it is not */
-    float *log_distance2; /* of the centroids in order; owned, as is the next */
+    float *log_order2;    /* of the shards in order; owned, as is the next */
     float *log_rank;      /* log1p of the rows before each / SHX_SHARD_TARGET */
 } shx_trace;
 

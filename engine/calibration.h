@@ -1,16 +1,16 @@
 /* Calibration: when a search may stop, fitted to the table itself for the recall that the user asks for.
 **
-** Shards are visited in the order of their centroids' distance. The search stops before the first shard whose score is
-** above theta:
+** Shards are visited in the order of their centroids' distance with the shards' handicaps (router.h). The search stops
+** before the first shard whose score is above theta:
 **
 **     score = ln(d²_c / d²_ref) + beta × ln(1 + rank),      rank = rows passed × live share / SHX_SHARD_TARGET
 **
-** where d²_c is the distance of query and centroid and d²_ref either the one of the nearest centroid (form FIRST, for
-** searches without a filter) or the distance of the k-th best posting so far (form KTH, which widens by itself under
-** filters). Theta of the form KTH is that of searches without a filter, plus growth × ln(1 / share of the rows that the
-** filter admits). Filtered rows count as passed; the share of dead ones in all segments is taken off, since an update
-** leaves a dead row beside the living one. So neither segments nor changes make a rank mean something else. Of the
-** rules tried on real data this one scans the fewest rows.
+** where d²_c is the distance of query and centroid with the handicap and d²_ref either the one of the first shard (form
+** FIRST, for searches without a filter) or the distance of the k-th best posting so far (form KTH, which widens by
+** itself under filters). Theta of the form KTH is that of searches without a filter, plus growth × ln(1 / share of the
+** rows that the filter admits). Filtered rows count as passed; the share of dead ones in all segments is taken off,
+** since an update leaves a dead row beside the living one. So neither segments nor changes make a rank mean something
+** else. Of the rules tried on real data this one scans the fewest rows.
 **
 ** FORMAT (section CALIBRATION of a base): the struct below, little-endian, 8-byte fields only.
 */

@@ -54,7 +54,7 @@
 
 #include <pthread.h>
 
-#define SHX_FORMAT_VERSION 5
+#define SHX_FORMAT_VERSION 6
 #define SHX_HEADER_BYTES 64
 #define SHX_SECTIONS_MAX 32
 #define SHX_LARGE_PAGE (UINT64_C(1) << 21)

@@ -109,6 +109,9 @@ typedef struct shx_kernels {
     ** NaN is never within. There is room for `count` positions, and what stands behind those found is undefined. */
     size_t (*within)(const float *values, size_t count, float low, float high, uint32_t *ret_positions);
 
+    /* values[i] += terms[i]; the arrays do not overlap. */
+    void (*add)(const float *terms, size_t count, float *values);
+
     /* <code, query> of a refine code: `bytes` (a multiple of 32) bytes, each two 4-bit values; query_low goes with the
     ** low nibbles, query_high with the high ones, values -127 … 127. Exact for bytes ≤ 32768. */
     int32_t (*refine_dot)(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes);

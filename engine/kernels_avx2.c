@@ -483,6 +483,10 @@ size_t shx_avx2_within(const float *values, size_t count, float low, float high,
     return found;
 }
 
+void shx_avx2_add(const float *restrict terms, size_t count, float *restrict values) {
+    for (size_t i = 0; i < count; i++) values[i] += terms[i];
+}
+
 SHX_TARGET_END
 
 const shx_kernels shx_kernels_avx2 = {
@@ -505,6 +509,7 @@ const shx_kernels shx_kernels_avx2 = {
     .scan_block = avx2_scan_block,
     .bound_block = avx2_bound_block,
     .within = shx_avx2_within,
+    .add = shx_avx2_add,
     .refine_dot = shx_avx2_refine_dot,
     .dot_panel = shx_avx2_dot_panel,
     .score_panel = avx2_score_panel,

@@ -219,6 +219,7 @@ const shx_kernels shx_kernels_avx512 = {
     .scan_block = avx512_scan_block,
     .bound_block = avx512_bound_block,
     .within = avx512_within,
+    .add = shx_avx2_add,
     .refine_dot = shx_avx2_refine_dot,
     .dot_panel = shx_avx2_dot_panel,
     .score_panel = avx512_score_panel,

@@ -98,6 +98,7 @@ float shx_avx2_near_dot(const float *a, const float *b, size_t dim, float *ret_n
 float shx_avx2_code_l2_squared(const float *a, const float *b, size_t dim);
 float shx_avx2_centroid_l2_squared(const float *point, const int8_t *centroid, float step, size_t dim);
 size_t shx_avx2_within(const float *values, size_t count, float low, float high, uint32_t *ret_positions);
+void shx_avx2_add(const float *restrict terms, size_t count, float *restrict values);
 int32_t shx_avx2_refine_dot(const uint8_t *code, const int8_t *query_low, const int8_t *query_high, size_t bytes);
 double shx_avx2_l1(const float *a, const float *b, size_t dim);
 void shx_avx2_dot_panel(const float *const *row, size_t rows, const float *panel, size_t dim, float *ret);

@@ -407,6 +407,10 @@ static size_t neon_within(const float *values, size_t count, float low, float hi
     return found;
 }
 
+static void neon_add(const float *restrict terms, size_t count, float *restrict values) {
+    for (size_t i = 0; i < count; i++) values[i] += terms[i];
+}
+
 const shx_kernels shx_kernels_neon = {
     .level = SHX_SIMD_NEON,
     .name = "neon",
@@ -427,6 +431,7 @@ const shx_kernels shx_kernels_neon = {
     .scan_block = neon_scan_block,
     .bound_block = neon_bound_block,
     .within = neon_within,
+    .add = neon_add,
     .refine_dot = neon_refine_dot,
     .dot_panel = neon_dot_panel,
     .score_panel = neon_score_panel,

@@ -224,6 +224,10 @@ static size_t scalar_within(const float *values, size_t count, float low, float 
     return found;
 }
 
+static void scalar_add(const float *restrict terms, size_t count, float *restrict values) {
+    for (size_t i = 0; i < count; i++) values[i] += terms[i];
+}
+
 const shx_kernels shx_kernels_scalar = {
     .level = SHX_SIMD_SCALAR,
     .name = "scalar",
@@ -244,6 +248,7 @@ const shx_kernels shx_kernels_scalar = {
     .scan_block = scalar_scan_block,
     .bound_block = scalar_bound_block,
     .within = scalar_within,
+    .add = scalar_add,
     .refine_dot = scalar_refine_dot,
     .dot_panel = scalar_dot_panel,
     .score_panel = scalar_score_panel,

@@ -123,6 +123,7 @@ void shx_encode(const float *point, const float *centroid, uint32_t code_dim, ui
     ret_code->refine_add = (float)quant_add(&refine, refine_gain);
     ret_code->refine_mul = (float)(-2 * refine_gain);
     ret_code->refine_error = (float)quant_error(&refine, refine_gain);
+    ret_code->distance2 = (float)scan.residual2;
 }
 
 /* ---- blocks ---- */

@@ -111,6 +111,7 @@ double shx_distance_to_code(const shx_encoding *encoding, double query_norm, dou
 typedef struct shx_code {
     float add, mul;                             /* of the scan code */
     float refine_add, refine_mul, refine_error; /* of the refine code */
+    float distance2;                            /* of posting and centroid */
 } shx_code;
 
 /* Encodes one posting against a centroid (both code_dim floats in code space). ret_bits: code_dim/8 bytes, bit i%8 of

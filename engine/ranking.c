@@ -44,6 +44,14 @@ shx_status shx_ranking_start(shx_ranking *ranking, const shx_query *query, shx_r
     return SHX_OK;
 }
 
+static void ranking_handicap(shx_ranking *ranking, const uint32_t *members, uint64_t count) {
+    const float *handicaps = ranking->ranked.handicaps;
+    float *bounds = ranking->bounds + ranking->count;
+    if (!handicaps) return;
+    if (!members) ranking->kernels->add(handicaps, count, bounds);
+    for (uint64_t i = 0; members && i < count; i++) bounds[i] += handicaps[members[i]];
+}
+
 void shx_ranking_scan(shx_ranking *ranking, const uint8_t *blocks, const shx_factor_scale *scale, float distance2,
                       const uint32_t *members, uint64_t count) {
     const shx_query *query = ranking->query;
@@ -55,6 +63,7 @@ void shx_ranking_scan(shx_ranking *ranking, const uint8_t *blocks, const shx_fac
                                       &bound, ranking->bounds + ranking->count + first);
     }
     assert(members || ranking->count == 0);
+    ranking_handicap(ranking, members, count);
     ranking->named = members != NULL;
     if (members) memcpy(ranking->names + ranking->count, members, count * sizeof *members);
     ranking->count += count;
@@ -70,11 +79,12 @@ void shx_ranking_drop(shx_ranking *ranking, uint64_t entry) {
 float shx_ranking_measure(shx_ranking *ranking, uint32_t name) {
     const shx_query *query = ranking->query;
     const shx_ranked *ranked = &ranking->ranked;
+    const shx_kernels *kernels = ranking->kernels;
     uint64_t first = (uint64_t)name * query->code_dim;
     ranking->work.measured++;
-    if (ranked->wide) return ranking->kernels->code_l2_squared(query->point, ranked->wide + first, query->code_dim);
-    return ranking->kernels->centroid_l2_squared(query->point, ranked->narrow + first, ranked->steps[name],
-                                                 query->code_dim);
+    if (ranked->wide) return kernels->code_l2_squared(query->point, ranked->wide + first, query->code_dim);
+    return kernels->centroid_l2_squared(query->point, ranked->narrow + first, ranked->steps[name], query->code_dim) +
+           shx_ranking_handicap(ranking, name);
 }
 
 void shx_ranking_prefetch(const shx_ranking *ranking, uint32_t name) {
@@ -170,10 +180,10 @@ void shx_ranking_raise(shx_ranking *ranking, float limit) {
     shx_ranking_make_ready(ranking);
 }
 
-bool shx_ranking_take(shx_ranking *ranking, float *ret_distance2, uint32_t *ret_name) {
+bool shx_ranking_take(shx_ranking *ranking, float *ret_measured, uint32_t *ret_name) {
     if (ranking->given == ranking->ready_count) return false;
     uint64_t key = ranking->ready[ranking->given++];
-    *ret_distance2 = shx_heap_distance(key);
+    *ret_measured = shx_heap_distance(key);
     *ret_name = (uint32_t)key;
     return true;
 }

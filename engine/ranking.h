@@ -1,5 +1,7 @@
 /* A ranking: centroids in the order of their distance to a query, as far as somebody asks.
 **
+** Entries may have handicaps: what is said here of distances holds for distances with handicaps.
+**
 ** Scan codes give a lower bound for each centroid (one standard deviation below its estimate). Those whose bound is
 ** within a cut are measured exactly; those of them that are within the cut are handed out in order, since what is not
 ** measured is expected to be farther. Then the cut is raised. Who asks for a small part pays one pass over the bounds,
@@ -26,6 +28,7 @@ typedef struct shx_ranked {
     const float *wide;
     const int8_t *narrow; /* when wide is NULL */
     const float *steps;
+    const float *handicaps; /* by name, added to squared distances; NULL: none */
 } shx_ranked;
 
 /* Reused from query to query. Zero-initialise; free with shx_ranking_free. */
@@ -63,9 +66,19 @@ void shx_ranking_scan(shx_ranking *ranking, const uint8_t *blocks, const shx_fac
 /* Leaves an entry out. */
 void shx_ranking_drop(shx_ranking *ranking, uint64_t entry);
 
-/* The exact distance of a centroid, and fetching it ahead. */
+/* The exact distance of a centroid, with its handicap, and fetching it ahead. */
 float shx_ranking_measure(shx_ranking *ranking, uint32_t name);
 void shx_ranking_prefetch(const shx_ranking *ranking, uint32_t name);
+
+static inline float shx_ranking_handicap(const shx_ranking *ranking, uint32_t name) {
+    return ranking->ranked.handicaps ? ranking->ranked.handicaps[name] : 0;
+}
+
+/* The distance without the handicap, up to rounding. */
+static inline float shx_ranking_distance2(const shx_ranking *ranking, float measured, uint32_t name) {
+    float distance2 = measured - shx_ranking_handicap(ranking, name);
+    return distance2 > 0 ? distance2 : 0;
+}
 
 /* Raises the cut, but not above `limit`, and measures what it lets in. Call when all that was ready is taken. */
 void shx_ranking_raise(shx_ranking *ranking, float limit);
@@ -74,6 +87,6 @@ void shx_ranking_raise(shx_ranking *ranking, float limit);
 void shx_ranking_make_ready(shx_ranking *ranking);
 
 /* The nearest measured centroid within the cut; false when the cut must be raised first (or nothing is left). */
-bool shx_ranking_take(shx_ranking *ranking, float *ret_distance2, uint32_t *ret_name);
+bool shx_ranking_take(shx_ranking *ranking, float *ret_measured, uint32_t *ret_name);
 
 #endif

@@ -148,7 +148,7 @@ static void router_enter_graph(shx_router *router, uint64_t width) {
 }
 
 /* Measures those neighbours of a node whose bound is within the beam. */
-static void router_expand(shx_router *router, uint32_t node, float distance2, uint64_t width) {
+static void router_expand(shx_router *router, uint32_t node, float order2, uint64_t width) {
     const shx_graph *graph = &router->shards->graph;
     shx_ranking *ranking = &router->ranking;
     const uint32_t *links = graph->links + (uint64_t)node * 2 * graph->m;
@@ -156,6 +156,7 @@ static void router_expand(shx_router *router, uint32_t node, float distance2, ui
     size_t block_bytes = shx_block_bytes(graph->code_dim);
     float bounds[SHX_BLOCK_ROWS];
     shx_bound bound;
+    float distance2 = shx_ranking_distance2(ranking, order2, node);
     shx_query_bound(ranking->query, &graph->scales[node], distance2, ROUTER_EPSILON, INFINITY, &bound);
     for (uint32_t b = 0; b < blocks; b++) {
         const uint32_t *lanes = links + b * SHX_BLOCK_ROWS;
@@ -165,7 +166,8 @@ static void router_expand(shx_router *router, uint32_t node, float distance2, ui
                                       graph->code_dim, &graph->scales[node], &bound, bounds);
         float far = router->beam_count == width ? shx_heap_distance(~router->beam[0]) : INFINITY;
         for (uint32_t i = 0; i < most && i < SHX_BLOCK_ROWS && lanes[i] != SHX_GRAPH_NONE; i++) {
-            if (router->visited[lanes[i]] == router->routings || bounds[i] > far) continue;
+            if (router->visited[lanes[i]] == router->routings) continue;
+            if (bounds[i] + shx_ranking_handicap(ranking, lanes[i]) > far) continue;
             shx_ranking_prefetch(ranking, lanes[i]);
             near[count++] = lanes[i];
         }
@@ -227,11 +229,12 @@ static void router_leave_graph(shx_router *router) {
 
 /* ---- all ---- */
 
-shx_status shx_router_start(shx_router *router, const shx_shards *shards, const shx_query *query, bool open_only) {
+shx_status shx_router_start(shx_router *router, const shx_shards *shards, const float *handicaps,
+                            const shx_query *query, bool open_only) {
     router->shards = shards;
     router->open_only = open_only;
     router->way = shards->count > 0 ? shards->way : SHX_ROUTE_FLAT;
-    shx_ranked ranked = {.narrow = shards->centroids, .steps = shards->steps};
+    shx_ranked ranked = {.narrow = shards->centroids, .steps = shards->steps, .handicaps = handicaps};
     SHX_TRY(shx_ranking_start(&router->ranking, query, ranked, shards->count, ROUTER_FIRST));
     if (router->way == SHX_ROUTE_LEVELS) return router_start_levels(router, query);
     if (router->way == SHX_ROUTE_GRAPH) return router_start_graph(router);
@@ -259,10 +262,11 @@ static bool router_raise(shx_router *router, float limit) {
 }
 
 bool shx_router_next_within(shx_router *router, float limit, shx_route *ret_route) {
-    while (!shx_ranking_take(&router->ranking, &ret_route->distance2, &ret_route->shard)) {
+    while (!shx_ranking_take(&router->ranking, &ret_route->order2, &ret_route->shard)) {
         if (router->ranking.cut >= limit && limit < INFINITY) return false;
         if (!router_raise(router, limit)) return false;
     }
+    ret_route->distance2 = shx_ranking_distance2(&router->ranking, ret_route->order2, ret_route->shard);
     return true;
 }
 

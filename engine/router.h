@@ -1,5 +1,8 @@
 /* The router: the shards of a base in the order of their centroids' distance to a query, as far as somebody asks.
 **
+** Shards may have handicaps, squared distances that are added for the order. Searches give each a part of its scatter
+** (base.h).
+**
 ** Three ways behind one interface; which one a table uses stands in its file (shards.h; routing.h chooses):
 **
 **     flat    a ranking (ranking.h) of all shards: one pass over all scan codes
@@ -9,7 +12,7 @@
 **             stopped when more is asked for, by half as much as was given; past an eighth of all shards, or at a dead
 **             end, the rest is ranked flat
 **
-** Every way gives every shard once, with the exact distance of its centroid.
+** Every way gives every shard once, with the distance of its centroid (exact where there are no handicaps).
 */
 #ifndef SHX_ROUTER_H
 #define SHX_ROUTER_H
@@ -18,9 +21,9 @@
 #include "ranking.h"
 #include "shards.h"
 
-/* One routed shard: its position in the table and the squared distance of query and centroid. */
+/* One routed shard: its position in the table, the squared distance of query and centroid, and with the handicap. */
 typedef struct shx_route {
-    float distance2;
+    float distance2, order2;
     uint32_t shard;
 } shx_route;
 
@@ -44,13 +47,15 @@ typedef struct shx_router {
 
 void shx_router_free(shx_router *router);
 
-/* Starts a routing to all shards (or to the open ones only). The query and the table must outlive it. */
-shx_status shx_router_start(shx_router *router, const shx_shards *shards, const shx_query *query, bool open_only);
+/* Starts a routing to all shards (or to the open ones only). `handicaps`: one ≥ 0 for each shard, or NULL. The query,
+** the table and the handicaps must outlive it. */
+shx_status shx_router_start(shx_router *router, const shx_shards *shards, const float *handicaps,
+                            const shx_query *query, bool open_only);
 
 /* The next shard; false when all were given. */
 bool shx_router_next(shx_router *router, shx_route *ret_route);
 
-/* The same for one who asks for no shard beyond a squared distance: false as well when the rest is expected to lie
+/* The same for one who asks for no shard whose order2 is beyond a limit: false as well when the rest is expected to lie
 ** beyond it, so that it is not measured. What is given may lie beyond. */
 bool shx_router_next_within(shx_router *router, float limit, shx_route *ret_route);
 

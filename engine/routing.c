@@ -127,7 +127,7 @@ static shx_status routing_try(const routing_truth *truth, shx_query *query, shx_
         memcpy(query->point, truth->sample->points + q * shards->code_dim, shards->code_dim * sizeof(float));
         query->norm = 0;
         shx_query_tabulate(query);
-        SHX_TRY(shx_router_start(router, shards, query, false));
+        SHX_TRY(shx_router_start(router, shards, NULL, query, false));
         for (uint64_t i = 0; i < truth->wanted && shx_router_next(router, &route); i++) {
             found += route.distance2 <= truth->farthest[q];
         }

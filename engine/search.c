@@ -131,7 +131,7 @@ static shx_status search_scan_shard(shx_search_run *run, const shx_route *route,
 typedef struct search_queue {
     shx_route routes[SEARCH_LOOKAHEAD];
     uint32_t count;
-    float limit; /* the squared distance from which on no shard is asked for */
+    float limit; /* the order2 from which on no shard is asked for */
 } search_queue;
 
 static void search_queue_fill(shx_search_run *run, search_queue *queue) {
@@ -174,7 +174,7 @@ static shx_status search_scan_next(shx_search_run *run, search_queue *queue, flo
     scratch->piece_count = 0;
     SHX_TRY(search_add_pieces(run, &route, rows));
     for (run->work.shards++; queue->count > 0 && *rows < 2 * before; run->work.shards++) {
-        if (search_may_stop(run, queue->routes[0].distance2, nearest2, *rows)) break;
+        if (search_may_stop(run, queue->routes[0].order2, nearest2, *rows)) break;
         route = search_queue_take(run, queue);
         SHX_TRY(search_add_pieces(run, &route, rows));
     }
@@ -186,11 +186,11 @@ static shx_status search_scan_shards(shx_search_run *run) {
     shx_search_scratch *scratch = run->scratch;
     search_queue queue = {.limit = INFINITY};
     uint64_t rows = 0;
-    SHX_TRY(shx_router_start(&scratch->router, run->base->shards, scratch->query, false));
+    SHX_TRY(shx_router_start(&scratch->router, run->base->shards, run->base->handicaps, scratch->query, false));
     search_queue_fill(run, &queue);
-    float nearest2 = queue.count > 0 ? queue.routes[0].distance2 : 0;
+    float nearest2 = queue.count > 0 ? queue.routes[0].order2 : 0;
     while (queue.count > 0) {
-        if (run->work.shards >= 2 && search_may_stop(run, queue.routes[0].distance2, nearest2, rows)) break;
+        if (run->work.shards >= 2 && search_may_stop(run, queue.routes[0].order2, nearest2, rows)) break;
         /* A limit of the stop rule falls with the rank: what is beyond it now stays there. */
         if (run->limit.distance2 > 0) queue.limit = (float)run->limit.distance2;
         SHX_TRY(search_scan_next(run, &queue, nearest2, &rows));
@@ -215,9 +215,9 @@ static shx_status search_set_query(shx_search_run *run, bool *ret_usable) {
 /* All runs, those of the nearest shards first. */
 static shx_status search_list_by_distance(shx_search_run *run) {
     const shx_base *base = run->base;
-    shx_route route, overflow = {0, (uint32_t)base->shards->count};
+    shx_route route, overflow = {.shard = (uint32_t)base->shards->count};
     uint64_t rows = 0;
-    SHX_TRY(shx_router_start(&run->scratch->router, base->shards, run->scratch->query, false));
+    SHX_TRY(shx_router_start(&run->scratch->router, base->shards, base->handicaps, run->scratch->query, false));
     while (shx_router_next(&run->scratch->router, &route)) SHX_TRY(search_add_pieces(run, &route, &rows));
     return search_add_pieces(run, &overflow, &rows);
 }

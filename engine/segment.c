@@ -8,6 +8,7 @@
 
 #define SEGMENT_CHECK_RUNS 64 /* runs, and vectors, between two questions whether to stop */
 #define SEGMENT_CHECK_VECTORS 256
+#define SEGMENT_SCATTER_MAX 1e36f /* as of factors (shx_factor_scale_usable) */
 
 static_assert(sizeof(shx_run) == 64, "a run is 64 bytes on disk");
 static_assert(offsetof(shx_run, checksum) == 40, "a run's checksum stands at 40");
@@ -69,6 +70,7 @@ static shx_status segment_check_runs(const shx_segment *segment) {
         SHX_CHECK(run->shard > shard, shx_corrupt("order of runs"));
         SHX_CHECK(run->rows > 0 && run->first_row == row && run->first_block == block, shx_corrupt("run"));
         SHX_CHECK(shx_factor_scale_usable(&run->scale), shx_corrupt("scale of a run"));
+        SHX_CHECK(run->scatter >= 0 && run->scatter <= SEGMENT_SCATTER_MAX, shx_corrupt("scatter of a run"));
         row += run->rows;
         block += shx_blocks_of(run->rows);
         shard = run->shard;

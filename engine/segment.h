@@ -25,7 +25,8 @@
 ** is seeded with the file id). The checksum of its rowids is XXH3-64 of its ROWIDS bytes, seeded with the file id.
 **
 ** A segment is valid if and only if: (1) its container is; (2) every section has exactly the size above; (3) rows <
-** 2^32; (4) the runs cover the rows and the blocks in order, without gap or overlap, and their shards ascend; (5) ORDER
+** 2^32; (4) the runs cover the rows and the blocks in order, without gap or overlap, their shards ascend, and scales
+** and scatters are numbers of a size that squared distances may have; (5) ORDER
 ** holds numbers below n and the rowids along it ascend strictly; (6) each run's checksum matches, tested when a process
 ** first touches the run, and those of all rowids, tested before a row is first looked for; (7) each vector matches its
 ** fingerprint, tested when it first becomes a finalist in a process; (8) its columns are valid (columns.h). (5)'s order
@@ -71,7 +72,8 @@ typedef struct shx_run {
     shx_factor_scale scale;
     uint64_t checksum;
     uint64_t rowids_checksum;
-    uint64_t reserved;
+    float scatter; /* mean squared distance of posting and centroid; 0 where there are no codes */
+    uint32_t zero;
 } shx_run;
 
 typedef struct shx_fingerprint {

@@ -123,9 +123,16 @@ static shx_status segment_encode_run(segment_writer *writer, const shx_run_plan 
     return SHX_OK;
 }
 
+static float segment_scatter(const shx_code *codes, uint32_t rows) {
+    double sum = 0;
+    for (uint32_t i = 0; i < rows; i++) sum += codes[i].distance2;
+    return (float)(sum / rows);
+}
+
 static void segment_pack_run(const segment_writer *writer, uint32_t rows, segment_run_buffer *buffer, shx_run *run) {
     uint32_t code_dim = writer->encoding->code_dim;
     if (writer->block_bytes == 0) return;
+    run->scatter = segment_scatter(buffer->codes, rows);
     shx_factor_scale_fit(buffer->codes, rows, &run->scale);
     for (uint32_t block = 0; block < shx_blocks_of(rows); block++) {
         uint32_t first = block * SHX_BLOCK_ROWS;

@@ -60,7 +60,7 @@ static shx_status split_route(const split_work *work, shx_query *query, shx_rout
     shx_route route;
     query->norm = 0;
     shx_query_tabulate(query);
-    SHX_TRY(shx_router_start(router, work->table, query, false));
+    SHX_TRY(shx_router_start(router, work->table, NULL, query, false));
     for (int tries = 0; tries < SPLIT_ROUTE_TRIES && shx_router_next(router, &route);) {
         tries += split_consider(work, query->point, route.shard, &best, &best_distance2);
     }
@@ -249,7 +249,7 @@ static shx_status split_check_one(const split_work *work, uint32_t v, shx_query 
     memcpy(query->point, split_centroid(rewrite, victim), rewrite->encoding.code_dim * sizeof(float));
     query->norm = 0;
     shx_query_tabulate(query);
-    SHX_TRY(shx_router_start(router, work->table, query, true));
+    SHX_TRY(shx_router_start(router, work->table, NULL, query, true));
     while (count < SPLIT_NEIGHBOURS && shx_router_next(router, &route)) {
         if (route.shard != victim) neighbours[count++] = route.shard;
     }

@@ -63,7 +63,7 @@ static void measure(const shx_shards *shards, const shx_routing_sample *sample) 
             memcpy(query->point, sample->points + q * shards->code_dim, shards->code_dim * sizeof(float));
             shx_query_tabulate(query);
             double start = seconds();
-            if (shx_router_start(&router, shards, query, false) != SHX_OK) exit(1);
+            if (shx_router_start(&router, shards, NULL, query, false) != SHX_OK) exit(1);
             for (uint64_t i = 0; i < sample->wanted && shx_router_next(&router, &route); i++) continue;
             total += seconds() - start;
             shx_ranking_work work = shx_router_work(&router);

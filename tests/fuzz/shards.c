@@ -20,7 +20,7 @@ static void route(const shx_shards *table, fuzz_input *input) {
         for (int d = 0; d < SHARDS_CODE_DIM; d++) query->point[d] = (float)(int8_t)fuzz_number(input, 1) / 4;
         query->norm = 0;
         shx_query_tabulate(query);
-        fuzz_require(shx_router_start(&router, table, query, q == 1) == SHX_OK);
+        fuzz_require(shx_router_start(&router, table, NULL, query, q == 1) == SHX_OK);
         for (uint64_t i = 0; i < table->count; i++) given[i] = 0;
         uint64_t count = 0, open = 0;
         for (shx_route route; shx_router_next(&router, &route); count++) {

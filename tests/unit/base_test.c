@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "base.h"
+#include "memory.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -83,6 +84,17 @@ static shx_status just_open(void *store) {
     return SHX_OK;
 }
 
+/* Every row of shard 2 and 4 is as far from its centroid, which is the origin; shard 3 has no rows. */
+static void check_handicaps(const shx_base *base) {
+    float vector[DIM] = {1, 2, 3}, distance2 = 0, *point = shx_alloc_aligned(CODE_DIM, sizeof *point);
+    assert_true(point && shx_encoding_point(&encoding, vector, false, point));
+    for (int d = 0; d < CODE_DIM; d++) distance2 += point[d] * point[d];
+    shx_free_aligned(point);
+    assert_true(distance2 > 1 && base->handicaps[1] == 0);
+    assert_true(fabsf(base->handicaps[0] - 0.3f * distance2) < 1e-4f * distance2);
+    assert_true(fabsf(base->handicaps[2] - 0.3f * distance2) < 1e-4f * distance2);
+}
+
 static void what_is_written_is_read(void **state) {
     (void)state;
     shx_store *store = make_sample();
@@ -100,6 +112,7 @@ static void what_is_written_is_read(void **state) {
     assert_memory_equal(base->first_place, first_place, sizeof first_place);
     assert_true(base->places[0].segment == 0 && base->places[1].segment == 1 && base->places[1].run == 1);
     assert_true(base->places[2].segment == 0 && base->places[3].segment == 1 && base->places[3].run == 0);
+    check_handicaps(base);
     assert_ok(
         shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, base, &again)); /* lends what is open already */
     assert_ptr_equal(again->segments[0], base->segments[0]);

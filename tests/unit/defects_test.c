@@ -183,7 +183,7 @@ static void defect_1_6_a_second_process_destroys(void **state) {
 /* 1.7: shards were ranked by l2 whatever the metric. Norms that differ a lot tell the metrics apart. */
 static void defect_1_7_shards_are_ranked_by_another_metric(void **state) {
     (void)state;
-    enum { ROWS = 22000, QUERIES = 300 };
+    enum { ROWS = 22000, QUERIES = 2000 };
     const shx_metric metrics[] = {SHX_L2, SHX_COSINE, SHX_IP};
     for (int m = 0; m < 3; m++) {
         fixture_random random = fixture_seed("1.7", 7);
@@ -198,7 +198,7 @@ static void defect_1_7_shards_are_ranked_by_another_metric(void **state) {
         fixture_commit(&table);
         fixture_flush(&table);
         double recall = fixture_recall(&table, vectors + (uint64_t)ROWS * DIM, QUERIES, 10, 0.95);
-        if (recall < 0.935) fail_msg("metric %d: recall %.4f", (int)metrics[m], recall);
+        if (recall < 0.94) fail_msg("metric %d: recall %.4f", (int)metrics[m], recall);
         free(vectors);
         fixture_table_free(&table);
     }

@@ -606,6 +606,23 @@ static void positions_within_are_found(void **state) {
     }
 }
 
+static void sums_agree_bit_for_bit(void **state) {
+    inputs *in = *state;
+    for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
+        const shx_kernels *kernels = table_at(level);
+        for (size_t count = 0; kernels && count <= WITHIN_MAX - 3; count++) {
+            float values[WITHIN_MAX];
+            const float *terms = in->b + count % 4;
+            memcpy(values, in->a, sizeof values);
+            kernels->add(terms, count, values);
+            for (size_t i = 0; i < WITHIN_MAX; i++) {
+                float expected = i < count ? in->a[i] + terms[i] : in->a[i];
+                assert_memory_equal(&values[i], &expected, sizeof expected);
+            }
+        }
+    }
+}
+
 /* What the compiler's own library says of this machine. */
 static bool machine_has(int level) {
 #if defined(__x86_64__)
@@ -680,6 +697,7 @@ int main(void) {
         cmocka_unit_test(panels_of_bytes_are_exact),
         cmocka_unit_test(the_lowest_is_the_first_of_equals),
         cmocka_unit_test(positions_within_are_found),
+        cmocka_unit_test(sums_agree_bit_for_bit),
         cmocka_unit_test(rotations_agree_bit_for_bit),
         cmocka_unit_test(rotations_are_hadamard_transforms),
         cmocka_unit_test(codes_agree_bit_for_bit),

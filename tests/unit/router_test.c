@@ -210,25 +210,33 @@ static float distance_to(const shx_query *query, const shx_shards *table, uint64
     return shx_kernels_get()->code_l2_squared(query->point, centroid, CODE_DIM);
 }
 
+/* The exact distance with the handicap; the route says so. */
+static float check_route(const shx_shards *table, const float *handicaps, const shx_query *query,
+                         const shx_route *route) {
+    float exact = distance_to(query, table, route->shard), order2 = exact;
+    if (handicaps) order2 += handicaps[route->shard];
+    assert_true(route->order2 == order2);
+    assert_true(fabsf(route->distance2 - exact) <= (handicaps ? 1e-6f * order2 : 0));
+    return order2;
+}
+
 /* Routes to all shards: each is given once, with its exact distance, none that is closed when only open ones are
-** wanted. Returns the share of the `first` nearest (by brute force) among the first ones given. */
-static double judge_routing(shx_router *router, const shx_shards *table, const shx_query *query, bool open_only,
-                            uint64_t first) {
+** wanted. Returns the share of the `first` nearest (by brute force, with handicaps) among the first ones given. */
+static double judge_routing(shx_router *router, const shx_shards *table, const float *handicaps,
+                            const shx_query *query, bool open_only, uint64_t first) {
     uint64_t given_count = 0, wanted = 0, found = 0;
     uint8_t *given = calloc(table->count + 1, 1);
     float *nearest = calloc(table->count + 1, sizeof *nearest), *order = calloc(table->count + 1, sizeof *order);
-    assert_ok(shx_router_start(router, table, query, open_only));
+    assert_ok(shx_router_start(router, table, handicaps, query, open_only));
     for (shx_route route; shx_router_next(router, &route);) {
         assert_true(route.shard < table->count && !given[route.shard]);
         assert_true(!open_only || table->open[route.shard]);
         given[route.shard] = 1;
-        float exact = distance_to(query, table, route.shard);
-        assert_true(route.distance2 == exact);
-        order[given_count++] = exact;
+        order[given_count++] = check_route(table, handicaps, query, &route);
     }
     for (uint64_t i = 0; i < table->count; i++) {
         if (open_only && !table->open[i]) continue;
-        nearest[wanted++] = distance_to(query, table, i);
+        nearest[wanted++] = distance_to(query, table, i) + (handicaps ? handicaps[i] : 0);
     }
     assert_int_equal(given_count, wanted);
     qsort(nearest, wanted, sizeof *nearest, compare_floats);
@@ -240,7 +248,18 @@ static double judge_routing(shx_router *router, const shx_shards *table, const s
     return first ? (double)found / (double)first : 1;
 }
 
-/* The mean share over queries near the table's shards and away from them. */
+/* Different in different places, as scatter is, and no less than distances between neighbours. */
+static float *make_handicaps(const shx_shards *table) {
+    float *handicaps = calloc(table->count + 1, sizeof *handicaps), centroid[CODE_DIM];
+    assert_non_null(handicaps);
+    for (uint64_t i = 0; i < table->count; i++) {
+        shx_shards_centroid(table, i, centroid);
+        handicaps[i] = 8 * centroid[0] * centroid[0];
+    }
+    return handicaps;
+}
+
+/* The mean share over queries near the table's shards and away from them, every fourth with handicaps. */
 static double judge_table(const shx_shards *table, fixture_random *random, int queries, uint64_t first) {
     const float mean[CODE_DIM] = {0};
     const shx_encoding encoding = {SHX_L2, SHX_FLOAT32, 20, CODE_DIM, 5, 0, mean};
@@ -258,7 +277,9 @@ static double judge_table(const shx_shards *table, fixture_random *random, int q
             query->norm = 0;
             shx_query_tabulate(query);
         }
-        share += judge_routing(&router, table, query, q % 2, first);
+        float *handicaps = q % 4 == 1 ? make_handicaps(table) : NULL;
+        share += judge_routing(&router, table, handicaps, query, q % 2, first);
+        free(handicaps);
         free(vector);
     }
     shx_query_destroy(query);
@@ -332,7 +353,7 @@ static void a_limit_spares_what_lies_beyond(void **state) {
         for (uint64_t i = 0; i < COUNT; i++) distances[i] = distance_to(query, table, i);
         qsort(distances, COUNT, sizeof *distances, compare_floats);
         const float limit = distances[30];
-        assert_ok(shx_router_start(&router, table, query, false));
+        assert_ok(shx_router_start(&router, table, NULL, query, false));
         for (; shx_router_next_within(&router, limit, &route); given[route.shard]++) {
             within += route.distance2 <= limit;
         }
@@ -469,7 +490,7 @@ static void route_everywhere(const shx_shards *table) {
         for (int d = 0; d < CODE_DIM; d++) query->point[d] = (float)(d * (q + 1) % 5);
         query->norm = 0;
         shx_query_tabulate(query);
-        assert_ok(shx_router_start(&router, table, query, q == 1));
+        assert_ok(shx_router_start(&router, table, NULL, query, q == 1));
         memset(given, 0, sizeof given);
         for (shx_route route; shx_router_next(&router, &route);) {
             assert_true(route.shard < table->count && !given[route.shard]);

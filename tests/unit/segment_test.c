@@ -2,8 +2,10 @@
 #include "fixture.h"
 
 #include "match.h"
+#include "memory.h"
 #include "segment.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,6 +182,19 @@ static void columns_are_as_documented(const uint8_t *bytes) {
     assert_int_equal(shx_get32(by_value + 4), 6);
 }
 
+/* The mean squared distance of rows to a centroid. */
+static float scatter_of(int first, int count, const float *centroid) {
+    double sum = 0;
+    float *point = shx_alloc_aligned(CODE_DIM, sizeof *point);
+    assert_non_null(point);
+    for (int i = first; i < first + count; i++) {
+        assert_true(shx_encoding_point(&encoding, vectors[i], false, point));
+        for (int d = 0; d < CODE_DIM; d++) sum += ((double)point[d] - centroid[d]) * ((double)point[d] - centroid[d]);
+    }
+    shx_free_aligned(point);
+    return (float)(sum / count);
+}
+
 /* The table of sections at the top of segment.h. */
 static void the_file_is_as_documented(void **state) {
     (void)state;
@@ -226,6 +241,9 @@ static void the_file_is_as_documented(void **state) {
     assert_int_equal(shx_get64(run + 8), 2);
     assert_int_equal(shx_get32(run + 16), 35);
     assert_int_equal(shx_get32(run + 20), 1);
+    float scatter;
+    memcpy(&scatter, run + 56, sizeof scatter);
+    assert_true(fabsf(scatter - scatter_of(2, 35, centroids[0])) <= 1e-5f * scatter);
     uint64_t hash = ID; /* of the run: each hash seeds the next */
     const uint32_t parts[] = {SHX_SEGMENT_BLOCKS, SHX_SEGMENT_REFINE, SHX_SEGMENT_FACTORS, SHX_SEGMENT_ROWIDS,
                               SHX_SEGMENT_FINGERPRINTS};
@@ -284,6 +302,9 @@ static void every_field_is_judged(void **state) {
         {"add", run + 24, UINT32_C(0x7fc00000), 4, true, "scale of a run"},      /* NaN */
         {"add step", run + 28, UINT32_C(0x7a000000), 4, true, "scale of a run"}, /* 1.7e35, times 65535 */
         {"mul", run + 32, UINT32_C(0xff800000), 4, true, "scale of a run"},      /* -infinity */
+        {"scatter", run + 56, UINT32_C(0x7fc00000), 4, true, "scatter of a run"}, /* NaN */
+        {"scatter", run + 56, UINT32_C(0xbf800000), 4, true, "scatter of a run"}, /* -1 */
+        {"scatter", run + 56, UINT32_C(0x7f7fffff), 4, true, "scatter of a run"}, /* 3.4e38 */
         {"first block", run + 20, 2, 4, true, "run"},
         {"first block", run + 20, UINT32_MAX, 4, true, "run"},
         {"order", order, ROWS, 4, true, "row order"},

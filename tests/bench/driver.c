@@ -34,12 +34,12 @@
 **     codes and refine codes on huge pages, to see what address translation takes | tried | 2.6 of 40 us: no reason to
 **         put factors beside refine codes
 **     a shard whose rows lie farther from its centroid has fewer of them near a query that is as far away: 10 to 30 %
-**         fewer rows | shards ordered by distance plus 0.3 x scatter (base.c); above, a part of it was taken away | rows
-**         at 0.95 and 0.99 (float oracle): words 11.5k -> 9.4k, 30.2k -> 25.0k; text 4.8k -> 2.9k, 51.9k -> 38.9k;
+**         fewer rows | shards ordered by distance plus 0.3 x scatter (base.c); above, a part was taken away | rows at
+**         0.95 and 0.99 (float oracle): words 11.5k -> 9.4k, 30.2k -> 25.0k; text 4.8k -> 2.9k, 51.9k -> 38.9k;
 **         descriptors 4.8k -> 4.7k, 11.1k -> 10.5k; 768 generated 830 -> 540, 2.5k -> 1.5k. Words 78 -> 70 us,
 **         descriptors 45 -> 44. 0.2 and 0.4 are as good; text would like 0.6, descriptors 0.2
-**     a reference between the first shard and the k-th distance (their geometric mean) needs 4 to 7 % fewer rows | tried
-**         outside the engine | 0 to 4 % once scatter is counted. Not built
+**     a reference between the first shard and the k-th distance (their geometric mean) needs 4 to 7 % fewer rows |
+**         tried outside the engine | 0 to 4 % once scatter is counted. Not built
 **     left: table sums 16 % (5.2 of 6 us are the kernel's own), fetching refine codes 12 %, fetching scan codes 10 %,
 **         centroids 9 %, router codes 6 %
 **

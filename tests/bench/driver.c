@@ -114,7 +114,8 @@
 **
 ** Ledger of the commit path (commits.c; one row a transaction, WAL mode, CPU time of plain / shardex; wall times and
 ** the bulk rates below were taken on a busy machine). Floor: the same three pages (narrow row, vector, state row),
-** written by hand with ordinary tables, cost 1.4 x plain at 768-d, 1.8 x at 128-d, since plain writes one or two.
+** written by hand with ordinary tables, cost 1.4 x plain at 768-d, 1.8 x at 128-d. At 768-d each row takes a new page,
+** and then its parent and page 1 are written as well: five pages, of plain three.
 **     gap | change | result
 **     2026-11-21: 0.53 at 768-d, 0.39 at 128-d, 0.36 at 16-d before any change; 77,000 instructions a commit, of which
 **         the checksums of SQLite's log 15,000; one fstat and one pwrite are ours
@@ -126,12 +127,17 @@
 **         digests on the stack | 54,800 and 137,700; CPU 33 to 30 us at 16-d beside 12, 37 to 35 at 128-d beside 14.
 **         Two thirds of it are the kernel's: 7 writes (two a page, one of ours, a twelfth of the whole) and 6 locks.
 **         What is left to save is a page: vectors of few bytes in the narrow row (not done: two layouts)
-**     FULL: 0.63 of plain on a disk that takes an fsync in 80 us, the floor 0.9 | the size of our log is asked for
-**         without its times (os_posix.c) | 0.63 to 0.78 at 768-d, 0.60 to 0.75 at 128-d, as without a log; with an
-**         fsync of 1.1 ms 0.95 and 0.97. An fsync of five pages takes 10 us more than one of one. NORMAL: 3 us less,
-**         CPU 0.48 to 0.54 at 768-d. (What was taken for a disk of 4 ms is the scheduler's tick on a busy machine)
-**     the log's writes gathered, 16 commits at a time | not done | 1 to 2 us of 30 to 58, for which other processes
-**         would read the rows of each commit from the database
+**     FULL: 0.63 of plain on a disk that takes an fsync in 80 us, the floor 0.9 | files are asked for their size
+**         without their times (os_posix.c) | 0.63 to 0.75 at 768-d, 0.60 to 0.78 at 128-d, as without a log; with an
+**         fsync of 1.1 ms 0.95 and 0.97. An fsync of five pages takes 10 us more than one of one. NORMAL: 2 to 5 us of
+**         CPU less. (What was taken for a disk of 4 ms is the scheduler's tick on a busy machine)
+**     four times getpid, 0.14 us each; 5,400 instructions to find no NaN in 768 | the process id is known until a fork;
+**         elements are tested a register at a time | 1 us less. With both steps CPU 65 to 58 us at 768-d (plain 31), 33
+**         to 30 at 128-d (15), 31 to 29 at 16-d (11). The 29: plain 11; floor, two pages and two statements, 11; our
+**         log 2.3 (a write 1.9, statx 0.4); SQLite's part of a virtual table 1.5; our code 1.7. The 58: plain 31, floor
+**         14, log 4, SQLite 3, our code 4, first touches of the delta's memory 2.5
+**     the log's writes gathered, 16 commits at a time | not done | 1.5 to 2.5 us, for which other processes would read
+**         the rows of each commit from the database
 **     bulk, one transaction | none | 0.6 of plain at 768-d, 0.5 at 128-d; floor 0.9 and 0.65
 */
 #include <sqlite3.h>

@@ -135,7 +135,8 @@ shx_status shx_file_map(shx_file *file, uint64_t offset, uint64_t size, shx_map 
 /* Gives a mapping back and clears it; a cleared mapping is allowed. */
 void shx_map_release(shx_map *map);
 
-/* Which process this is: another number after fork, where threads and locks of the parent are missing. */
+/* Which process this is: another number after fork(), where threads and locks of the parent are missing. A child
+** that was not made by the C library, but by a bare system call, goes unnoticed. */
 int64_t shx_process(void);
 
 #endif

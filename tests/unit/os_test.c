@@ -539,6 +539,19 @@ static void descriptors_avoid_the_standard_streams(void **state) {
     assert_int_equal(result, 0);
 }
 
+static void a_child_is_another_process(void **state) {
+    (void)state;
+    int64_t here = shx_process();
+    assert_int_equal(here, getpid());
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) _exit(shx_process() == getpid() && shx_process() != here ? 0 : 1);
+    int result = -1;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(result, 0);
+    assert_int_equal(shx_process(), here);
+}
+
 /* Root may write anywhere, so a child becomes somebody else who may read the directory and not write it. */
 static void a_directory_that_may_not_be_written_is_readonly(void **state) {
     fixture *test = *state;
@@ -692,6 +705,7 @@ int main(void) {
         ON_POSIX(files_in_place_of_directories_are_refused),
         ON_POSIX(what_is_no_file_is_refused),
         ON_POSIX(descriptors_avoid_the_standard_streams),
+        cmocka_unit_test(a_child_is_another_process),
         ON_POSIX(a_directory_that_may_not_be_written_is_readonly),
         ON_POSIX(locks_hold_between_processes),
         ON_BOTH(the_faulty_store_counts_calls),

@@ -1,6 +1,5 @@
 #include "build.h"
 
-#include "byte_panels.h"
 #include "cluster.h"
 #include "limits.h"
 #include "memory.h"
@@ -189,59 +188,39 @@ typedef struct build_assignment {
     const shx_clusters *clusters; /* NULL: no vector has a point */
 } build_assignment;
 
-/* A thread's memory: one point, and a batch of rows of bytes with their steps. */
-typedef struct build_batch {
-    float *point, *steps, *scratch;
-    uint8_t *rows;
-} build_batch;
-
-static void build_free_batch(build_batch *batch) {
-    shx_free_aligned(batch->point);
-    shx_free_aligned(batch->steps);
-    shx_free_aligned(batch->scratch);
-    shx_free_aligned(batch->rows);
-}
-
-static shx_status build_make_batch(const build_assignment *assignment, build_batch *ret_batch) {
-    uint32_t code_dim = assignment->rewrite->encoding.code_dim;
-    size_t floats = assignment->clusters ? shx_cluster_scratch_floats(assignment->clusters) : 1;
-    *ret_batch = (build_batch){.point = shx_alloc_aligned(code_dim, sizeof(float)),
-                               .steps = shx_alloc_aligned(BUILD_BATCH, sizeof(float)),
-                               .scratch = shx_alloc_aligned(floats, sizeof(float)),
-                               .rows = shx_alloc_aligned(BUILD_BATCH, code_dim)};
-    return ret_batch->point && ret_batch->steps && ret_batch->scratch && ret_batch->rows ? SHX_OK : SHX_NOMEM;
-}
-
-static void build_assign_batch(const build_assignment *assignment, uint64_t first, uint64_t end,
-                               const build_batch *batch) {
+static void build_assign_batch(const build_assignment *assignment, uint64_t first, uint64_t end, float *points,
+                               float *scratch) {
     shx_rewrite *rewrite = assignment->rewrite;
     uint32_t code_dim = rewrite->encoding.code_dim, leaf[BUILD_BATCH];
     uint64_t rows[BUILD_BATCH], count = 0;
     for (uint64_t i = first; i < end; i++) {
         rewrite->place[i] = SHX_PLACE_OVERFLOW;
+        const void *vector = rewrite->postings[i].vector;
         if (!assignment->clusters) continue;
-        if (!shx_encoding_center(&rewrite->encoding, rewrite->postings[i].vector, false, batch->point)) continue;
-        batch->steps[count] = shx_byte_row(batch->point, code_dim, batch->rows + count * code_dim);
-        rows[count++] = i;
+        if (shx_encoding_center(&rewrite->encoding, vector, false, points + count * code_dim)) rows[count++] = i;
     }
     if (count == 0) return;
-    shx_cluster_assign(assignment->clusters, batch->rows, batch->steps, count, BUILD_PROBES, batch->scratch, leaf);
+    shx_cluster_assign(assignment->clusters, points, count, BUILD_PROBES, scratch, leaf);
     for (uint64_t i = 0; i < count; i++) rewrite->place[rows[i]] = leaf[i];
 }
 
 static shx_status build_assign_rows(void *context, uint64_t first, uint64_t end, unsigned thread) {
     (void)thread;
     const build_assignment *assignment = context;
+    uint32_t code_dim = assignment->rewrite->encoding.code_dim;
     shx_progress *progress = shx_pool_progress(assignment->rewrite->pool);
-    build_batch batch;
-    shx_status status = build_make_batch(assignment, &batch);
+    size_t floats = assignment->clusters ? shx_cluster_scratch_floats(assignment->clusters) : 1;
+    float *points = shx_alloc_aligned(BUILD_BATCH, code_dim * sizeof(float));
+    float *scratch = shx_alloc_aligned(floats, sizeof *scratch);
+    shx_status status = points && scratch ? SHX_OK : SHX_NOMEM;
     for (uint64_t i = first; status == SHX_OK && i < end; i += BUILD_BATCH) {
         uint64_t batch_end = i + BUILD_BATCH < end ? i + BUILD_BATCH : end;
-        build_assign_batch(assignment, i, batch_end, &batch);
+        build_assign_batch(assignment, i, batch_end, points, scratch);
         shx_progress_add(progress, batch_end - i);
         status = shx_progress_check(progress);
     }
-    build_free_batch(&batch);
+    shx_free_aligned(points);
+    shx_free_aligned(scratch);
     return status;
 }
 

@@ -17,12 +17,13 @@ size_t shx_byte_panels_bytes(uint32_t count, size_t dim) {
 /* Points are shorter (quantizer.h); up to here no score overflows, so that none is ever NaN. */
 #define PANELS_STEP_MAX 1e14f
 
-/* The step in which the largest component becomes `most`. Denormal steps have no inverse: all is rounded to zero. */
-static float panels_step(const float *values, size_t dim, float most) {
+/* The step in which the largest component, less the origin's, becomes `most`. Denormal steps have no inverse: all is
+** rounded to zero. */
+static float panels_step(const float *values, const float *origin, size_t dim, float most) {
     float largest[16] = {0};
     for (size_t i = 0; i < dim; i += 16) {
         for (size_t j = 0; j < 16; j++) {
-            float size = fabsf(values[i + j]);
+            float size = fabsf(origin ? values[i + j] - origin[i + j] : values[i + j]);
             largest[j] = size > largest[j] ? size : largest[j];
         }
     }
@@ -38,35 +39,38 @@ static inline int panels_round(float number, float most) {
     return (int)(number + (most + 0.5f)) - (int)most;
 }
 
-/* The centroid of one lane. */
-static void panels_put(const float *centroid, size_t dim, size_t lane, shx_byte_panel *panel) {
-    float step = panels_step(centroid, dim, PANELS_CENTROID_MOST), per_step = step > 0 ? 1 / step : 0;
+/* The centroid c of one lane, as r = c - o: |x - c|² = |x - o|² - 2 <x, r> + |r|² + 2 <o, r>. */
+static void panels_put(const float *centroid, const float *origin, size_t dim, size_t lane, shx_byte_panel *panel) {
+    float step = panels_step(centroid, origin, dim, PANELS_CENTROID_MOST), per_step = step > 0 ? 1 / step : 0;
     int32_t sum = 0;
-    double norm2 = 0;
+    double norm2 = 0, along = 0;
     for (size_t d = 0; d < dim; d++) {
-        int number = panels_round(centroid[d] * per_step, PANELS_CENTROID_MOST);
+        float from = origin ? origin[d] : 0;
+        int number = panels_round((centroid[d] - from) * per_step, PANELS_CENTROID_MOST);
         panel->bytes[d / 4 * 64 + lane * 4 + d % 4] = (int8_t)number;
         sum += number;
         norm2 += (double)(number * number);
+        along += (double)number * (double)from;
     }
     panel->shifts[lane] = PANELS_ROW_ZERO * sum;
     panel->scales[lane] = -2 * step;
-    panel->norms[lane] = (float)(norm2 * step * step);
+    float norm = (float)(norm2 * step * step + 2 * along * step);
+    panel->norms[lane] = norm < INFINITY ? norm : INFINITY; /* NaN, of an origin that is, too */
 }
 
-void shx_byte_panels_fill(const float *centroids, uint32_t count, size_t dim, void *ret_panels) {
+void shx_byte_panels_fill(const float *centroids, uint32_t count, size_t dim, const float *origin, void *ret_panels) {
     for (size_t first = 0; first < count; first += 16) {
         shx_byte_panel *panel = (void *)((uint8_t *)ret_panels + first / 16 * shx_byte_panel_bytes(dim));
         memset(panel, 0, shx_byte_panel_bytes(dim));
         for (size_t lane = 0; lane < 16; lane++) {
             panel->norms[lane] = INFINITY;
-            if (first + lane < count) panels_put(centroids + (first + lane) * dim, dim, lane, panel);
+            if (first + lane < count) panels_put(centroids + (first + lane) * dim, origin, dim, lane, panel);
         }
     }
 }
 
 float shx_byte_row(const float *point, size_t dim, uint8_t *ret_row) {
-    float step = panels_step(point, dim, PANELS_ROW_MOST), per_step = step > 0 ? 1 / step : 0;
+    float step = panels_step(point, NULL, dim, PANELS_ROW_MOST), per_step = step > 0 ? 1 / step : 0;
     for (size_t i = 0; i < dim; i++) {
         ret_row[i] = (uint8_t)(panels_round(point[i] * per_step, PANELS_ROW_MOST) + PANELS_ROW_ZERO);
     }

@@ -321,7 +321,7 @@ static shx_status cluster_fill(cluster_training *training, shx_clusters *cluster
     clusters->parents = training->parents;
     training->parents = NULL;
     SHX_TRY(cluster_make_panels(clusters));
-    shx_byte_panels_fill(clusters->parents, clusters->parent_count, clusters->dim, clusters->parent_panels);
+    shx_byte_panels_fill(clusters->parents, clusters->parent_count, clusters->dim, NULL, clusters->parent_panels);
     shx_clusters_follow(clusters);
     return SHX_OK;
 }
@@ -331,6 +331,7 @@ void shx_clusters_follow(shx_clusters *clusters) {
         uint32_t first = clusters->first_leaf[p], count = clusters->first_leaf[p + 1] - first;
         uint8_t *panels = clusters->leaf_panels;
         shx_byte_panels_fill(clusters->leaves + first * clusters->dim, count, clusters->dim,
+                             clusters->parents + p * clusters->dim,
                              panels + clusters->first_panel[p] * shx_byte_panel_bytes(clusters->dim));
     }
 }

@@ -21,7 +21,7 @@ typedef struct shx_clusters {
     float *leaves;        /* leaf_count × dim, grouped by parent */
     uint32_t *first_leaf; /* parent_count + 1: the leaves of parent p are [first_leaf[p], first_leaf[p+1]) */
     void *parent_panels;  /* the same centroids as bytes (byte_panels.h) */
-    void *leaf_panels;    /* those of parent p from panel first_panel[p] on */
+    void *leaf_panels;    /* those of parent p, about it, from panel first_panel[p] on */
     uint32_t *first_panel;
 } shx_clusters;
 
@@ -43,13 +43,12 @@ void shx_clusters_destroy(shx_clusters *clusters);
 /* The caller has moved leaves: makes what is kept of them for the kernels anew. */
 void shx_clusters_follow(shx_clusters *clusters);
 
-/* The nearest leaf of each of `count` points among the leaves of its `probes` nearest parents. The points are rows of
-** bytes with their steps (byte_panels.h), and nearest is what is so by bytes. Runs in the caller's thread; call it from
-** a pool with a range of points each, the larger the faster (up to some thousands). `scratch` is allocated memory of
-** shx_cluster_scratch_floats(clusters) floats. */
+/* The nearest leaf of each of `count` points among the leaves of its `probes` nearest parents; nearest as far as bytes
+** tell (byte_panels.h). Runs in the caller's thread; call it from a pool with a range of points each, the larger the
+** faster (up to a thousand). `scratch` is allocated memory of shx_cluster_scratch_floats(clusters) floats. */
 size_t shx_cluster_scratch_floats(const shx_clusters *clusters);
-void shx_cluster_assign(const shx_clusters *clusters, const uint8_t *rows, const float *steps, uint64_t count,
-                        uint32_t probes, float *scratch, uint32_t *ret_leaf);
+void shx_cluster_assign(const shx_clusters *clusters, const float *points, uint64_t count, uint32_t probes,
+                        float *scratch, uint32_t *ret_leaf);
 
 /* Splits `count` points into `parts` ≥ 2 by k-means: ret_centroids (parts × dim) and ret_part (count). Returns in
 ** *ret_parts how many parts are not empty (the centroids are compacted to them): 1 when all points are identical.

@@ -9,11 +9,11 @@
 
 #include <assert.h>
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
-/* Pairs in a block: enough that the rows of each parent fill tiles, little enough for the cache. */
-#define ASSIGN_BLOCK_PAIRS 4096
+/* Rows in a block, and pairs: enough that the rows of each parent fill tiles, little enough for the cache. */
+#define ASSIGN_BLOCK_ROWS (SHX_TILE_ROWS * 171)
+#define ASSIGN_BLOCK_PAIRS (SHX_TILE_ROWS * ASSIGN_BLOCK_ROWS)
 
 /* The caller's scratch, cut up. */
 typedef struct assign_work {
@@ -23,8 +23,11 @@ typedef struct assign_work {
     size_t block_rows; /* rows in a block, a multiple of the tile */
     float *scores;     /* of a tile of rows × the parents, or the leaves of one (whole panels) */
     float *best;       /* of each row of the block */
-    uint32_t *probed;  /* block_rows × probes parents */
-    uint32_t *sorted;  /* the rows of the pairs, by parent */
+    float *steps;      /* of each row of the block, … */
+    uint8_t *bytes;    /* … which are `dim` bytes each */
+    uint32_t *probed;  /* block_rows × probes parents: the pairs */
+    float *distance2;  /* of each pair */
+    uint32_t *sorted;  /* the pairs, by parent */
     uint32_t *first;   /* parent_count + 1 */
 } assign_work;
 
@@ -46,8 +49,8 @@ static size_t assign_lanes(const shx_clusters *clusters) {
 
 size_t shx_cluster_scratch_floats(const shx_clusters *clusters) {
     static_assert(sizeof(float) == sizeof(uint32_t), "scratch holds both");
-    return SHX_TILE_ROWS * assign_lanes(clusters) + 3 * assign_pairs(clusters) +
-           clusters->parent_count + 1;
+    return SHX_TILE_ROWS * assign_lanes(clusters) + ASSIGN_BLOCK_ROWS * (2 + clusters->dim / 4) +
+           3 * assign_pairs(clusters) + clusters->parent_count + 1;
 }
 
 static assign_work assign_begin(const shx_clusters *clusters, uint32_t probes, float *scratch) {
@@ -55,10 +58,14 @@ static assign_work assign_begin(const shx_clusters *clusters, uint32_t probes, f
     assign_work work = {.kernels = shx_kernels_get(), .clusters = clusters};
     work.probes = probes < 1 ? 1 : probes > clusters->parent_count ? clusters->parent_count : probes;
     work.block_rows = pairs / work.probes / SHX_TILE_ROWS * SHX_TILE_ROWS;
+    if (work.block_rows > ASSIGN_BLOCK_ROWS) work.block_rows = ASSIGN_BLOCK_ROWS;
     work.scores = scratch;
     work.best = work.scores + SHX_TILE_ROWS * assign_lanes(clusters);
-    work.probed = (uint32_t *)(work.best + pairs);
-    work.sorted = work.probed + pairs;
+    work.steps = work.best + ASSIGN_BLOCK_ROWS;
+    work.bytes = (uint8_t *)(work.steps + ASSIGN_BLOCK_ROWS);
+    work.probed = (uint32_t *)(work.steps + ASSIGN_BLOCK_ROWS * (1 + clusters->dim / 4));
+    work.distance2 = (float *)(work.probed + pairs);
+    work.sorted = (uint32_t *)(work.distance2 + pairs);
     work.first = work.sorted + pairs;
     assert(work.block_rows >= SHX_TILE_ROWS);
     return work;
@@ -91,13 +98,20 @@ static void assign_score(const assign_work *work, const assign_tile *tile, const
     }
 }
 
-/* Finds the parents that a tile of rows probes. */
-static void assign_probe(assign_work *work, const assign_tile *tile, uint32_t *ret_probed) {
+/* Finds the parents that the rows of a tile, from `first` on, probe, and how far they are: exactly, since leaves of
+** different parents are compared by it. */
+static void assign_probe(assign_work *work, const float *points, size_t first, const assign_tile *tile) {
     const shx_clusters *clusters = work->clusters;
-    size_t lanes = shx_panel_lanes(clusters->parent_count);
+    size_t lanes = shx_panel_lanes(clusters->parent_count), dim = clusters->dim;
     assign_score(work, tile, clusters->parent_panels, clusters->parent_count);
     for (size_t r = 0; r < tile->rows; r++) {
-        assign_choose(work->scores + r * lanes, clusters->parent_count, work->probes, ret_probed + r * work->probes);
+        const float *point = points + (first + r) * dim;
+        uint32_t *probed = work->probed + (first + r) * work->probes;
+        float *distance2 = work->distance2 + (first + r) * work->probes;
+        assign_choose(work->scores + r * lanes, clusters->parent_count, work->probes, probed);
+        for (uint32_t i = 0; i < work->probes; i++) {
+            distance2[i] = work->kernels->code_l2_squared(point, clusters->parents + probed[i] * dim, dim);
+        }
     }
 }
 
@@ -108,63 +122,67 @@ static void assign_sort(assign_work *work, size_t rows) {
     for (size_t i = 0; i < rows * work->probes; i++) first[work->probed[i] + 1]++;
     for (uint32_t p = 0; p < parent_count; p++) first[p + 1] += first[p];
     for (size_t i = 0; i < rows * work->probes; i++) {
-        work->sorted[first[work->probed[i]]++] = (uint32_t)(i / work->probes);
+        work->sorted[first[work->probed[i]]++] = (uint32_t)i;
     }
     memmove(first + 1, first, parent_count * sizeof *first);
     first[0] = 0;
 }
 
+static void assign_add_row(const assign_work *work, size_t row, assign_tile *tile) {
+    tile->row[tile->rows] = work->bytes + row * work->clusters->dim;
+    tile->step[tile->rows++] = work->steps[row];
+}
+
 /* Compares the rows that probe `parent` with its leaves. */
-static void assign_visit(assign_work *work, const uint8_t *rows, const float *steps, uint32_t parent,
-                         uint32_t *ret_leaf) {
+static void assign_visit(assign_work *work, uint32_t parent, uint32_t *ret_leaf) {
     const shx_clusters *clusters = work->clusters;
-    size_t panel_bytes = shx_byte_panel_bytes(clusters->dim);
-    const uint8_t *panels = (const uint8_t *)clusters->leaf_panels + clusters->first_panel[parent] * panel_bytes;
+    const uint8_t *panels = clusters->leaf_panels;
+    panels += clusters->first_panel[parent] * shx_byte_panel_bytes(clusters->dim);
     uint32_t first = clusters->first_leaf[parent], count = clusters->first_leaf[parent + 1] - first;
+    uint32_t end = work->first[parent + 1];
     size_t lanes = shx_panel_lanes(count);
-    for (uint32_t i = work->first[parent]; i < work->first[parent + 1]; i += SHX_TILE_ROWS) {
-        const uint32_t *at = work->sorted + i;
-        uint32_t left = work->first[parent + 1] - i;
-        assign_tile tile = {.rows = left < SHX_TILE_ROWS ? left : SHX_TILE_ROWS};
-        for (size_t r = 0; r < tile.rows; r++) {
-            tile.row[r] = rows + at[r] * clusters->dim;
-            tile.step[r] = steps[at[r]];
+    for (uint32_t i = work->first[parent]; i < end; i += SHX_TILE_ROWS) {
+        assign_tile tile = {.rows = 0};
+        for (uint32_t j = i; j < end && j < i + SHX_TILE_ROWS; j++) {
+            assign_add_row(work, work->sorted[j] / work->probes, &tile);
         }
         assign_score(work, &tile, panels, count);
         for (size_t r = 0; r < tile.rows; r++) {
             const float *scores = work->scores + r * lanes;
             size_t lowest = work->kernels->lowest(scores, lanes);
-            if (!(scores[lowest] < work->best[at[r]])) continue;
-            work->best[at[r]] = scores[lowest];
-            ret_leaf[at[r]] = first + (uint32_t)lowest;
+            uint32_t pair = work->sorted[i + r], row = pair / work->probes;
+            float distance2 = work->distance2[pair] + scores[lowest];
+            if (!(distance2 < work->best[row])) continue;
+            work->best[row] = distance2;
+            ret_leaf[row] = first + (uint32_t)lowest;
         }
     }
 }
 
-static void assign_block(assign_work *work, const uint8_t *rows, const float *steps, size_t count,
-                         uint32_t *ret_leaf) {
+static void assign_block(assign_work *work, const float *points, size_t rows, uint32_t *ret_leaf) {
     const shx_clusters *clusters = work->clusters;
-    for (size_t i = 0; i < count; i += SHX_TILE_ROWS) {
-        assign_tile tile = {.rows = count - i < SHX_TILE_ROWS ? count - i : SHX_TILE_ROWS};
-        for (size_t r = 0; r < tile.rows; r++) {
-            tile.row[r] = rows + (i + r) * clusters->dim;
-            tile.step[r] = steps[i + r];
+    size_t dim = clusters->dim;
+    for (size_t first = 0; first < rows; first += SHX_TILE_ROWS) {
+        assign_tile tile = {.rows = 0};
+        for (size_t i = first; i < rows && i < first + SHX_TILE_ROWS; i++) {
+            work->steps[i] = shx_byte_row(points + i * dim, dim, work->bytes + i * dim);
+            assign_add_row(work, i, &tile);
         }
-        assign_probe(work, &tile, work->probed + i * work->probes);
+        assign_probe(work, points, first, &tile);
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < rows; i++) {
         work->best[i] = INFINITY;
         ret_leaf[i] = clusters->first_leaf[work->probed[i * work->probes]];
     }
-    assign_sort(work, count);
-    for (uint32_t p = 0; p < clusters->parent_count; p++) assign_visit(work, rows, steps, p, ret_leaf);
+    assign_sort(work, rows);
+    for (uint32_t p = 0; p < clusters->parent_count; p++) assign_visit(work, p, ret_leaf);
 }
 
-void shx_cluster_assign(const shx_clusters *clusters, const uint8_t *rows, const float *steps, uint64_t count,
-                        uint32_t probes, float *scratch, uint32_t *ret_leaf) {
+void shx_cluster_assign(const shx_clusters *clusters, const float *points, uint64_t count, uint32_t probes,
+                        float *scratch, uint32_t *ret_leaf) {
     assign_work work = assign_begin(clusters, probes, scratch);
     for (uint64_t i = 0; i < count; i += work.block_rows) {
-        size_t block = count - i < work.block_rows ? (size_t)(count - i) : work.block_rows;
-        assign_block(&work, rows + i * clusters->dim, steps + i, block, ret_leaf + i);
+        size_t rows = count - i < work.block_rows ? (size_t)(count - i) : work.block_rows;
+        assign_block(&work, points + i * clusters->dim, rows, ret_leaf + i);
     }
 }

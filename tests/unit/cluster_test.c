@@ -69,20 +69,13 @@ typedef struct assignment {
 static assignment test_assign(const shx_clusters *clusters, const float *points, uint64_t count, uint32_t probes) {
     assignment made = {shx_alloc(count * sizeof(uint32_t)), shx_alloc(count * sizeof(float))};
     float *scratch = shx_alloc(shx_cluster_scratch_floats(clusters) * sizeof *scratch);
-    float *steps = shx_alloc(count * sizeof *steps);
-    uint8_t *rows = shx_alloc(count * DIM);
     assert_non_null(made.leaf);
     assert_non_null(made.distance2);
     assert_non_null(scratch);
-    assert_non_null(steps);
-    assert_non_null(rows);
-    for (uint64_t i = 0; i < count; i++) steps[i] = shx_byte_row(points + i * DIM, DIM, rows + i * DIM);
-    shx_cluster_assign(clusters, rows, steps, count, probes, scratch, made.leaf);
+    shx_cluster_assign(clusters, points, count, probes, scratch, made.leaf);
     for (uint64_t i = 0; i < count; i++) {
         made.distance2[i] = (float)test_distance2(points + i * DIM, clusters->leaves + made.leaf[i] * DIM);
     }
-    shx_free(rows);
-    shx_free(steps);
     shx_free(scratch);
     return made;
 }
@@ -93,7 +86,7 @@ static void test_assignment_free(assignment *made) {
 }
 
 /* Every centroid stands in its lane, rounded to its step; lanes without one lose against all. */
-static void check_panels(const uint8_t *panels, const float *centroids, uint32_t count) {
+static void check_panels(const uint8_t *panels, const float *centroids, uint32_t count, const float *origin) {
     for (uint32_t c = 0; c < shx_panel_lanes(count); c++) {
         const shx_byte_panel *panel = (const void *)(panels + c / 16 * shx_byte_panel_bytes(DIM));
         uint32_t lane = c % 16;
@@ -101,7 +94,7 @@ static void check_panels(const uint8_t *panels, const float *centroids, uint32_t
         assert_true(c < count ? isfinite(panel->norms[lane]) : isinf(panel->norms[lane]) && panel->norms[lane] > 0);
         for (size_t d = 0; c < count && d < DIM; d++) {
             float rounded = step * (float)panel->bytes[d / 4 * 64 + lane * 4 + d % 4];
-            assert_true(fabsf(rounded - centroids[c * DIM + d]) <= 0.501f * step);
+            assert_true(fabsf(rounded - (centroids[c * DIM + d] - origin[d])) <= 0.501f * step);
         }
     }
 }
@@ -115,12 +108,13 @@ static void check_structure(const shx_clusters *clusters, uint64_t count) {
     for (uint32_t p = 0; p < clusters->parent_count; p++) {
         assert_true(clusters->first_leaf[p] < clusters->first_leaf[p + 1]);
     }
-    check_panels(clusters->parent_panels, clusters->parents, clusters->parent_count);
+    const float zero[DIM] = {0};
+    check_panels(clusters->parent_panels, clusters->parents, clusters->parent_count, zero);
     for (uint32_t p = 0; p < clusters->parent_count; p++) {
         const uint8_t *panels = clusters->leaf_panels;
         uint32_t first = clusters->first_leaf[p];
         check_panels(panels + clusters->first_panel[p] * shx_byte_panel_bytes(DIM), clusters->leaves + first * DIM,
-                     clusters->first_leaf[p + 1] - first);
+                     clusters->first_leaf[p + 1] - first, clusters->parents + p * DIM);
     }
 }
 
@@ -247,6 +241,27 @@ static void inertia_is_close_to_flat_kmeans(void **state) {
         shx_clusters_destroy(clusters);
         shx_free_aligned(points);
     }
+}
+
+/* Rounding is relative to how far clusters are apart; inside of them leaves are told apart all the same. */
+static void tight_clusters_are_divided(void **state) {
+    (void)state;
+    float *points = test_points(6000, 20, 0.05f, 22);
+    shx_clusters *clusters = test_train(points, 6000, 40, NULL);
+    assignment made = test_assign(clusters, points, 6000, 6);
+    double inertia = 0, exact = 0;
+    for (size_t i = 0; i < 6000; i++) {
+        double distance2;
+        test_nearest(points + i * DIM, clusters->leaves, clusters->leaf_count, &distance2);
+        inertia += made.distance2[i];
+        exact += distance2;
+    }
+    print_message("tight clusters, inertia against exact assignment: %.4f\n", inertia / exact);
+    assert_true(clusters->leaf_count > 5 * 20);
+    assert_true(inertia <= 1.01 * exact);
+    test_assignment_free(&made);
+    shx_clusters_destroy(clusters);
+    shx_free_aligned(points);
 }
 
 static void leaves_are_of_similar_size(void **state) {
@@ -517,6 +532,7 @@ int main(void) {
         cmocka_unit_test(six_probes_find_the_nearest_leaf_of_clustered_points),
         cmocka_unit_test(all_probes_find_the_nearest_leaf_of_every_point),
         cmocka_unit_test(inertia_is_close_to_flat_kmeans),
+        cmocka_unit_test(tight_clusters_are_divided),
         cmocka_unit_test(leaves_are_of_similar_size),
         cmocka_unit_test(the_number_of_threads_changes_nothing),
         cmocka_unit_test(the_simd_level_changes_nothing),

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,7 +31,10 @@ typedef struct os_posix_store {
 typedef struct os_posix_file {
     shx_file base;
     int fd;
+    uint64_t reach; /* up to here the process may write */
 } os_posix_file;
+
+#define OS_POSIX_REACH (1u << 20) /* written between two looks at the limit */
 
 /* Who may use what is created: the database file's own mode and owner decide. */
 typedef struct os_posix_access {
@@ -310,6 +314,7 @@ static shx_status os_posix_open(shx_store *base, const char *name, shx_open_mode
         return status;
     }
     file->base.ops = &os_posix_ops;
+    file->reach = 0;
     *ret_file = &file->base;
     return SHX_OK;
 }
@@ -340,9 +345,23 @@ static shx_status os_posix_file_read(shx_file *base, uint64_t offset, void *byte
     return SHX_OK;
 }
 
+/* Whoever writes past the limit of the process (RLIMIT_FSIZE) is sent SIGXFSZ, which ends a host that did not expect
+** it: of a file that only makes queries fast. So the limit is asked for first. */
+static shx_status os_posix_may_reach(os_posix_file *file, uint64_t end) {
+    struct rlimit limit;
+    if (end <= file->reach) return SHX_OK;
+    file->reach = end + OS_POSIX_REACH;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || file->reach <= limit.rlim_cur) {
+        return SHX_OK;
+    }
+    file->reach = limit.rlim_cur;
+    return end <= limit.rlim_cur ? SHX_OK : SHX_FULL;
+}
+
 static shx_status os_posix_file_write(shx_file *base, uint64_t offset, const void *bytes, uint64_t size) {
     int fd = ((os_posix_file *)base)->fd;
     SHX_CHECK(shx_span_fits(offset, size, 1, INT64_MAX), SHX_MISUSE);
+    SHX_TRY(os_posix_may_reach((os_posix_file *)base, offset + size));
     for (uint64_t done = 0; done < size;) {
         ssize_t put = pwrite(fd, (const uint8_t *)bytes + done, (size_t)(size - done), (off_t)(offset + done));
         if (put == 0) return SHX_IO;

@@ -99,9 +99,14 @@ static unsigned pool_processors(void) {
     return online > 0 ? (unsigned)online : 1;
 }
 
+static atomic_bool pool_forbidden;
+
+void shx_threads_forbid(void) { atomic_store(&pool_forbidden, true); }
+
 /* A thread inherits the mask of the one that starts it. */
 bool shx_thread_start(void *(*run)(void *argument), void *argument, pthread_t *ret_thread) {
     sigset_t all, before;
+    if (atomic_load(&pool_forbidden)) return false;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     bool started = pthread_create(ret_thread, NULL, run, argument) == 0;

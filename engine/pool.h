@@ -18,6 +18,9 @@
 ** threads. False where the system gives no thread. */
 bool shx_thread_start(void *(*run)(void *argument), void *argument, pthread_t *ret_thread);
 
+/* From now on this process starts no thread of ours: what threads would do is done by those who call. */
+void shx_threads_forbid(void);
+
 typedef struct shx_pool shx_pool;
 
 /* Does the items [first, end) of a loop on thread `thread` (0 … threads-1, 0 being the caller's; for per-thread

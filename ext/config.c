@@ -3,6 +3,7 @@
 #include "location.h"
 
 #include <stdbool.h>
+#include <pthread.h>
 #include <string.h>
 
 /* Long enough for a path; a setting is never freed, so that no order of ending a process can hurt. */
@@ -31,12 +32,12 @@ static config_entry config_entries[SHX_CONFIG_KEYS] = {
     [SHX_CONFIG_PROGRESS] = {"progress", "'auto', 'on' or 'off'", config_accepts_progress, "auto", false},
 };
 
-static sqlite3_mutex *config_mutex(void) { return sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP2); }
+static pthread_mutex_t config_mutex = PTHREAD_MUTEX_INITIALIZER; /* SQLite may have none (extension.c) */
 
 char *shx_config_get(shx_config_key key) {
-    sqlite3_mutex_enter(config_mutex());
+    pthread_mutex_lock(&config_mutex);
     char *value = sqlite3_mprintf("%s", config_entries[key].value);
-    sqlite3_mutex_leave(config_mutex());
+    pthread_mutex_unlock(&config_mutex);
     return value;
 }
 
@@ -76,9 +77,9 @@ static void config_function(sqlite3_context *context, int count, sqlite3_value *
         return;
     }
     if (value) {
-        sqlite3_mutex_enter(config_mutex());
+        pthread_mutex_lock(&config_mutex);
         sqlite3_snprintf(CONFIG_VALUE_SIZE, entry->value, "%s", value);
-        sqlite3_mutex_leave(config_mutex());
+        pthread_mutex_unlock(&config_mutex);
         if (key == SHX_CONFIG_ANY_VFS) shx_location_allow_any(value[0] == '1');
     }
     char *present = shx_config_get((shx_config_key)key);

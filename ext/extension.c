@@ -2,6 +2,7 @@
 #include "sqlite_api.h"
 
 #include "../engine/memory.h"
+#include "../engine/pool.h"
 #include "../engine/shardex.h"
 #include "backup.h"
 #include "best_index.h"
@@ -76,18 +77,26 @@ static void extension_release(void *block) { sqlite3_free(block); }
 static void extension_before_fork(void) { sqlite3_mutex_enter(sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_MEM)); }
 static void extension_after_fork(void) { sqlite3_mutex_leave(sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_MEM)); }
 
+/* SQLite's allocator is for one thread where SQLite was built without mutexes (then there are no functions for them
+** either) or told to use none (then all are the same one, which does nothing). */
+static bool extension_has_mutexes(void) {
+    if (sqlite3_threadsafe() == 0) return false;
+    sqlite3_mutex *one = sqlite3_mutex_alloc(SQLITE_MUTEX_FAST), *other = sqlite3_mutex_alloc(SQLITE_MUTEX_FAST);
+    bool real = !one || one != other;
+    sqlite3_mutex_free(one);
+    sqlite3_mutex_free(other);
+    return real;
+}
+
 /* Once per process, before the engine has allocated anything: SQLite's memory limits hold for it too. */
 static void extension_use_memory(void) {
     static const shx_allocator allocator = {extension_alloc, extension_resize, extension_release};
-    static bool used;
-    sqlite3_mutex *mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1);
-    sqlite3_mutex_enter(mutex);
-    if (!used) {
-        shx_memory_use(&allocator);
+    shx_memory_use(&allocator);
+    if (!extension_has_mutexes()) {
+        shx_threads_forbid();
+    } else {
         (void)pthread_atfork(extension_before_fork, extension_after_fork, extension_after_fork);
     }
-    used = true;
-    sqlite3_mutex_leave(mutex);
 }
 
 #if defined(__GNUC__)
@@ -105,7 +114,8 @@ int sqlite3_shardex_init(sqlite3 *db, char **error_message, const sqlite3_api_ro
         }
         return SQLITE_ERROR;
     }
-    extension_use_memory();
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, extension_use_memory);
     shx_connection *connection = shx_connection_create(db);
     if (!connection) return SQLITE_NOMEM;
     int rc = sqlite3_create_module_v2(db, "shardex", &EXTENSION_MODULE.methods, connection, shx_connection_destroy);

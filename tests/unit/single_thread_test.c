@@ -20,7 +20,8 @@ static void there_is_one_thread(void **context) {
                        "i %% 101, i %% 103, i %% 107, i %% 109)) FROM i");
     assert_int_equal(count_threads(), 1);
     host_run(tale->db, "INSERT INTO u(u) VALUES('optimize'); DELETE FROM u WHERE rowid %% 7 = 0");
-    host_expect(tale->db, "SELECT count(*) FROM u WHERE v MATCH (SELECT v FROM u WHERE rowid = 5) AND k = 20571", "20571");
+    host_expect(tale->db, "SELECT count(*) FROM u WHERE v MATCH (SELECT v FROM u WHERE rowid = 5) AND k = 30000",
+                "20572");
     host_expect(tale->db, "SELECT rowid FROM u WHERE v MATCH (SELECT v FROM u WHERE rowid = 12345) AND k = 1", "12345");
     host_run(tale->db, "INSERT INTO u(u) VALUES('flush'); INSERT INTO u(u) VALUES('integrity-check')");
     assert_int_equal(count_threads(), 1);

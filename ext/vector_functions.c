@@ -220,7 +220,7 @@ static int functions_present(sqlite3 *db, uint32_t *ret_present) {
     if (rc == SQLITE_NOMEM) return rc;
     while (known && sqlite3_step(known) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(known, 0);
-        int arguments = sqlite3_column_int(known, 1);
+        int arguments = sqlite3_column_int(known, 4);
         for (size_t i = 0; name && i < sizeof functions_all / sizeof *functions_all; i++) {
             bool fits = arguments < 0 || arguments == functions_all[i].argument_count;
             if (fits && sqlite3_stricmp(functions_all[i].name, name) == 0) present |= UINT32_C(1) << i;

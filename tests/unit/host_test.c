@@ -312,8 +312,39 @@ static void pragma_integrity_check_asks_us(void **context) {
 
 /* ------------------------------------------------------------------------------------------------ main */
 
+/* ------------------------------------------------------------------------------------------------ loading */
+
+static void answer_42(sqlite3_context *context, int count, sqlite3_value **values) {
+    (void)count, (void)values;
+    sqlite3_result_int(context, 42);
+}
+
+/* To load the extension is not to look into the database: it may be locked, or no database before it gets a key. And
+** functions of another extension stay. */
+static void loading_looks_at_no_file(void **context) {
+    story *tale = *context;
+    const char garbage[4096] = "no database, as far as one can see";
+    for (int i = 0; i < 2; i++) {
+        host_run(tale->db, "BEGIN EXCLUSIVE");
+        sqlite3 *db;
+        char *path = sqlite3_mprintf("%s%s", tale->path, i ? "-other" : "");
+        FILE *file = i ? fopen(path, "w") : NULL;
+        assert_true(!i || (file && fwrite(garbage, sizeof garbage, 1, file) == 1 && fclose(file) == 0));
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_create_function(db, "VEC_length", 1, SQLITE_UTF8, NULL, answer_42, NULL, NULL),
+                         SQLITE_OK);
+        assert_int_equal(sqlite3_shardex_init(db, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_txn_state(db, NULL), SQLITE_TXN_NONE);
+        host_run(tale->db, "COMMIT");
+        host_expect(db, "SELECT vec_length('[1]') || vec_type('[1]')", "42float32");
+        host_close(db);
+        sqlite3_free(path);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        STORY(loading_looks_at_no_file),
         STORY(a_forked_child_is_refused),
         STORY(a_child_ends_no_transaction),
         STORY(a_database_that_may_be_encrypted_has_no_directory),

@@ -125,8 +125,9 @@ static int cursor_match(shx_cursor *cursor, sqlite3_value *argument) {
     if (cursor->knn.query.dim == declaration->dim) return SQLITE_OK;
     return shx_table_error(table, SQLITE_ERROR,
                            "Dimension mismatch for query vector for the \"%s\" column. Expected %u dimensions but "
-                           "received %u.",
-                           name, declaration->dim, cursor->knn.query.dim);
+                           "received %u.%s",
+                           name, declaration->dim, cursor->knn.query.dim,
+                           shx_vector_hint(argument, &cursor->knn.query, declaration->dim));
 }
 
 /* Sets the number of rows to the smaller of what it is and `count`. */

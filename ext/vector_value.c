@@ -287,6 +287,15 @@ bool shx_vector_stands(sqlite3_value *value, shx_element element, uint32_t dim) 
     return marked == element && (size_t)sqlite3_value_bytes(value) == shx_element_bytes(element, dim);
 }
 
+const char *shx_vector_hint(sqlite3_value *value, const shx_vector *vector, uint32_t expected) {
+    static const char *const hints[] = {[2] = " Are its numbers twice as wide as the column's?",
+                                        [4] = " Are its numbers four times as wide as the column's?",
+                                        [8] = " Are its numbers eight times as wide as the column's?"};
+    bool wider = sqlite3_value_type(value) == SQLITE_BLOB && vector->element != SHX_BIT && vector->dim % expected == 0;
+    uint32_t times = wider ? vector->dim / expected : 0;
+    return times < sizeof hints / sizeof *hints && hints[times] ? hints[times] : "";
+}
+
 char *shx_vector_json(const shx_vector *vector) {
     sqlite3_str *json = sqlite3_str_new(NULL);
     const uint8_t *bits = vector->data;

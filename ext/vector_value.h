@@ -48,6 +48,10 @@ int shx_vector_read_as(sqlite3_value *value, shx_element element, shx_vector *re
 /* Whether the value is, as it stands, the bytes of a vector of this type and dimension. */
 bool shx_vector_stands(sqlite3_value *value, shx_element element, uint32_t dim);
 
+/* What may be the matter with a value that was read as a vector of more than the expected dimensions, to end a message
+** with: a BLOB of numbers that are wider than the column's, such as doubles. "" when it is something else. */
+const char *shx_vector_hint(sqlite3_value *value, const shx_vector *vector, uint32_t expected);
+
 /* JSON text of a vector as sqlite-vec prints it, "[1.000000,2.000000]", whole numbers for int8 and bits; sqlite3_free.
 ** NULL when out of memory. */
 char *shx_vector_json(const shx_vector *vector);

@@ -80,9 +80,10 @@ static int write_vector(write_operation *operation, const shx_column *column, sq
     if (operation->after.vector.dim == table->declaration->dim) return SQLITE_OK;
     return shx_table_error(table, SQLITE_ERROR,
                            "Dimension mismatch for %s vector for the \"%s\" column. Expected %u dimensions but "
-                           "received %u.",
+                           "received %u.%s",
                            operation->update ? "new updated" : "inserted", column->name, table->declaration->dim,
-                           operation->after.vector.dim);
+                           operation->after.vector.dim,
+                           shx_vector_hint(value, &operation->after.vector, table->declaration->dim));
 }
 
 /* Takes one declared column of the new row from what was given, or from the row before. */

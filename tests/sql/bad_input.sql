@@ -39,6 +39,8 @@ INSERT INTO t(v, n) VALUES ('[1, 2]', 3);
 INSERT INTO t(v, n) VALUES ('[1, 2, 3, 4]', 3);
 INSERT INTO t(v, n) VALUES (x'0000803f', 3);
 INSERT INTO t(v, n) VALUES (x'0000803f00', 3);
+INSERT INTO t(v, n) VALUES (x'000000000000f03f00000000000000400000000000000840', 3); -- doubles
+INSERT INTO t(v, n) VALUES ('[1, 2, 3, 4, 5, 6]', 3);
 INSERT INTO t(v, n) VALUES (x'', 3);
 INSERT INTO t(v, n) VALUES ('[]', 3);
 INSERT INTO t(v, n) VALUES ('', 3);
@@ -72,6 +74,7 @@ INSERT INTO t(v, n, nosuch) VALUES ('[1, 2, 3]', 1, 2);
 -- Queries that cannot be answered.
 SELECT rowid FROM t WHERE v MATCH '[1, 2]' AND k = 1;
 SELECT rowid FROM t WHERE v MATCH x'0000803f' AND k = 1;
+SELECT rowid FROM t WHERE v MATCH x'000000000000f03f00000000000000400000000000000840' AND k = 1;
 SELECT rowid FROM t WHERE v MATCH '[1, 2, oops]' AND k = 1;
 SELECT rowid FROM t WHERE v MATCH NULL AND k = 1;
 SELECT rowid FROM t WHERE v MATCH 5 AND k = 1;
@@ -117,6 +120,7 @@ INSERT INTO i(v) VALUES ('[-129, 1]');
 INSERT INTO i(v) VALUES ('[1, 1.5]');
 INSERT INTO i(v) VALUES ('[1, nan]');
 INSERT INTO i(v) VALUES (x'010203');
+INSERT INTO i(v) VALUES (x'0000803f00004040'); -- floats
 INSERT INTO i(v) VALUES (vec_f32('[1, 2]'));
 INSERT INTO i(v) VALUES (vec_bit(x'0102'));
 INSERT INTO h(v) VALUES ('[1, 65520]');
@@ -127,6 +131,7 @@ INSERT INTO h(v) VALUES (vec_f32('[1, 1e30]'));
 INSERT INTO h(v) VALUES (vec_int8('[1, 2]'));
 INSERT INTO b(v) VALUES ('[1, 0]');
 INSERT INTO b(v) VALUES (x'01');
+INSERT INTO b(v) VALUES (x'01020304');
 INSERT INTO b(v) VALUES (vec_int8('[1, 2]'));
 SELECT rowid FROM b WHERE v MATCH x'010203' AND k = 1;
 SELECT rowid FROM i WHERE v MATCH vec_f32('[1, 2]') AND k = 1;

@@ -165,6 +165,15 @@ static int cursor_recall(shx_cursor *cursor, sqlite3_value *argument) {
     return SQLITE_OK;
 }
 
+static int cursor_exact(shx_cursor *cursor, sqlite3_value *argument) {
+    int type = sqlite3_value_numeric_type(argument);
+    if (type != SQLITE_INTEGER && type != SQLITE_FLOAT) {
+        return shx_table_error(cursor_table(cursor), SQLITE_ERROR, "shardex: exact must be 0 or 1");
+    }
+    cursor->knn.wish.exact = sqlite3_value_double(argument) != 0;
+    return SQLITE_OK;
+}
+
 /* LIMIT and OFFSET as SQLite understands them: a negative limit is none, a negative offset is 0. It counts both itself;
 ** where it may drop some of the rows, they do not end the search. */
 static void cursor_limit(shx_cursor *cursor, int64_t limit, int64_t offset) {
@@ -185,7 +194,7 @@ static int cursor_read_terms(shx_cursor *cursor, sqlite3_value **arguments, int 
         case SHX_SUBJECT_LIMIT: limit = sqlite3_value_int64(arguments[i]); break;
         case SHX_SUBJECT_OFFSET: offset = sqlite3_value_int64(arguments[i]); break;
         case SHX_SUBJECT_RECALL: rc = cursor_recall(cursor, arguments[i]); break;
-        case SHX_SUBJECT_EXACT: cursor->knn.wish.exact = sqlite3_value_int(arguments[i]) != 0; break;
+        case SHX_SUBJECT_EXACT: rc = cursor_exact(cursor, arguments[i]); break;
         default: rc = shx_filter_add(&cursor->knn.filter, term, arguments[i]); break;
         }
     }

@@ -132,6 +132,25 @@ static bool plan_limit_counts(const shx_plan_request *request) {
     return true;
 }
 
+static bool plan_is_parameter(const shx_constraint *constraint) {
+    return constraint->subject == SHX_SUBJECT_K || constraint->subject == SHX_SUBJECT_RECALL ||
+           constraint->subject == SHX_SUBJECT_EXACT;
+}
+
+/* A parameter of the search that is only compared: it has no value, and no row would come. */
+static bool plan_parameter_compared(const shx_plan_request *request) {
+    bool given[SHX_SUBJECT_OTHER + 1] = {false}, compared = false;
+    for (int i = 0; i < request->count; i++) {
+        const shx_constraint *constraint = &request->constraints[i];
+        given[constraint->subject] |= constraint->compare == SHX_COMPARE_EQ;
+    }
+    for (int i = 0; i < request->count; i++) {
+        const shx_constraint *constraint = &request->constraints[i];
+        compared |= plan_is_parameter(constraint) && !given[constraint->subject];
+    }
+    return compared;
+}
+
 static shx_verdict plan_check_match(const shx_plan_request *request, const char **ret_message) {
     int matches = 0;
     bool hidden = false;
@@ -140,12 +159,12 @@ static shx_verdict plan_check_match(const shx_plan_request *request, const char 
         bool match = constraint->subject == SHX_SUBJECT_MATCH;
         if (match && !constraint->usable) return SHX_PLAN_IMPOSSIBLE;
         if (match) matches++;
-        hidden |= constraint->compare == SHX_COMPARE_EQ &&
-                  (constraint->subject == SHX_SUBJECT_K || constraint->subject == SHX_SUBJECT_RECALL ||
-                   constraint->subject == SHX_SUBJECT_EXACT);
+        hidden |= constraint->compare == SHX_COMPARE_EQ && plan_is_parameter(constraint);
     }
-    if (matches == 1 || (matches == 0 && !hidden)) return SHX_PLAN_OK;
+    bool compared = matches == 1 && plan_parameter_compared(request);
+    if ((matches == 1 && !compared) || (matches == 0 && !hidden)) return SHX_PLAN_OK;
     *ret_message = matches > 1 ? "shardex: only one MATCH is allowed in a query on a table"
+                   : compared  ? "shardex: k, recall and exact are given by =, as in k = 10"
                                : "shardex: k, recall and exact need a MATCH on the vector column";
     return SHX_PLAN_ERROR;
 }
@@ -154,9 +173,7 @@ static shx_verdict plan_check_match(const shx_plan_request *request, const char 
 static bool plan_parameter_missing(const shx_plan_request *request) {
     for (int i = 0; i < request->count; i++) {
         const shx_constraint *constraint = &request->constraints[i];
-        bool parameter = constraint->subject == SHX_SUBJECT_K || constraint->subject == SHX_SUBJECT_RECALL ||
-                         constraint->subject == SHX_SUBJECT_EXACT;
-        if (parameter && constraint->compare == SHX_COMPARE_EQ && !constraint->usable) return true;
+        if (plan_is_parameter(constraint) && constraint->compare == SHX_COMPARE_EQ && !constraint->usable) return true;
     }
     return false;
 }

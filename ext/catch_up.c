@@ -144,6 +144,13 @@ int shx_catch_up_ring(shx_table *table, const shx_id *commit, bool durable, shx_
 
 /* ---- by comparing everything ---- */
 
+/* Begins to compare. That the statement was interrupted is its result, not a fault of the directory. */
+static int catch_up_open(catch_up_walk *walk, bool from_nothing, bool durable, shx_status *ret_status) {
+    shx_stop stop = shx_connection_stop(walk->table->connection);
+    *ret_status = shx_reconcile_open(walk->table->state->index, from_nothing, durable, &stop, &walk->reconcile);
+    return *ret_status == SHX_INTERRUPT ? SQLITE_INTERRUPT : SQLITE_OK;
+}
+
 /* Everything was compared, which may have taken long: says so, and why, in the log of the application. */
 static void catch_up_report(const catch_up_walk *walk, bool durable) {
     const shx_state *state = walk->table->state;
@@ -165,8 +172,8 @@ int shx_catch_up_private(shx_table *table, const shx_id *commit, shx_view **ret_
     if (limit < CATCH_UP_READER_MIN) limit = CATCH_UP_READER_MIN;
     catch_up_walk walk = {.table = table, .limit = limit};
     shx_view *view = NULL;
-    shx_stop stop = shx_connection_stop(table->connection);
-    shx_status status = shx_reconcile_open(table->state->index, false, false, &stop, &walk.reconcile);
+    shx_status status;
+    rc = catch_up_open(&walk, false, false, &status);
     if (status == SHX_OK) rc = catch_up_run(&walk, &status);
     if (rc == SQLITE_OK && status == SHX_OK && shx_reconcile_changes(walk.reconcile) > limit) status = SHX_NOTFOUND;
     if (rc == SQLITE_OK && status == SHX_OK) status = shx_reconcile_view(walk.reconcile, commit, &view);
@@ -181,9 +188,8 @@ int shx_catch_up_private(shx_table *table, const shx_id *commit, shx_view **ret_
 
 int shx_catch_up_durable(shx_table *table, const shx_id *commit, bool from_nothing, shx_status *ret_status) {
     catch_up_walk walk = {.table = table, .limit = UINT64_MAX};
-    int rc = SQLITE_OK;
-    shx_stop stop = shx_connection_stop(table->connection);
-    shx_status status = shx_reconcile_open(table->state->index, from_nothing, true, &stop, &walk.reconcile);
+    shx_status status;
+    int rc = catch_up_open(&walk, from_nothing, true, &status);
     if (status == SHX_OK) rc = catch_up_run(&walk, &status);
     if (rc == SQLITE_OK && status == SHX_OK) status = shx_reconcile_publish(walk.reconcile, commit);
     if (rc == SQLITE_OK && status == SHX_OK && !from_nothing) catch_up_report(&walk, true);

@@ -260,11 +260,12 @@ static void past_the_ring(void **state) {
 }
 
 /* What the log of the application was told of comparisons. */
-static int lag_reports;
+static int lag_reports, lag_failures;
 static char lag_report[600];
 
 static void lag_log(void *context, int code, const char *message) {
     (void)context;
+    lag_failures += code == SQLITE_NOTICE && strstr(message, "answers come from the database") != NULL;
     if (code != SQLITE_NOTICE || !strstr(message, "shardex: compared table")) return;
     lag_reports++;
     snprintf(lag_report, sizeof lag_report, "%s", message);
@@ -295,6 +296,46 @@ static void comparisons_are_logged(void **state) {
     twin_require_right(&twin, &lag_random);
     assert_int_equal(lag_reports, 2);
     twin_close(&twin);
+}
+
+/* The log of the application does not tell of an index that cannot be had, and the next writer tries again at once,
+** wherever a comparison was interrupted: here after each of the first statements that the extension runs itself. */
+typedef struct lag_interrupt {
+    sqlite3 *db;
+    int after;
+} lag_interrupt;
+
+static int lag_interrupt_now(unsigned type, void *context, void *statement, void *time) {
+    (void)type, (void)statement, (void)time;
+    lag_interrupt *interrupt = context;
+    if (interrupt->after-- == 0) sqlite3_interrupt(interrupt->db);
+    return 0;
+}
+
+static void an_interrupted_comparison_is_no_failure(void **state) {
+    (void)state;
+    lag_make("");
+    twin_pair twin = lag_open(lag_work);
+    twin_run(&twin, "INSERT INTO t(t) VALUES('flush')");
+    twin_close(&twin);
+    lag_without_directory(300, 1);
+    lag_failures = 0;
+    for (int after = 0; after < 10; after++) {
+        twin = lag_open(lag_work);
+        twin_run(&twin, "SELECT count(*) FROM t");
+        lag_interrupt interrupt = {twin.db, after};
+        sqlite3_trace_v2(twin.db, SQLITE_TRACE_PROFILE, lag_interrupt_now, &interrupt);
+        int rc = twin_try(&twin, "UPDATE t SET v = v WHERE rowid = (SELECT max(rowid) FROM t)");
+        sqlite3_trace_v2(twin.db, 0, NULL, NULL);
+        assert_int_equal(rc & 0xff, SQLITE_INTERRUPT);
+        assert_int_equal(lag_failures, 0);
+        lag_reports = 0;
+        lag_touch(&twin);
+        assert_int_equal(lag_reports, 1);
+        twin_require(twin_state_is(&twin, "current"));
+        twin_close(&twin);
+        lag_without_directory(300, 1);
+    }
 }
 
 /* What a state row holds may be anything. */
@@ -502,6 +543,7 @@ int main(void) {
         cmocka_unit_test(rollbacks_leave_no_trace),
         cmocka_unit_test(past_the_ring),
         cmocka_unit_test(comparisons_are_logged),
+        cmocka_unit_test(an_interrupted_comparison_is_no_failure),
         cmocka_unit_test(a_damaged_ring_is_no_ring),
         cmocka_unit_test(directories_of_any_age),
         cmocka_unit_test(gc_removes_directories_of_dropped_tables),

@@ -1,7 +1,7 @@
 /* The declaration of a table: what stands between the parentheses of CREATE VIRTUAL TABLE … USING shardex( … ).
 **
-** Pure: text in, structure or message out; no database. The grammar stands on top of declare.c, what the
-** schema means to the callbacks of a virtual table on top of declare_schema.c.
+** Pure: text in, structure or message out; no database. The grammar stands on top of declare.c, how messages read in
+** words.h, what the schema means to the callbacks of a virtual table on top of declare_schema.c.
 */
 #ifndef SHX_DECLARE_H
 #define SHX_DECLARE_H

@@ -8,6 +8,7 @@
 
 /* From so many bytes of codes on no more rows are coded: a commit may be of any size, and the rest is compared exactly
 ** until the flush that is due by then. */
+#define DELTA_CHECK_OPERATIONS 8192 /* between two questions whether to stop */
 #define DELTA_CODES_BYTES (UINT64_C(64) << 20)
 
 static int64_t delta_commit_key(const shx_id *commit) { return (int64_t)shx_get64(commit->bytes); }
@@ -177,7 +178,7 @@ static shx_status delta_apply_one(shx_delta *delta, const shx_wal_record *record
     return SHX_OK;
 }
 
-shx_status shx_delta_apply(shx_delta *delta, shx_wal_record *record, const shx_id *commit) {
+shx_status shx_delta_apply(shx_delta *delta, shx_wal_record *record, const shx_id *commit, const shx_stop *stop) {
     shx_status status =
         shx_grow((void **)&delta->records, &delta->record_capacity, delta->record_count + 1, sizeof *delta->records);
     if (status != SHX_OK) {
@@ -188,7 +189,10 @@ shx_status shx_delta_apply(shx_delta *delta, shx_wal_record *record, const shx_i
     *owned = *record;
     SHX_CHECK(delta->operation_count + owned->operation_count < UINT32_MAX, SHX_FULL);
     shx_wal_cursor cursor = {0};
-    while (cursor.operation < owned->operation_count) SHX_TRY(delta_apply_one(delta, owned, &cursor));
+    while (cursor.operation < owned->operation_count) {
+        SHX_CHECK((cursor.operation + 1) % DELTA_CHECK_OPERATIONS != 0 || !shx_stop_wanted(stop), SHX_INTERRUPT);
+        SHX_TRY(delta_apply_one(delta, owned, &cursor));
+    }
     return delta_mark(delta, commit);
 }
 

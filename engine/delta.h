@@ -62,8 +62,8 @@ void shx_delta_release(shx_delta *delta);
 
 /* Applies a record as the commit after the last mark and takes the record over (also on failure). After a failure
 ** the delta holds a part of the record beyond the last mark and must be dropped for new views; those that exist stay
-** right. */
-shx_status shx_delta_apply(shx_delta *delta, shx_wal_record *record, const shx_id *commit);
+** right. SHX_INTERRUPT when `stop` (may be NULL) has ended it. */
+shx_status shx_delta_apply(shx_delta *delta, shx_wal_record *record, const shx_id *commit, const shx_stop *stop);
 
 /* The mark of a commit; NULL when it is not here. */
 const shx_delta_mark *shx_delta_find(const shx_delta *delta, const shx_id *commit);

@@ -33,14 +33,14 @@ void shx_held_close(shx_held *held) {
     held->index = NULL;
 }
 
-shx_status shx_held_view(shx_held *held, const shx_id *commit, shx_view **ret_view) {
+shx_status shx_held_view(shx_held *held, const shx_id *commit, const shx_stop *stop, shx_view **ret_view) {
     shx_view *view = atomic_exchange(&held->view, NULL);
     if (view && shx_id_equal(&view->mark.commit, commit)) {
         *ret_view = view;
         return SHX_OK;
     }
     shx_view_release(view);
-    return shx_index_view(held->index, commit, ret_view);
+    return shx_index_view_until(held->index, commit, stop, ret_view);
 }
 
 void shx_held_return(shx_held *held, shx_view *view) {

@@ -20,7 +20,7 @@ void shx_held_open(shx_held *held, shx_index *index);
 void shx_held_close(shx_held *held);
 
 /* As shx_index_view, by way of the kept view. Give the view back with shx_held_return. */
-shx_status shx_held_view(shx_held *held, const shx_id *commit, shx_view **ret_view);
+shx_status shx_held_view(shx_held *held, const shx_id *commit, const shx_stop *stop, shx_view **ret_view);
 
 /* Keeps a view (of any origin, NULL is allowed) for the next query; takes over the caller's reference. */
 void shx_held_return(shx_held *held, shx_view *view);

@@ -212,10 +212,11 @@ static shx_status index_apply(shx_index *index, const index_path *path, bool *re
         shx_wal_record record;
         const shx_wal_entry *entry = &path->entries[i];
         bool kept = index->writer && shx_wal_take_image(index->writer, entry, &record);
-        shx_status status = kept ? SHX_OK : shx_wal_load(index->store, entry, shx_index_vector_bytes(index), &record);
+        shx_status status = SHX_OK;
+        if (!kept) status = shx_wal_load(index->store, entry, shx_index_vector_bytes(index), index->stop, &record);
         *ret_again = status == SHX_CORRUPT && shx_catalog_forget(&index->catalog, entry) == SHX_OK;
         if (status == SHX_OK) {
-            status = shx_delta_apply(index->deltas[0], &record, &entry->commit);
+            status = shx_delta_apply(index->deltas[0], &record, &entry->commit, index->stop);
             *ret_again = status == SHX_CORRUPT && index_doubt_base(index);
         }
         if (status != SHX_OK) {
@@ -254,14 +255,20 @@ static shx_status index_resolve_known(shx_index *index, const shx_id *commit, sh
 /* At last another look at the directory. */
 shx_status shx_index_resolve(shx_index *index, const shx_id *commit, shx_view **ret_view) {
     shx_status status = index_resolve_known(index, commit, ret_view);
-    if (status == SHX_OK || status == SHX_NOMEM) return status;
+    if (status == SHX_OK || status == SHX_NOMEM || status == SHX_INTERRUPT) return status;
     SHX_TRY(shx_index_refresh(index));
     return index_resolve_known(index, commit, ret_view);
 }
 
 shx_status shx_index_view(shx_index *index, const shx_id *commit, shx_view **ret_view) {
+    return shx_index_view_until(index, commit, NULL, ret_view);
+}
+
+shx_status shx_index_view_until(shx_index *index, const shx_id *commit, const shx_stop *stop, shx_view **ret_view) {
     pthread_mutex_lock(&index->mutex);
+    index->stop = stop;
     shx_status status = shx_index_resolve(index, commit, ret_view);
+    index->stop = NULL;
     if (status == SHX_OK) (*ret_view)->epoch = atomic_load(&index->epoch);
     pthread_mutex_unlock(&index->mutex);
     return status;
@@ -323,7 +330,7 @@ static shx_status index_supply(shx_index *index, const shx_id *parent, const shx
         shx_wal_record_close(record);
         return status == SHX_BUSY ? SHX_OK : status; /* another connection was faster */
     }
-    status = shx_delta_apply(index->deltas[0], record, commit);
+    status = shx_delta_apply(index->deltas[0], record, commit, NULL);
     if (status == SHX_OK) {
         index->supplied += operations + 1;
     } else {

@@ -54,6 +54,9 @@ void shx_index_release(shx_index *index);
 ** produce it (missing, older, foreign, or a WAL record lost); SHX_CORRUPT or SHX_IO when it is damaged: answer from
 ** the database. */
 shx_status shx_index_view(shx_index *index, const shx_id *commit, shx_view **ret_view);
+
+/* The same, and SHX_INTERRUPT when `stop` (may be NULL) has ended it: after a large transaction much has to be read. */
+shx_status shx_index_view_until(shx_index *index, const shx_id *commit, const shx_stop *stop, shx_view **ret_view);
 void shx_view_release(shx_view *view);
 
 /* How many postings the view holds, and its commit id. */

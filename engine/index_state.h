@@ -36,6 +36,7 @@ struct shx_index {
     uint64_t floor;                      /* bases of lower generations are not used (distrust, rebuild) */
     shx_wal_writer *writer;
     bool rotate;      /* the next record starts a new WAL file */
+    const shx_stop *stop; /* of who waits for the commit that is being resolved; NULL: it is not to be stopped */
     bool collect_due; /* a base was published or found: files may have become superfluous */
     _Atomic(shx_pool *) pool; /* of searches; set once, under the mutex */
     bool pool_tried;

@@ -188,9 +188,9 @@ static shx_status inspect_check_wal(shx_index *index, const shx_view *view, shx_
         shx_wal_entry entry;
         shx_wal_record record;
         if (!inspect_find_record(index, view, i, &entry, &more)) continue;
-        shx_status status = shx_wal_load(index->store, &entry, shx_index_vector_bytes(index), &record);
+        shx_status status = shx_wal_load(index->store, &entry, shx_index_vector_bytes(index), stop, &record);
         if (status == SHX_OK) shx_wal_record_close(&record);
-        if (status == SHX_NOMEM) return status;
+        if (status == SHX_NOMEM || status == SHX_INTERRUPT) return status;
         if (status == SHX_OK || status == SHX_NOTFOUND) continue;
         const char *detail = status == SHX_CORRUPT ? shx_corrupt_last() : shx_status_text(status);
         inspect_report(report, context, "WAL file", entry.file, detail);

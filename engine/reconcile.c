@@ -249,7 +249,7 @@ shx_status shx_reconcile_view(shx_reconcile *reconcile, const shx_id *commit, sh
     SHX_TRY(reconcile_delete_before(reconcile, true, 0));
     SHX_TRY(shx_delta_create(reconcile->start->delta->base, &delta));
     shx_status status = reconcile_record(reconcile, &record);
-    if (status == SHX_OK) status = shx_delta_apply(delta, &record, commit);
+    if (status == SHX_OK) status = shx_delta_apply(delta, &record, commit, NULL);
     if (status == SHX_OK) status = shx_view_create(delta, shx_delta_tip(delta), ret_view);
     shx_delta_release(delta);
     return status;

@@ -124,8 +124,10 @@ static shx_status wal_check_posting(const uint8_t *operation, const uint8_t *bod
     return same ? SHX_OK : shx_corrupt("columns");
 }
 
-static shx_status wal_check_body(const shx_wal_record *record, const shx_wal_entry *entry) {
-    uint64_t vectors = 0, at = 0;
+#define WAL_CHECK_BYTES (1u << 20) /* tested between two questions whether to stop */
+
+static shx_status wal_check_body(const shx_wal_record *record, const shx_wal_entry *entry, const shx_stop *stop) {
+    uint64_t vectors = 0, at = 0, asked = 0;
     for (uint64_t i = 0; i < record->operation_count; i++) {
         const uint8_t *operation = record->operations + i * SHX_OPERATION_BYTES;
         SHX_CHECK(operation[0] >= SHX_OP_INSERT && operation[0] <= SHX_OP_TOUCH, shx_corrupt("operation kind"));
@@ -136,6 +138,9 @@ static shx_status wal_check_body(const shx_wal_record *record, const shx_wal_ent
         SHX_CHECK(vectors++ < entry->vector_count, shx_corrupt("vector count"));
         SHX_TRY(wal_check_posting(operation, record->bodies + at, entry->body_bytes - at, record->vector_bytes));
         at += shx_body_bytes(record->vector_bytes, shx_get32(operation + 4));
+        if (at - asked < WAL_CHECK_BYTES) continue;
+        asked = at;
+        SHX_CHECK(!shx_stop_wanted(stop), SHX_INTERRUPT);
     }
     SHX_CHECK(vectors == entry->vector_count, shx_corrupt("vector count"));
     return at == entry->body_bytes ? SHX_OK : shx_corrupt("bodies");
@@ -147,7 +152,8 @@ static bool wal_same(const shx_wal_entry *found, const shx_wal_entry *entry) {
            found->vector_count == entry->vector_count && found->body_bytes == entry->body_bytes;
 }
 
-shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, size_t vector_bytes, shx_wal_record *ret_record) {
+shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, size_t vector_bytes, const shx_stop *stop,
+                        shx_wal_record *ret_record) {
     shx_wal_record record = {.operation_count = entry->operation_count, .vector_bytes = vector_bytes};
     const uint8_t *bytes = NULL;
     shx_wal_entry found;
@@ -164,7 +170,7 @@ shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, size_t vec
             status = shx_corrupt("operations");
         }
     }
-    if (status == SHX_OK) status = wal_check_body(&record, entry);
+    if (status == SHX_OK) status = wal_check_body(&record, entry, stop);
     if (status == SHX_OK) {
         *ret_record = record;
     } else if (!SHX_PLANTED(45)) {

@@ -41,6 +41,7 @@
 #include "container.h"
 #include "os.h"
 #include "pending.h"
+#include "progress.h"
 
 #include <stdbool.h>
 
@@ -75,9 +76,10 @@ typedef struct shx_wal_record {
     uint8_t *copy; /* owner of the bytes (shx_free_aligned) */
 } shx_wal_record;
 
-/* Loads and fully validates a record, which must still be what `entry` says. Small ones are copied to the heap, large
-** ones mapped. */
-shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, size_t vector_bytes, shx_wal_record *ret_record);
+/* Loads and fully validates a record, which must still be what `entry` says, unless `stop` (may be NULL) ends that.
+** Small ones are copied to the heap, large ones mapped. */
+shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, size_t vector_bytes, const shx_stop *stop,
+                        shx_wal_record *ret_record);
 void shx_wal_record_close(shx_wal_record *record);
 
 /* Where a walk over the operations of a record stands; starts as zeros. */

@@ -262,13 +262,13 @@ int shx_catch_up_writer(shx_table *table) {
     shx_state *state = table->state;
     shx_catch_up_confirm(table);
     shx_view *view = NULL;
-    shx_status status = shx_index_view(state->index, &state->parent, &view);
-    bool current = status == SHX_OK && shx_index_is_durable(state->index, &state->parent);
     shx_stop stop = shx_connection_stop(table->connection);
+    shx_status status = shx_index_view_until(state->index, &state->parent, &stop, &view);
+    bool current = status == SHX_OK && shx_index_is_durable(state->index, &state->parent);
     if (current) shx_index_relieve(state->index, view, &stop);
     shx_view_release(view);
     if (current) return SQLITE_OK;
-    if (status == SHX_NOMEM) return SQLITE_NOMEM;
+    if (status == SHX_NOMEM || status == SHX_INTERRUPT) return shx_result_code(status);
     int rc = shx_catch_up_ring(table, &state->parent, true, &status);
     if (rc != SQLITE_OK || status == SHX_OK) return rc;
     return status == SHX_NOMEM ? SQLITE_NOMEM : catch_up_attempt(table);

@@ -54,10 +54,11 @@ int shx_command_catch_up(shx_table *table, const shx_id *commit, shx_status *ret
 /* Brings the index to the committed state, then does the work. */
 static int command_do(shx_table *table, const char *command, command_work work) {
     shx_view *view = NULL;
-    shx_status status = shx_index_view(table->state->index, &table->state->parent, &view);
+    shx_stop stop = shx_connection_stop(table->connection);
+    shx_status status = shx_index_view_until(table->state->index, &table->state->parent, &stop, &view);
     shx_view_release(view);
     int rc = SQLITE_OK;
-    if (status != SHX_OK) {
+    if (status != SHX_OK && status != SHX_INTERRUPT) {
         rc = command_need_committed(table, command);
         if (rc == SQLITE_OK) rc = shx_command_catch_up(table, &table->state->parent, &status);
     }

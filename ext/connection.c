@@ -199,13 +199,12 @@ bool shx_connection_interrupted(void *context) {
 #if SQLITE_VERSION_NUMBER >= 3041000
     if (sqlite3_libversion_number() >= 3041000) return sqlite3_is_interrupted(connection->db);
 #endif
-    if (!connection->probe &&
-        sqlite3_prepare_v3(connection->db, SHX_SQL_PROBE, -1, SQLITE_PREPARE_PERSISTENT, &connection->probe, NULL)) {
-        return false;
-    }
-    int rc = sqlite3_step(connection->probe);
-    sqlite3_reset(connection->probe);
-    return rc == SQLITE_INTERRUPT;
+    sqlite3_stmt **probe = &connection->probe;
+    int rc = SQLITE_OK;
+    if (!*probe) rc = sqlite3_prepare_v3(connection->db, SHX_SQL_PROBE, -1, SQLITE_PREPARE_PERSISTENT, probe, NULL);
+    if (rc == SQLITE_OK) rc = sqlite3_step(*probe);
+    sqlite3_reset(*probe);
+    return rc == SQLITE_INTERRUPT; /* which may well come of preparing it */
 }
 
 shx_stop shx_connection_stop(shx_connection *connection) {

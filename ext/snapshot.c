@@ -25,7 +25,7 @@ static int snapshot_compare(shx_table *table, shx_snapshot *snapshot) {
     int rc;
     if (!snapshot->state->directory) { /* nobody else can bring it up to date, and no file is touched */
         rc = shx_catch_up_memory(table, &snapshot->commit);
-        if (rc == SQLITE_OK && shx_held_view(&snapshot->state->held, &snapshot->commit, &view) == SHX_OK) {
+        if (rc == SQLITE_OK && shx_held_view(&snapshot->state->held, &snapshot->commit, NULL, &view) == SHX_OK) {
             snapshot->view = view;
             return SQLITE_OK;
         }
@@ -40,14 +40,15 @@ static int snapshot_compare(shx_table *table, shx_snapshot *snapshot) {
 
 static int snapshot_resolve(shx_table *table, shx_snapshot *snapshot) {
     shx_state *state = snapshot->state;
-    shx_status status = shx_held_view(&state->held, &snapshot->commit, &snapshot->view);
-    if (status == SHX_NOMEM) return SQLITE_NOMEM;
+    shx_stop stop = shx_connection_stop(table->connection);
+    shx_status status = shx_held_view(&state->held, &snapshot->commit, &stop, &snapshot->view);
+    if (status == SHX_NOMEM || status == SHX_INTERRUPT) return shx_result_code(status);
     if (status == SHX_OK) return SQLITE_OK;
     if (!state->comparison.known || !shx_id_equal(&state->comparison.commit, &snapshot->commit)) {
         if (snapshot->pending) return SQLITE_OK; /* the database already shows more than this commit */
         int rc = shx_catch_up_ring(table, &snapshot->commit, !state->directory || SHX_PLANTED(32), &status);
         if (rc != SQLITE_OK || status == SHX_NOMEM) return rc == SQLITE_OK ? SQLITE_NOMEM : rc;
-        if (status == SHX_OK) status = shx_held_view(&state->held, &snapshot->commit, &snapshot->view);
+        if (status == SHX_OK) status = shx_held_view(&state->held, &snapshot->commit, NULL, &snapshot->view);
         if (status == SHX_OK) return SQLITE_OK;
         rc = snapshot_compare(table, snapshot);
         if (rc != SQLITE_OK || snapshot->view) return rc;

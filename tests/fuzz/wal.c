@@ -27,7 +27,7 @@ static void walk_record(const shx_wal_record *record) {
 
 static shx_status load_record(void *context, const shx_wal_entry *entry) {
     shx_wal_record record;
-    shx_status status = shx_wal_load(context, entry, WAL_VECTOR_BYTES, &record);
+    shx_status status = shx_wal_load(context, entry, WAL_VECTOR_BYTES, NULL, &record);
     if (status == SHX_OK) {
         walk_record(&record);
         shx_wal_record_close(&record);

@@ -53,7 +53,7 @@ static shx_wal_record make_record(const step *steps, uint64_t count) {
 static void apply(shx_delta *delta, const step *steps, uint64_t count, uint64_t number) {
     shx_wal_record record = make_record(steps, count);
     shx_id commit = commit_of(number);
-    assert_ok(shx_delta_apply(delta, &record, &commit));
+    assert_ok(shx_delta_apply(delta, &record, &commit, NULL));
 }
 
 /* The living rows of the delta at a mark, in order of position. */
@@ -139,7 +139,7 @@ static void too_many_operations(void **state) {
     shx_wal_record record = make_record((step[]){{'+', 2}, {'+', 3}}, 2);
     shx_id commit = commit_of(2);
     delta->operation_count = UINT32_MAX - 2;
-    assert_status(shx_delta_apply(delta, &record, &commit), SHX_FULL);
+    assert_status(shx_delta_apply(delta, &record, &commit, NULL), SHX_FULL);
     assert_null(shx_delta_find(delta, &commit));
     assert_living(delta, 1, (int64_t[]){1}, 1);
     shx_delta_release(delta);

@@ -28,7 +28,7 @@ static fixture_table make_table(fixture_random *random) {
 
 static shx_view *take(shx_held *held, const shx_id *commit) {
     shx_view *view = NULL;
-    assert_ok(shx_held_view(held, commit, &view));
+    assert_ok(shx_held_view(held, commit, NULL, &view));
     shx_id found = shx_view_commit(view);
     assert_memory_equal(&found, commit, sizeof found);
     return view;
@@ -69,7 +69,7 @@ static void another_commit_is_another_view(void **state) {
     shx_held_return(&held, take(&held, &table.tip));
     shx_held_return(&held, take(&held, &before));
     shx_view *none = NULL;
-    assert_status(shx_held_view(&held, &unknown, &none), SHX_NOTFOUND);
+    assert_status(shx_held_view(&held, &unknown, NULL, &none), SHX_NOTFOUND);
     assert_null(none);
     shx_view *view = take(&held, &table.tip), *again = take(&held, &table.tip); /* two at once */
     assert_ptr_not_equal(view, again);
@@ -125,7 +125,7 @@ static void *query_main(void *context) {
     shx_held_open(&held, self->index);
     while (!atomic_load(self->stop) || self->queries < 100) {
         shx_view *view = NULL;
-        shx_status status = shx_held_view(&held, &self->commit, &view);
+        shx_status status = shx_held_view(&held, &self->commit, NULL, &view);
         self->wrong += status != SHX_OK || shx_view_rows(view) != self->rows;
         shx_held_return(&held, view);
         self->queries++;

@@ -2,6 +2,8 @@
 ** sqlite3_interrupt in the middle of an optimize, through a callback of the progress itself. */
 #include "host.h"
 
+#include "../../ext/connection.h"
+
 #include "index.h"
 
 #include <fcntl.h>
@@ -128,11 +130,31 @@ static void commands_are_interrupted(void **state) {
     host_close(db);
 }
 
+/* Where the probe is not prepared yet, that fails because of the interrupt: which tells of it. */
+static void an_interrupt_before_the_first_question(void **state) {
+    (void)state;
+    sqlite3 *db = host_open(":memory:");
+    sqlite3_stmt *running;
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT 1 UNION ALL SELECT 2", -1, &running, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(running), SQLITE_ROW);
+    shx_connection *connection = shx_connection_create(db);
+    assert_false(shx_connection_interrupted(connection));
+    shx_connection_destroy(connection);
+    connection = shx_connection_create(db);
+    sqlite3_interrupt(db);
+    for (int i = 0; i < 3; i++) assert_true(shx_connection_interrupted(connection));
+    sqlite3_finalize(running); /* with the last statement the interrupt ends */
+    assert_false(shx_connection_interrupted(connection));
+    shx_connection_destroy(connection);
+    host_close(db);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_drawn_when_nobody_looks), cmocka_unit_test(lines_are_drawn_when_asked_for),
         cmocka_unit_test(a_terminal_gets_one_line),
         cmocka_unit_test(commands_are_interrupted),
+        cmocka_unit_test(an_interrupt_before_the_first_question),
     };
     shx_index_use_threads(false); /* what is due, the commands do */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -490,6 +490,39 @@ static void walks_ask_and_stop(void **state) {
     fixture_table_free(&table);
 }
 
+/* After a large transaction, who opens the table reads all of its record. */
+static void resolving_asks_and_stops(void **state) {
+    (void)state;
+    enum { WIDTH = 64, MANY = 40000, BYTES_MOST = 1 << 21 };
+    fixture_random random = fixture_seed("resolving asks and stops", 77);
+    fixture_table table = fixture_table_make(SHX_L2, WIDTH, MANY);
+    float *vectors = fixture_gaussian(&random, MANY, WIDTH);
+    shx_store *store = fixture_prepared_heap();
+    shx_view *view;
+    watch watching = {0};
+    fixture_open(&table, store, NULL);
+    fixture_put_many(&table, 0, MANY, vectors);
+    fixture_commit(&table);
+    shx_index *index = fixture_index_on(&table.config, store);
+    assert_ok(shx_index_view_until(index, &table.tip, &(shx_stop){watch_ask, &watching}, &view));
+    shx_view_release(view);
+    shx_index_release(index);
+    assert_true(watching.asked >= MANY * WIDTH * sizeof(float) / BYTES_MOST + MANY / 8192);
+    index = fixture_index_on(&table.config, store);
+    for (uint64_t after = 0; after < watching.asked; after++) {
+        stop stopping = {.after = (int)after};
+        assert_status(shx_index_view_until(index, &table.tip, &(shx_stop){stop_ask, &stopping}, &view), SHX_INTERRUPT);
+        assert_int_equal(stopping.asked_since, 1);
+    }
+    assert_ok(shx_index_view_until(index, &table.tip, NULL, &view));
+    assert_int_equal(fixture_view_digest(view, WIDTH), fixture_model_digest(&table));
+    shx_view_release(view);
+    shx_index_release(index);
+    free(vectors);
+    fixture_table_free(&table);
+    shx_store_close(store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maintenance_asks),
@@ -501,6 +534,7 @@ int main(void) {
         cmocka_unit_test(sorting_the_values_of_columns_asks),
         cmocka_unit_test(stopping_anywhere),
         cmocka_unit_test(walks_ask_and_stop),
+        cmocka_unit_test(resolving_asks_and_stops),
         cmocka_unit_test(loops_stop),
     };
     return cmocka_run_group_tests(tests, count_start, count_end);

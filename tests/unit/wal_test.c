@@ -90,7 +90,7 @@ static shx_wal_entry write_record(shx_wal_writer *writer, uint8_t number) {
 static void check_record(shx_store *store, const shx_wal_entry *entry, uint8_t number) {
     shx_wal_record record;
     shx_wal_cursor at = {0};
-    assert_ok(shx_wal_load(store, entry, DIM * sizeof(float), &record));
+    assert_ok(shx_wal_load(store, entry, DIM * sizeof(float), NULL, &record));
     assert_int_equal(record.operation_count, 5);
     const shx_op_kind kinds[] = {SHX_OP_INSERT, SHX_OP_INSERT, SHX_OP_DELETE, SHX_OP_REPLACE, SHX_OP_TOUCH};
     const int64_t rowids[] = {number, -5, INT64_MIN, INT64_MAX, 8};
@@ -204,7 +204,7 @@ static void records_of_every_size(void **state) {
         assert_ok(shx_wal_finish(writer, &commit, &parent, &entry));
         shx_wal_writer_close(writer);
         assert_int_equal(scan(store, dim).count, 1);
-        assert_ok(shx_wal_load(store, &entry, dim * sizeof(float), &record));
+        assert_ok(shx_wal_load(store, &entry, dim * sizeof(float), NULL, &record));
         memset(vector, 0, dim * sizeof *vector);
         shx_wal_cursor at = {0};
         for (uint64_t i = 0; i < sizes[s].rows; i++) {
@@ -328,7 +328,7 @@ static void every_body_field_fails_the_load(void **state) {
         fixture_write_file(store, FILE_NAME, bad, size);
         assert_int_equal(scan(store, DIM).count, 3);
         int64_t before = blocks;
-        assert_status(shx_wal_load(store, &all.entries[0], DIM * sizeof(float), &record), SHX_CORRUPT);
+        assert_status(shx_wal_load(store, &all.entries[0], DIM * sizeof(float), NULL, &record), SHX_CORRUPT);
         assert_int_equal(blocks, before);
         if (strcmp(shx_corrupt_last(), table[i].expected) != 0) {
             fail_msg("%s %zu: «%s» instead of «%s»", table[i].field, i, shx_corrupt_last(), table[i].expected);
@@ -359,7 +359,7 @@ static void a_record_that_was_written_over_is_refused(void **state) {
     fixture_write_file(store, FILE_NAME, file, size);
     assert_int_equal(scan(store, DIM).count, 3);
     shx_wal_record record;
-    assert_status(shx_wal_load(store, &all.entries[0], DIM * sizeof(float), &record), SHX_CORRUPT);
+    assert_status(shx_wal_load(store, &all.entries[0], DIM * sizeof(float), NULL, &record), SHX_CORRUPT);
     assert_string_equal(shx_corrupt_last(), "record changed");
     free(file);
     shx_store_close(store);
@@ -376,7 +376,7 @@ static void check_what_is_left(shx_store *store, uint64_t *ret_usable) {
         shx_wal_record record;
         shx_id commit = commit_of((uint8_t)(i + 1));
         assert_memory_equal(&all.entries[i].commit, &commit, 16);
-        shx_status status = shx_wal_load(store, &all.entries[i], DIM * sizeof(float), &record);
+        shx_status status = shx_wal_load(store, &all.entries[i], DIM * sizeof(float), NULL, &record);
         if (status != SHX_OK) {
             assert_int_equal(status, SHX_CORRUPT);
             continue;

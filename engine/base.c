@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-static_assert(sizeof(shx_calibration) == 16 + 8 * 6 * SHX_CALIBRATION_KS * SHX_CALIBRATION_RECALLS,
+static_assert(sizeof(shx_calibration) == 24 + 8 * 6 * SHX_CALIBRATION_KS * SHX_CALIBRATION_RECALLS,
               "a calibration is made of 8-byte fields");
 
 enum base_section { BASE_INFO = 1, BASE_MEAN, BASE_CALIBRATION, BASE_SEGMENTS, BASE_TOMBSTONES };

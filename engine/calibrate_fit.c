@@ -12,6 +12,7 @@
 #define FIT_HIGH_RECALL 0.975
 #define FIT_HIGHEST_RECALL 0.99
 #define FIT_FEW_QUERIES 40 /* so many would need twice the margin: their scatter is not well known either */
+#define FIT_USUAL 0.95       /* of the queries are nearer than what is far */
 #define FIT_FEW_MISSES 6   /* queries that may miss one: fewer do not tell how far they lie */
 
 static const double fit_betas[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
@@ -317,6 +318,20 @@ static void fit_adopt_kth(const fit_menu menus[FIT_VIEWS], shx_calibration *cali
     }
 }
 
+/* The squared distance of the first shard that 95 % of the queries are within; 0 when there are none. */
+static shx_status fit_usual2(const shx_trace *traces, uint64_t count, double *ret_usual2) {
+    float *logs = shx_alloc_zero(count, sizeof *logs);
+    SHX_CHECK(logs, SHX_NOMEM);
+    uint64_t kept = 0;
+    for (uint64_t t = 0; t < count; t++) {
+        if (traces[t].usable) logs[kept++] = traces[t].log_nearest2;
+    }
+    fit_floats_sort(logs, kept);
+    *ret_usual2 = kept > 0 ? exp((double)logs[(uint64_t)(FIT_USUAL * (double)(kept - 1))]) : 0;
+    shx_free(logs);
+    return SHX_OK;
+}
+
 typedef struct fit_work {
     const shx_trace *traces;
     uint64_t count, pilots;
@@ -378,7 +393,7 @@ shx_status shx_fit_calibration(const shx_trace *traces, uint64_t count, uint64_t
     SHX_TRY(shx_pool_run(pool, FIT_VIEWS, 1, fit_make_menus, &work));
     fit_adopt_first(work.menus, count, ret_calibration);
     fit_adopt_kth(work.menus, ret_calibration);
-    return SHX_OK;
+    return fit_usual2(traces, count, &ret_calibration->usual2);
 }
 
 /* ---- the widest ---- */

@@ -12,6 +12,10 @@
 ** since an update leaves a dead row beside the living one. So neither segments nor changes make a rank mean something
 ** else. Of the rules tried on real data this one scans the fewest rows.
 **
+** Queries were rows here. One that is farther from the first shard than 95 % of them has neighbours in more shards than
+** they: for it theta of the form FIRST grows by 3 beta × ln(its distance / theirs). Queries that are unlike the rows in
+** other ways, between clusters for one, find fewer than they ask for.
+**
 ** FORMAT (section CALIBRATION of a base): the struct below, little-endian, 8-byte fields only.
 */
 #ifndef SHX_CALIBRATION_H
@@ -32,6 +36,7 @@ typedef struct shx_stop_rule {
 typedef struct shx_calibration {
     uint64_t fitted;                                               /* 0: nothing was measured yet, the defaults hold */
     uint64_t sample_size;                                          /* queries it was fitted on */
+    double usual2;                                                 /* d²_c of the first shard to 95 % of them, or 0 */
     double mean_rows[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS]; /* rows a search scans on average */
     shx_stop_rule first[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS];
     shx_stop_rule kth[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS]; /* as without a filter … */
@@ -61,6 +66,9 @@ typedef struct shx_stop_plan {
 float shx_calibration_epsilon(const shx_calibration *calibration, double recall);
 
 void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double recall, shx_stop_plan *ret_plan);
+
+/* Widens the plan for a query that is so far from the first shard, if that is farther than usual. */
+void shx_stop_plan_reach(const shx_calibration *calibration, double nearest2, shx_stop_plan *plan);
 
 /* True when the search may stop before the shard at distance2. `reference2` is the d²_ref of the rule's form. */
 bool shx_stop_rule_holds(const shx_stop_rule *rule, double distance2, double reference2, double rank);

@@ -136,6 +136,49 @@ static void odd_requests(void **state) {
     }
 }
 
+static void far_queries_go_farther(void **state) {
+    (void)state;
+    shx_calibration calibration = numbered();
+    shx_stop_plan usual, plan;
+    shx_stop_plan_make(&calibration, 10, 0.9, &usual);
+    plan = usual;
+    shx_stop_plan_reach(&calibration, 1e9, &plan); /* nobody knows what is usual */
+    assert_memory_equal(&plan, &usual, sizeof plan);
+    calibration.usual2 = 4;
+    for (double nearest2 = 0; nearest2 <= 4; nearest2++) {
+        shx_stop_plan_reach(&calibration, nearest2, &plan);
+        assert_memory_equal(&plan, &usual, sizeof plan);
+    }
+    shx_stop_plan_reach(&calibration, 8, &plan);
+    assert_true(fabs(plan.first.theta - (usual.first.theta + 3 * usual.first.beta * log(2))) < 1e-9);
+    assert_true(plan.first.beta == usual.first.beta && plan.kth.theta == usual.kth.theta);
+    const double never[] = {NAN, INFINITY, -1};
+    for (int i = 0; i < 3; i++) {
+        calibration.usual2 = never[i];
+        assert_false(shx_calibration_valid(&calibration));
+    }
+}
+
+/* Twice as far out as the clusters: without the reach, 0.69. */
+static void queries_unlike_the_rows(void **state) {
+    (void)state;
+    enum { DIM = 24, ROWS = 20000, QUERIES = 1000 };
+    fixture_random random = fixture_seed("unlike the rows", 5);
+    fixture_table table = fixture_table_make(SHX_L2, DIM, ROWS);
+    float *vectors = fixture_clustered(&random, ROWS, DIM, 400), *queries = calloc(QUERIES, DIM * sizeof(float));
+    assert_non_null(queries);
+    for (uint64_t i = 0; i < QUERIES * DIM; i++) queries[i] = (float)(2 * fixture_gauss(&random));
+    fixture_open(&table, NULL, NULL);
+    fixture_put_many(&table, 0, ROWS, vectors);
+    fixture_commit(&table);
+    fixture_flush(&table);
+    double recall = fixture_recall(&table, queries, QUERIES, 10, 0.9);
+    if (recall < 0.89) fail_msg("recall %.4f", recall);
+    free(vectors);
+    free(queries);
+    fixture_table_free(&table);
+}
+
 static void a_rule_holds_from_some_distance_on(void **state) {
     (void)state;
     const shx_stop_rule rule = {.beta = 0.5, .theta = 1};
@@ -292,6 +335,8 @@ int main(void) {
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(rules_are_interpolated),
         cmocka_unit_test(odd_requests),
+        cmocka_unit_test(far_queries_go_farther),
+        cmocka_unit_test(queries_unlike_the_rows),
         cmocka_unit_test(a_rule_holds_from_some_distance_on),
         cmocka_unit_test(a_limit_stands_for_its_rule),
         cmocka_unit_test(large_changes_are_measured),

@@ -12,12 +12,12 @@
 ** Only a search can compute MATCH, and an OR must not be split into one for each of its sides: SQLite plans them with
 ** MATCH (from 3.41 on; before without), but runs them without it. So every way without MATCH costs more than a search,
 ** and searches cost the same and promise as many rows whatever their conditions: then one is less than two, even beside
-** the cost of sorting the rows, which SQLite takes to be the same for either. A single row that another table names is
-** the exception: joins with a small table would go through all rows instead.
+** the cost of sorting the rows, which SQLite takes to be the same for either. A single row that another table names,
+** and nothing else, is the exception: joins with a small table would go through all rows instead.
 */
 #define PLAN_ROWS 100000.0
-#define PLAN_ROW_COST 1e6
-#define PLAN_POINT_COST 1e4
+#define PLAN_ROW_COST 1e14
+#define PLAN_POINT_COST 1e12
 #define PLAN_KNN_COST 1e3 /* joined to a small table, one search is less than one for each of its rows */
 #define PLAN_STREAM_COST 8.0
 #define PLAN_KNN_DEFAULT 10.0
@@ -201,9 +201,13 @@ static double plan_wanted(const shx_plan_request *request) {
     return request->k < PLAN_ROWS ? request->k : PLAN_ROWS;
 }
 
-/* Does something that the query does not spell out, such as another table's column, name the row? */
+/* Does something that the query does not spell out, such as another table's column, name the row? With another
+** condition it could be the side of an OR. */
 static bool plan_is_named(const shx_plan_request *request) {
     int row = plan_find(request, SHX_SUBJECT_ROWID);
+    for (int i = 0; i < request->count; i++) {
+        if (i != row && request->constraints[i].subject >= SHX_SUBJECT_DISTANCE) return false;
+    }
     return row >= 0 && !request->constraints[row].is_in && !request->constraints[row].literal;
 }
 

@@ -286,7 +286,9 @@ static void an_or_is_not_split_into_searches(void **context) {
 static void joins_come_out_right(void **context) {
     (void)context;
     const shx_constraint named[] = {MATCH, ROWID(EQ)}, nearest[] = {MATCH, K};
+    const shx_constraint side_of_an_or[] = {PLAIN(0, GT), ROWID(EQ), MATCH};
     assert_true(planned(named, 2).rows == 1 && planned(named, 1).rows > 1);
+    assert_true(planned(side_of_an_or, 3).rows == planned(named, 1).rows);
     shx_plan knn = planned(nearest, 2);
     assert_true(knn.cost > 10 * knn.rows);
     /* SQLite takes a table that it knows nothing about for one of a million rows: it shall look up as many */

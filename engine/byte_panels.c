@@ -17,27 +17,27 @@ size_t shx_byte_panels_bytes(uint32_t count, size_t dim) {
 /* Points are shorter (quantizer.h); up to here no score overflows, so that none is ever NaN. */
 #define PANELS_STEP_MAX 1e14f
 
-/* The step in which the largest component, less the origin's, becomes `most`. Denormal steps have no inverse: all is
-** rounded to zero. */
+/* The step in which the largest component, less the origin's, becomes `most`; 0 where all shall be rounded to zero:
+** denormal steps have no inverse, and not all numbers may be finite. */
 static float panels_step(const float *values, const float *origin, size_t dim, float most) {
-    float largest[16] = {0};
+    float largest[16] = {0}, nothing[16] = {0}; /* NaN where a number is not finite */
     for (size_t i = 0; i < dim; i += 16) {
         for (size_t j = 0; j < 16; j++) {
             float size = fabsf(origin ? values[i + j] - origin[i + j] : values[i + j]);
             largest[j] = size > largest[j] ? size : largest[j];
+            nothing[j] += size * 0;
         }
     }
-    for (size_t j = 1; j < 16; j++) largest[0] = largest[j] > largest[0] ? largest[j] : largest[0];
+    for (size_t j = 1; j < 16; j++) {
+        largest[0] = largest[j] > largest[0] ? largest[j] : largest[0];
+        nothing[0] += nothing[j];
+    }
     float step = largest[0] / most;
-    return step >= FLT_MIN && step <= PANELS_STEP_MAX ? step : 0;
+    return step >= FLT_MIN && step <= PANELS_STEP_MAX && nothing[0] == 0 ? step : 0;
 }
 
-/* Rounds a number, whatever it is, to -most … most. */
-static inline int panels_round(float number, float most) {
-    number = number > -most ? number : -most;
-    number = number < most ? number : most;
-    return (int)(number + (most + 0.5f)) - (int)most;
-}
+/* Rounds a number between -most and most, or a trifle beyond. */
+static inline int panels_round(float number, int most) { return (int)(number + ((float)most + 0.5f)) - most; }
 
 /* The centroid c of one lane, as r = c - o: |x - c|² = |x - o|² - 2 <x, r> + |r|² + 2 <o, r>. */
 static void panels_put(const float *centroid, const float *origin, size_t dim, size_t lane, shx_byte_panel *panel) {
@@ -46,7 +46,7 @@ static void panels_put(const float *centroid, const float *origin, size_t dim, s
     double norm2 = 0, along = 0;
     for (size_t d = 0; d < dim; d++) {
         float from = origin ? origin[d] : 0;
-        int number = panels_round((centroid[d] - from) * per_step, PANELS_CENTROID_MOST);
+        int number = step > 0 ? panels_round((centroid[d] - from) * per_step, PANELS_CENTROID_MOST) : 0;
         panel->bytes[d / 4 * 64 + lane * 4 + d % 4] = (int8_t)number;
         sum += number;
         norm2 += (double)(number * number);
@@ -70,7 +70,11 @@ void shx_byte_panels_fill(const float *centroids, uint32_t count, size_t dim, co
 }
 
 float shx_byte_row(const float *point, size_t dim, uint8_t *ret_row) {
-    float step = panels_step(point, NULL, dim, PANELS_ROW_MOST), per_step = step > 0 ? 1 / step : 0;
+    float step = panels_step(point, NULL, dim, PANELS_ROW_MOST), per_step = 1 / step;
+    if (!(step > 0)) {
+        memset(ret_row, PANELS_ROW_ZERO, dim);
+        return 0;
+    }
     for (size_t i = 0; i < dim; i++) {
         ret_row[i] = (uint8_t)(panels_round(point[i] * per_step, PANELS_ROW_MOST) + PANELS_ROW_ZERO);
     }

@@ -19,7 +19,7 @@
 
 /* Row i of `wanted` rows spread evenly over the postings. */
 static const void *build_sample_vector(const shx_rewrite *rewrite, uint64_t i, uint64_t wanted) {
-    return rewrite->postings[i * rewrite->count / wanted].vector;
+    return shx_rewrite_vector(rewrite, i * rewrite->count / wanted);
 }
 
 /* ---- norms and mean ---- */
@@ -195,7 +195,7 @@ static void build_assign_batch(const build_assignment *assignment, uint64_t firs
     uint64_t rows[BUILD_BATCH], count = 0;
     for (uint64_t i = first; i < end; i++) {
         rewrite->place[i] = SHX_PLACE_OVERFLOW;
-        const void *vector = rewrite->postings[i].vector;
+        const void *vector = shx_rewrite_vector(rewrite, i);
         if (!assignment->clusters) continue;
         if (shx_encoding_center(&rewrite->encoding, vector, false, points + count * code_dim)) rows[count++] = i;
     }
@@ -249,7 +249,7 @@ static shx_status build_settle_leaf(const build_settling *settling, uint64_t lea
     memset(sum, 0, dim * sizeof *sum);
     for (uint32_t i = first; i < end; i++) {
         if (i % BUILD_BATCH == 0) SHX_TRY(shx_progress_check(shx_pool_progress(rewrite->pool)));
-        shx_encoding_center(&rewrite->encoding, rewrite->postings[settling->order[i]].vector, false, point);
+        shx_encoding_center(&rewrite->encoding, shx_rewrite_vector(rewrite, settling->order[i]), false, point);
         for (size_t d = 0; d < dim; d++) sum[d] += point[d];
     }
     for (size_t d = 0; d < dim; d++) centroid[d] = (float)(sum[d] / (double)(end - first));

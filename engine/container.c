@@ -126,6 +126,12 @@ void shx_container_put(shx_container_writer *writer, uint32_t section_id, uint64
     pthread_mutex_unlock(&writer->mutex);
 }
 
+shx_status shx_container_map(shx_container_writer *writer, uint32_t section_id, shx_map *ret_map) {
+    const shx_section *section = &writer->sections[container_find(writer->sections, writer->count, section_id)];
+    SHX_TRY(writer->status);
+    return shx_file_map(writer->file, section->offset, section->size, ret_map);
+}
+
 static shx_status container_put_table(shx_container_writer *writer) {
     uint8_t bytes[CONTAINER_TABLE + SHX_SECTIONS_MAX * CONTAINER_ROW + 8] = {0};
     shx_header_put(bytes, writer->kind, &writer->uuid, writer->id);

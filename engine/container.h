@@ -112,6 +112,9 @@ shx_status shx_container_create(shx_store *store, shx_file_kind kind, const shx_
 void shx_container_put(shx_container_writer *writer, uint32_t section_id, uint64_t offset, const void *bytes,
                        uint64_t size);
 
+/* Maps a section of more than 0 bytes that has been written. */
+shx_status shx_container_map(shx_container_writer *writer, uint32_t section_id, shx_map *ret_map);
+
 /* Checks that exactly the declared bytes were written, writes header and table, syncs, closes. */
 shx_status shx_container_finish(shx_container_writer *writer);
 

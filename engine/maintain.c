@@ -112,6 +112,7 @@ static shx_status maintain_collect_postings(maintain_job *job) {
     shx_rewrite *rewrite = &job->rewrite;
     const shx_base *base = job->base;
     rewrite->pool = job->pool;
+    rewrite->view = job->view;
     rewrite->shard_size = job->index->config.shard_size;
     rewrite->columns = job->index->config.columns;
     rewrite->encoding = base->encoding;
@@ -122,9 +123,9 @@ static shx_status maintain_collect_postings(maintain_job *job) {
     shx_progress_begin(&job->index->progress, SHX_PHASE_COLLECTING, job->view->mark.live_rows);
     for (uint32_t s = 0; s < base->segment_count; s++) {
         if (!job->taken[s]) continue;
-        SHX_TRY(shx_rewrite_take_segment(rewrite, job->view, s, !job->anew));
+        SHX_TRY(shx_rewrite_take_segment(rewrite, s, !job->anew));
     }
-    return shx_rewrite_take_delta(rewrite, job->view);
+    return shx_rewrite_take_delta(rewrite);
 }
 
 static shx_status maintain_assign_shards(maintain_job *job) {
@@ -158,7 +159,7 @@ static uint64_t maintain_sample_points(const maintain_job *job, float *points) {
     const shx_rewrite *rewrite = &job->rewrite;
     uint64_t wanted = rewrite->count < MAINTAIN_ROUTE_SAMPLE ? rewrite->count : MAINTAIN_ROUTE_SAMPLE, found = 0;
     for (uint64_t i = 0; i < wanted; i++) {
-        const void *vector = rewrite->postings[i * rewrite->count / wanted].vector;
+        const void *vector = shx_rewrite_vector(rewrite, i * rewrite->count / wanted);
         found += shx_encoding_point(&rewrite->encoding, vector, true, points + found * rewrite->encoding.code_dim);
     }
     return found;

@@ -11,7 +11,7 @@
 
 void shx_rewrite_free(shx_rewrite *rewrite) {
     shx_free(rewrite->mean);
-    shx_free(rewrite->postings);
+    shx_free(rewrite->sources);
     shx_free(rewrite->place);
     shx_free(rewrite->ids);
     shx_free(rewrite->open);
@@ -21,13 +21,38 @@ void shx_rewrite_free(shx_rewrite *rewrite) {
 
 shx_status shx_rewrite_reserve(shx_rewrite *rewrite, uint64_t count) {
     SHX_CHECK(count < SHX_PLACE_OVERFLOW, SHX_FULL);
-    SHX_TRY(shx_grow((void **)&rewrite->postings, &rewrite->posting_capacity, count, sizeof *rewrite->postings));
+    SHX_TRY(shx_grow((void **)&rewrite->sources, &rewrite->source_capacity, count, sizeof *rewrite->sources));
     return shx_grow((void **)&rewrite->place, &rewrite->place_capacity, count, sizeof *rewrite->place);
 }
 
-static shx_status rewrite_add_posting(shx_rewrite *rewrite, const shx_posting *posting, uint32_t place) {
+const void *shx_rewrite_vector(const shx_rewrite *rewrite, uint64_t number) {
+    const shx_rewrite_source *source = &rewrite->sources[number];
+    const shx_delta *delta = rewrite->view->delta;
+    if (source->segment == SHX_REWRITE_DELTA) return shx_delta_vector_at(delta, source->row);
+    return shx_segment_vector_at(delta->base->segments[source->segment], source->row);
+}
+
+shx_posting shx_rewrite_posting(const shx_rewrite *rewrite, uint64_t number) {
+    const shx_rewrite_source *source = &rewrite->sources[number];
+    const shx_delta *delta = rewrite->view->delta;
+    if (source->segment == SHX_REWRITE_DELTA) {
+        shx_op row = shx_delta_row_at(delta, source->row);
+        return (shx_posting){.rowid = row.rowid,
+                             .vector = row.vector,
+                             .fingerprint = {row.vector_hash, row.column_hash},
+                             .columns = row.columns};
+    }
+    const shx_segment *from = delta->base->segments[source->segment];
+    return (shx_posting){.rowid = from->rowids[source->row],
+                         .vector = shx_segment_vector_at(from, source->row),
+                         .fingerprint = from->fingerprints[source->row],
+                         .from = &from->columns,
+                         .from_row = source->row};
+}
+
+static shx_status rewrite_add(shx_rewrite *rewrite, uint32_t segment, uint32_t row, uint32_t place) {
     SHX_TRY(shx_rewrite_reserve(rewrite, rewrite->count + 1));
-    rewrite->postings[rewrite->count] = *posting;
+    rewrite->sources[rewrite->count] = (shx_rewrite_source){segment, row};
     rewrite->place[rewrite->count++] = place;
     return SHX_OK;
 }
@@ -71,16 +96,12 @@ shx_status shx_rewrite_take_shards(shx_rewrite *rewrite, const shx_base *base) {
     return status;
 }
 
-shx_status shx_rewrite_take_delta(shx_rewrite *rewrite, const shx_view *view) {
+shx_status shx_rewrite_take_delta(shx_rewrite *rewrite) {
+    const shx_view *view = rewrite->view;
     for (uint32_t i = 0; i < view->mark.rows; i++) {
         if (i % REWRITE_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(shx_pool_progress(rewrite->pool)));
         if (!shx_delta_row_alive(view->delta, i, view->mark.operations)) continue;
-        shx_op row = shx_delta_row_at(view->delta, i);
-        shx_posting posting = {.rowid = row.rowid,
-                               .vector = row.vector,
-                               .fingerprint = {row.vector_hash, row.column_hash},
-                               .columns = row.columns};
-        SHX_TRY(rewrite_add_posting(rewrite, &posting, SHX_PLACE_NONE));
+        SHX_TRY(rewrite_add(rewrite, SHX_REWRITE_DELTA, i, SHX_PLACE_NONE));
     }
     return SHX_OK;
 }
@@ -94,7 +115,8 @@ static uint32_t rewrite_place_of(const shx_rewrite *rewrite, const shx_shards *s
 }
 
 /* Everything is verified on the way: a rewrite must not carry damage into a file with fresh checksums. */
-shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, const shx_view *view, uint32_t segment, bool keep_places) {
+shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, uint32_t segment, bool keep_places) {
+    const shx_view *view = rewrite->view;
     const shx_base *base = view->delta->base;
     shx_segment *from = base->segments[segment];
     shx_progress *progress = shx_pool_progress(rewrite->pool);
@@ -106,15 +128,10 @@ shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, const shx_view *view, 
         SHX_TRY(shx_segment_verify_vectors(from, r));
         shx_progress_add(progress, run->rows);
         for (uint32_t i = 0; i < run->rows; i++) {
-            uint64_t row = run->first_row + i, block = run->first_block + i / SHX_BLOCK_ROWS;
+            uint64_t block = run->first_block + i / SHX_BLOCK_ROWS;
             uint32_t dead = shx_delta_dead(view->delta, segment, block, view->mark.operations);
             if ((dead >> (i % SHX_BLOCK_ROWS) & 1) && !SHX_PLANTED(24)) continue;
-            shx_posting posting = {.rowid = from->rowids[row],
-                                   .vector = shx_segment_vector_at(from, row),
-                                   .fingerprint = from->fingerprints[row],
-                                   .from = &from->columns,
-                                   .from_row = row};
-            SHX_TRY(rewrite_add_posting(rewrite, &posting, place));
+            SHX_TRY(rewrite_add(rewrite, segment, (uint32_t)(run->first_row + i), place));
         }
     }
     return SHX_OK;
@@ -179,13 +196,18 @@ static uint32_t rewrite_plan(const shx_rewrite *rewrite, const uint32_t *first, 
     return count;
 }
 
-static void rewrite_sort_postings(const shx_rewrite *rewrite, const uint32_t *order, const uint32_t *first,
-                                  shx_posting *sorted) {
-    uint64_t row = 0;
-    for (uint64_t i = 0; i <= rewrite->shard_count; i++) {
-        uint64_t p = i == 0 ? rewrite->shard_count : i - 1;
-        for (uint32_t j = first[p]; j < first[p + 1]; j++) sorted[row++] = rewrite->postings[order[j]];
-    }
+/* The postings in the order of the plans: those of the overflow shard, which stand last, come first. */
+typedef struct rewrite_sorted {
+    const shx_rewrite *rewrite;
+    const uint32_t *order;
+    uint64_t overflow; /* rows of the overflow shard */
+} rewrite_sorted;
+
+static shx_posting rewrite_read(const void *context, uint64_t number) {
+    const rewrite_sorted *sorted = context;
+    uint64_t others = sorted->rewrite->count - sorted->overflow;
+    uint64_t at = number < sorted->overflow ? others + number : number - sorted->overflow;
+    return shx_rewrite_posting(sorted->rewrite, sorted->order[at]);
 }
 
 shx_status shx_rewrite_write(shx_rewrite *rewrite, shx_store *store, const shx_id *uuid, uint64_t file,
@@ -193,20 +215,19 @@ shx_status shx_rewrite_write(shx_rewrite *rewrite, shx_store *store, const shx_i
     uint32_t *order, *first;
     SHX_TRY(shx_rewrite_group(rewrite, &order, &first));
     shx_run_plan *plans = shx_alloc_zero(rewrite->shard_count + 1, sizeof *plans);
-    shx_posting *sorted = shx_alloc_zero(rewrite->count, sizeof *sorted);
-    shx_status status = plans && sorted ? SHX_OK : SHX_NOMEM;
+    shx_status status = plans ? SHX_OK : SHX_NOMEM;
     if (status == SHX_OK) {
+        const rewrite_sorted sorted = {rewrite, order, rewrite->count - first[rewrite->shard_count]};
+        const shx_posting_source source = {&sorted, rewrite_read};
         uint32_t count = rewrite_plan(rewrite, first, plans);
-        rewrite_sort_postings(rewrite, order, first, sorted);
         *ret_blocks = 0;
         for (uint32_t i = 0; i < count; i++) *ret_blocks += shx_blocks_of(plans[i].count);
         status = shx_segment_write(store, uuid, file, &rewrite->encoding, rewrite->encoding_id, rewrite->columns, plans,
-                                   count, sorted, rewrite->count, rewrite->pool, ret_checksum);
+                                   count, &source, rewrite->count, rewrite->pool, ret_checksum);
     }
     shx_free(order);
     shx_free(first);
     shx_free(plans);
-    shx_free(sorted);
     return status;
 }
 

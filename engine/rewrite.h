@@ -14,16 +14,24 @@
 #define SHX_PLACE_OVERFLOW (UINT32_MAX - 1)
 #define SHX_PLACE_NONE UINT32_MAX
 
+/* One posting, where it stands in the view: in a segment of its base, or in its delta. */
+typedef struct shx_rewrite_source {
+    uint32_t segment, row;
+} shx_rewrite_source;
+
+#define SHX_REWRITE_DELTA UINT32_MAX /* in place of a segment */
+
 typedef struct shx_rewrite {
     shx_pool *pool;
+    const shx_view *view; /* which outlives the rewrite */
     uint32_t shard_size, columns;
     shx_encoding encoding; /* mean: owned by `mean` below or by a base that outlives the rewrite */
     float *mean;
     uint64_t encoding_id;
 
-    shx_posting *postings; /* vectors are borrowed from a view that outlives the rewrite */
-    uint32_t *place;       /* where each posting goes: a position in the list of shards */
-    uint64_t count, posting_capacity, place_capacity;
+    shx_rewrite_source *sources;
+    uint32_t *place; /* where each posting goes: a position in the list of shards */
+    uint64_t count, source_capacity, place_capacity;
 
     uint64_t *ids; /* the list of shards, ascending by id */
     uint8_t *open;
@@ -33,6 +41,10 @@ typedef struct shx_rewrite {
 } shx_rewrite;
 
 void shx_rewrite_free(shx_rewrite *rewrite);
+
+/* Posting `number`, and its vector; borrowed from the view. */
+shx_posting shx_rewrite_posting(const shx_rewrite *rewrite, uint64_t number);
+const void *shx_rewrite_vector(const shx_rewrite *rewrite, uint64_t number);
 
 /* Makes room for `count` postings in all: else room doubles as they come. */
 shx_status shx_rewrite_reserve(shx_rewrite *rewrite, uint64_t count);
@@ -46,10 +58,10 @@ void shx_rewrite_move_shard(shx_rewrite *rewrite, uint64_t place, const float *c
 /* Takes over the shards of a base. The list must be empty. */
 shx_status shx_rewrite_take_shards(shx_rewrite *rewrite, const shx_base *base);
 
-/* Appends the living postings of the delta of a view, and of one segment of its base. Those of shards that are open
+/* Appends the living postings of the delta of the view, and of one segment of its base. Those of shards that are open
 ** keep their place when `keep_places`; the others get SHX_PLACE_NONE. */
-shx_status shx_rewrite_take_delta(shx_rewrite *rewrite, const shx_view *view);
-shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, const shx_view *view, uint32_t segment, bool keep_places);
+shx_status shx_rewrite_take_delta(shx_rewrite *rewrite);
+shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, uint32_t segment, bool keep_places);
 
 /* Postings ordered by place: order[first[p] … first[p+1]) are those of place p; overflow stands at p = shard_count.
 ** Both arrays are the caller's (shx_free). All postings must have a place. */

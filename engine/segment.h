@@ -154,7 +154,14 @@ uint64_t shx_segment_slot(const shx_segment *segment, uint64_t row);
 /* Verifies everything, rule by rule; SHX_CORRUPT at the first fault. */
 shx_status shx_segment_check(shx_segment *segment, const shx_stop *stop);
 
-/* What a run is made of: postings [first, first + count) of the array given to shx_segment_write. `centroid` in code
+/* Where the postings of a segment come from: `read` gives one, of any number, from several threads at once and several
+** times each. So they need not be in memory. */
+typedef struct shx_posting_source {
+    const void *context;
+    shx_posting (*read)(const void *context, uint64_t number);
+} shx_posting_source;
+
+/* What a run is made of: postings [first, first + count) of the source given to shx_segment_write. `centroid` in code
 ** space; NULL for the overflow shard. */
 typedef struct shx_run_plan {
     uint64_t shard;
@@ -170,7 +177,7 @@ shx_status shx_posting_column(const shx_posting *posting, uint32_t column, shx_p
 ** threads. The file is synced; on failure it stays invalid. *ret_checksum: as shx_container_checksum. */
 shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, const shx_encoding *encoding,
                              uint64_t encoding_id, uint32_t columns, const shx_run_plan *plans, uint32_t plan_count,
-                             const shx_posting *postings, uint64_t posting_count, shx_pool *pool,
+                             const shx_posting_source *postings, uint64_t posting_count, shx_pool *pool,
                              uint64_t *ret_checksum);
 
 #endif

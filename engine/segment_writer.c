@@ -27,7 +27,7 @@ typedef struct segment_writer {
     shx_container_writer out;
     const shx_encoding *encoding;
     const shx_run_plan *plans;
-    const shx_posting *postings;
+    const shx_posting_source *postings;
     shx_columns_plan *columns;
     shx_run *runs;
     segment_run_buffer *buffers; /* one a thread */
@@ -88,10 +88,13 @@ static shx_status segment_buffer_prepare(const segment_writer *writer, uint64_t 
     return SHX_OK;
 }
 
+static shx_posting segment_posting(const segment_writer *writer, uint64_t number) {
+    return writer->postings->read(writer->postings->context, number);
+}
+
 static void segment_encode_row(const segment_writer *writer, const shx_run_plan *plan, uint32_t i,
-                               segment_run_buffer *buffer) {
+                               const shx_posting *posting, segment_run_buffer *buffer) {
     const shx_encoding *encoding = writer->encoding;
-    const shx_posting *posting = &writer->postings[plan->first + i];
     buffer->rowids[i] = posting->rowid;
     buffer->fingerprints[i] = posting->fingerprint;
     if (writer->block_bytes == 0 || !plan->centroid) return;
@@ -112,8 +115,9 @@ static shx_status segment_encode_run(segment_writer *writer, const shx_run_plan 
     uint32_t held = 0;
     for (uint32_t i = 0; i < plan->count; i++) {
         if (i % SEGMENT_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(writer->progress));
-        segment_encode_row(writer, plan, i, buffer);
-        memcpy(buffer->vectors + held++ * vector_bytes, writer->postings[plan->first + i].vector, vector_bytes);
+        shx_posting posting = segment_posting(writer, plan->first + i);
+        segment_encode_row(writer, plan, i, &posting, buffer);
+        memcpy(buffer->vectors + held++ * vector_bytes, posting.vector, vector_bytes);
         if (held < writer->slice_rows && i + 1 < plan->count) continue;
         uint64_t first = run->first_row + i + 1 - held;
         shx_container_put(&writer->out, SHX_SEGMENT_VECTORS, first * vector_bytes, buffer->vectors,
@@ -185,30 +189,29 @@ static shx_status segment_write_runs(void *context, uint64_t first, uint64_t end
 /* ---- the order of the rowids ---- */
 
 /* Rowids as numbers that compare as they do. */
-static uint64_t segment_order_key(const segment_writer *writer, uint32_t row) {
-    return (uint64_t)writer->postings[row].rowid ^ UINT64_C(1) << 63;
+static uint64_t segment_order_key(const int64_t *rowids, uint32_t row) {
+    return (uint64_t)rowids[row] ^ UINT64_C(1) << 63;
 }
 
 /* One pass of a radix sort, by the byte at `shift`. False when all rows have the same byte there: nothing is moved. */
-static bool segment_order_pass(const segment_writer *writer, uint64_t count, int shift, const uint32_t *from,
-                               uint32_t *to) {
+static bool segment_order_pass(const int64_t *rowids, uint64_t count, int shift, const uint32_t *from, uint32_t *to) {
     uint32_t next[257] = {0};
-    for (uint64_t i = 0; i < count; i++) next[(segment_order_key(writer, from[i]) >> shift & 255) + 1]++;
+    for (uint64_t i = 0; i < count; i++) next[(segment_order_key(rowids, from[i]) >> shift & 255) + 1]++;
     for (int b = 0; b < 256; b++) {
         if (next[b + 1] == count) return false;
     }
     for (int b = 0; b < 256; b++) next[b + 1] += next[b];
-    for (uint64_t i = 0; i < count; i++) to[next[segment_order_key(writer, from[i]) >> shift & 255]++] = from[i];
+    for (uint64_t i = 0; i < count; i++) to[next[segment_order_key(rowids, from[i]) >> shift & 255]++] = from[i];
     return true;
 }
 
-static shx_status segment_put_order(segment_writer *writer, uint64_t count) {
+static shx_status segment_sort(segment_writer *writer, const int64_t *rowids, uint64_t count) {
     uint32_t *order = shx_alloc_zero(count, sizeof *order), *other = shx_alloc_zero(count, sizeof *other);
     shx_status status = order && other ? SHX_OK : SHX_NOMEM;
     for (uint64_t i = 0; status == SHX_OK && i < count; i++) order[i] = (uint32_t)i;
     for (int shift = 0; status == SHX_OK && shift < 64; shift += 8) {
         status = shx_progress_check(writer->progress);
-        if (status != SHX_OK || !segment_order_pass(writer, count, shift, order, other)) continue;
+        if (status != SHX_OK || !segment_order_pass(rowids, count, shift, order, other)) continue;
         uint32_t *sorted = other;
         other = order;
         order = sorted;
@@ -216,6 +219,16 @@ static shx_status segment_put_order(segment_writer *writer, uint64_t count) {
     if (status == SHX_OK) shx_container_put(&writer->out, SHX_SEGMENT_ORDER, 0, order, count * sizeof *order);
     shx_free(order);
     shx_free(other);
+    return status;
+}
+
+/* The rowids are read where they have just been written. */
+static shx_status segment_put_order(segment_writer *writer, uint64_t count) {
+    shx_map map;
+    if (count == 0) return SHX_OK;
+    SHX_TRY(shx_container_map(&writer->out, SHX_SEGMENT_ROWIDS, &map));
+    shx_status status = segment_sort(writer, (const int64_t *)(const void *)map.bytes, count);
+    shx_map_release(&map);
     return status;
 }
 
@@ -275,7 +288,8 @@ shx_status shx_posting_column(const shx_posting *posting, uint32_t column, shx_p
 
 static shx_status segment_column(const void *context, uint64_t row, uint32_t column, shx_packed *ret_bytes) {
     const segment_writer *writer = context;
-    return shx_posting_column(&writer->postings[row], column, ret_bytes);
+    shx_posting posting = segment_posting(writer, row);
+    return shx_posting_column(&posting, column, ret_bytes);
 }
 
 static shx_status segment_put_columns(segment_writer *writer, uint32_t run_count, uint64_t row_count) {
@@ -300,7 +314,7 @@ static shx_status segment_fill(segment_writer *writer, uint32_t run_count, uint6
 
 shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, const shx_encoding *encoding,
                              uint64_t encoding_id, uint32_t columns, const shx_run_plan *plans, uint32_t plan_count,
-                             const shx_posting *postings, uint64_t posting_count, shx_pool *pool,
+                             const shx_posting_source *postings, uint64_t posting_count, shx_pool *pool,
                              uint64_t *ret_checksum) {
     SHX_CHECK(posting_count < UINT32_MAX, SHX_FULL);
     segment_writer writer = {.encoding = encoding,

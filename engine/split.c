@@ -79,7 +79,7 @@ static shx_status split_route_rows(void *context, uint64_t begin, uint64_t end, 
         if (rewrite->place[i] != SHX_PLACE_NONE) continue;
         if (!query) status = shx_query_create(rewrite->encoding.code_dim, &query);
         if (status != SHX_OK) break;
-        if (shx_encoding_point(&rewrite->encoding, rewrite->postings[i].vector, false, query->point)) {
+        if (shx_encoding_point(&rewrite->encoding, shx_rewrite_vector(rewrite, i), false, query->point)) {
             status = split_route(work, query, &router, &rewrite->place[i]);
         } else {
             rewrite->place[i] = SHX_PLACE_OVERFLOW;
@@ -135,7 +135,7 @@ static shx_status split_points(const split_work *work, uint32_t place, float **r
     shx_status status = SHX_OK;
     for (uint32_t i = 0; status == SHX_OK && i < rows; i++) {
         if (i % SPLIT_CHECK_ROWS == 0) status = shx_progress_check(shx_pool_progress(rewrite->pool));
-        const void *vector = rewrite->postings[work->order[work->first[place] + i]].vector;
+        const void *vector = shx_rewrite_vector(rewrite, work->order[work->first[place] + i]);
         bool found = shx_encoding_point(&rewrite->encoding, vector, false, points + (size_t)i * code_dim);
         if (!found) memcpy(points + (size_t)i * code_dim, split_centroid(rewrite, place), code_dim * sizeof(float));
     }

@@ -17,6 +17,8 @@ static const shx_id uuid = {{5}};
 static const float mean[CODE_DIM] = {0.5f, -0.25f, 1};
 static const shx_encoding encoding = {SHX_L2, SHX_FLOAT32, DIM, CODE_DIM, 77, 0, mean};
 
+static shx_posting read_posting(const void *context, uint64_t number) { return ((const shx_posting *)context)[number]; }
+
 /* A segment of two overflow rows and `rows` rows of a shard; returns its checksum. */
 static uint64_t write_segment(shx_store *store, uint64_t id, uint64_t shard, uint32_t rows) {
     uint64_t checksum;
@@ -29,7 +31,8 @@ static uint64_t write_segment(shx_store *store, uint64_t id, uint64_t shard, uin
                                     .fingerprint = {shx_hash64(vector, sizeof vector, 0), i}};
     }
     const shx_run_plan plans[] = {{SHX_SHARD_OVERFLOW, NULL, 0, 2}, {shard, centroid, 2, rows}};
-    assert_ok(shx_segment_write(store, &uuid, id, &encoding, 4, 0, plans, 2, postings, rows + 2, NULL,
+    const shx_posting_source source = {postings, read_posting};
+    assert_ok(shx_segment_write(store, &uuid, id, &encoding, 4, 0, plans, 2, &source, rows + 2, NULL,
                                 &checksum));
     return checksum;
 }

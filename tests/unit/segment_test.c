@@ -55,6 +55,8 @@ static shx_packed pack_row(int i) {
     return (shx_packed){packed[i], size};
 }
 
+static shx_posting read_posting(const void *context, uint64_t number) { return ((const shx_posting *)context)[number]; }
+
 static shx_store *make_sample(void) {
     shx_store *store = fixture_prepared_heap();
     shx_posting postings[ROWS];
@@ -74,7 +76,8 @@ static shx_store *make_sample(void) {
         plans[r] = (shx_run_plan){shards[r], r ? centroids[r - 1] : NULL, first, run_rows[r]};
         first += run_rows[r];
     }
-    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, COLUMNS, plans, 3, postings, ROWS, NULL,
+    const shx_posting_source source = {postings, read_posting};
+    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, COLUMNS, plans, 3, &source, ROWS, NULL,
                                 &file_checksum));
     return store;
 }

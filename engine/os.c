@@ -19,6 +19,12 @@ shx_status shx_sync_beside(const char *file) {
     return os_opener == shx_store_open_posix ? shx_sync_beside_posix(file) : SHX_OK;
 }
 
+static uint64_t (*os_clock)(void) = shx_clock_posix;
+
+void shx_clock_use(uint64_t (*clock)(void)) { os_clock = clock ? clock : shx_clock_posix; }
+
+uint64_t shx_clock(void) { return os_clock(); }
+
 void shx_store_close(shx_store *store) {
     if (store) store->ops->close(store);
 }

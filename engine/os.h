@@ -135,6 +135,12 @@ shx_status shx_file_map(shx_file *file, uint64_t offset, uint64_t size, shx_map 
 /* Gives a mapping back and clears it; a cleared mapping is allowed. */
 void shx_map_release(shx_map *map);
 
+/* A clock in milliseconds that only goes forward; for budgets, never for what is right. A test may put another one in
+** its place (NULL: back to the system's). */
+uint64_t shx_clock(void);
+uint64_t shx_clock_posix(void);
+void shx_clock_use(uint64_t (*clock)(void));
+
 /* Which process this is: another number after fork(), where threads and locks of the parent are missing. A child
 ** that was not made by the C library, but by a bare system call, goes unnoticed. */
 int64_t shx_process(void);

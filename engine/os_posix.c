@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef struct os_posix_store {
@@ -416,6 +417,12 @@ int64_t shx_process(void) {
     process = getpid();
     if (os_posix_watching) atomic_store(&os_posix_process, process);
     return process;
+}
+
+uint64_t shx_clock_posix(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* --- the store itself --- */

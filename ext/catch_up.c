@@ -12,17 +12,20 @@
 #define CATCH_UP_READER_MIN 1000     /* a reader takes this many changes into memory … */
 #define CATCH_UP_READER_SHARE 10     /* … or one row in ten, when that is more … */
 #define CATCH_UP_READER_MAX 20000    /* … but no more than this */
-#define CATCH_UP_WRITER_ROWS 50000   /* larger tables are not compared under SQLite's write lock */
+#define CATCH_UP_WRITER_MS 50        /* a writer compares for so long, under SQLite's write lock … */
+#define CATCH_UP_WRITER_FREE 10000   /* … once it has seen so many rows, … */
+#define CATCH_UP_WRITER_ROWS 200000  /* … and does not begin with a table that is larger than this */
+#define CATCH_UP_MEMORY_ROWS 50000   /* larger tables are not compared for an index in memory */
 #define CATCH_UP_WAIT_MAX 1024       /* write transactions between attempts that keep failing */
 #define CATCH_UP_INTERRUPT_ROWS 1024 /* a power of two */
 
-/* One comparison. `limit`: changes after which it is given up. */
+/* One comparison. `limit`: changes after which it is given up; `deadline`: when it is (shx_clock), 0: never. */
 typedef struct catch_up_walk {
     shx_table *table;
     shx_reconcile *reconcile;
     sqlite3_stmt *rows;
     void *vector;
-    uint64_t limit, seen;
+    uint64_t limit, seen, deadline;
 } catch_up_walk;
 
 static int catch_up_count(shx_table *table, int64_t limit, int64_t *ret_count) {
@@ -59,10 +62,16 @@ static int catch_up_content(catch_up_walk *walk, int64_t rowid, shx_status *ret_
     return rc == SQLITE_OK ? reset : rc;
 }
 
+static bool catch_up_is_late(const catch_up_walk *walk) {
+    return walk->deadline && walk->seen > CATCH_UP_WRITER_FREE && shx_clock() > walk->deadline;
+}
+
 /* The row on which walk->rows stands. */
 static int catch_up_row(catch_up_walk *walk, shx_status *ret_status) {
-    if ((walk->seen++ & (CATCH_UP_INTERRUPT_ROWS - 1)) == 0 && shx_connection_interrupted(walk->table->connection)) {
-        return SQLITE_INTERRUPT;
+    if ((walk->seen++ & (CATCH_UP_INTERRUPT_ROWS - 1)) == 0) {
+        if (shx_connection_interrupted(walk->table->connection)) return SQLITE_INTERRUPT;
+        if (catch_up_is_late(walk)) *ret_status = SHX_BUSY;
+        if (*ret_status != SHX_OK) return SQLITE_OK;
     }
     int64_t rowid = sqlite3_column_int64(walk->rows, 0);
     bool wanted = false;
@@ -186,8 +195,10 @@ int shx_catch_up_private(shx_table *table, const shx_id *commit, shx_view **ret_
     return SQLITE_OK;
 }
 
-int shx_catch_up_durable(shx_table *table, const shx_id *commit, bool from_nothing, shx_status *ret_status) {
-    catch_up_walk walk = {.table = table, .limit = UINT64_MAX};
+/* `deadline`: as of a walk. */
+static int catch_up_publish(shx_table *table, const shx_id *commit, bool from_nothing, uint64_t deadline,
+                            shx_status *ret_status) {
+    catch_up_walk walk = {.table = table, .limit = UINT64_MAX, .deadline = deadline};
     shx_status status;
     int rc = catch_up_open(&walk, from_nothing, true, &status);
     if (status == SHX_OK) rc = catch_up_run(&walk, &status);
@@ -198,12 +209,16 @@ int shx_catch_up_durable(shx_table *table, const shx_id *commit, bool from_nothi
     return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
 }
 
+int shx_catch_up_durable(shx_table *table, const shx_id *commit, bool from_nothing, shx_status *ret_status) {
+    return catch_up_publish(table, commit, from_nothing, 0, ret_status);
+}
+
 int shx_catch_up_memory(shx_table *table, const shx_id *commit) {
     int64_t rows = 0;
-    int rc = catch_up_count(table, CATCH_UP_WRITER_ROWS + 1, &rows);
+    int rc = catch_up_count(table, CATCH_UP_MEMORY_ROWS + 1, &rows);
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
     shx_status status;
-    return rows <= CATCH_UP_WRITER_ROWS ? shx_catch_up_durable(table, commit, false, &status) : SQLITE_OK;
+    return rows <= CATCH_UP_MEMORY_ROWS ? shx_catch_up_durable(table, commit, false, &status) : SQLITE_OK;
 }
 
 bool shx_catch_up_is_current(shx_table *table, const shx_id *commit) {
@@ -214,9 +229,11 @@ bool shx_catch_up_is_current(shx_table *table, const shx_id *commit) {
     return resolved && shx_index_is_durable(index, commit);
 }
 
-/* Compares the database with the index for the parent of a write transaction, unless that keeps failing. */
+/* Compares the database with the index for the parent of a write transaction, unless that keeps failing, or takes too
+** long: then the index stays behind. */
 static int catch_up_attempt(shx_table *table) {
     shx_state *state = table->state;
+    uint64_t deadline = shx_clock() + CATCH_UP_WRITER_MS;
     if (state->catch_up_skip > 0) {
         state->catch_up_skip--;
         return SQLITE_OK;
@@ -226,7 +243,7 @@ static int catch_up_attempt(shx_table *table) {
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
     shx_status status = SHX_BUSY;
     if (rows <= CATCH_UP_WRITER_ROWS) {
-        rc = shx_catch_up_durable(table, &state->parent, false, &status);
+        rc = catch_up_publish(table, &state->parent, false, deadline, &status);
         if (rc != SQLITE_OK) return rc;
         if (status != SHX_OK) shx_state_log(state, status, "could not be brought up to date");
     }

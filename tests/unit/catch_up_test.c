@@ -4,6 +4,8 @@
 */
 #include "twin.h"
 
+#include "os.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -257,6 +259,41 @@ static void past_the_ring(void **state) {
     lag_touch(&twin);
     twin_require(twin_state_is(&twin, "current"));
     twin_close(&twin);
+}
+
+/* A clock of its own, so that no time has to pass. */
+static uint64_t lag_time, lag_step;
+
+static uint64_t lag_clock(void) { return lag_time += lag_step; }
+
+/* A writer compares for a while and no longer; what it gave up leaves no file. Small tables are compared all the same. */
+static void a_writer_has_so_much_time(void **state) {
+    (void)state;
+    shx_clock_use(lag_clock);
+    for (int rows = LAG_ROWS; rows <= 5 * LAG_ROWS; rows += 4 * LAG_ROWS) {
+        lag_make("");
+        twin_pair twin = lag_open(lag_work);
+        twin_fill(&twin, &lag_random, LAG_ROWS + 1, rows - LAG_ROWS);
+        twin_run(&twin, "INSERT INTO t(t) VALUES('flush')");
+        twin_close(&twin);
+        lag_without_directory(1, 2500);
+        twin = lag_open(lag_work);
+        lag_step = 30; /* two looks are too many */
+        int files = twin_find_files(lag_work, "wal").count;
+        lag_touch(&twin);
+        twin_require_right(&twin, &lag_random);
+        bool small = rows == LAG_ROWS;
+        char *found = twin_text(&twin, "SELECT json_extract(shardex_info('t'), '$.state')");
+        twin_require((strcmp(found, "current") == 0) == small);
+        sqlite3_free(found);
+        if (!small) twin_require(twin_find_files(lag_work, "wal").count <= files + 1); /* of the commit itself */
+        lag_step = 0;
+        for (int i = 0; i < 3; i++) lag_touch(&twin); /* the next one does not try again, a later one does */
+        twin_require(twin_state_is(&twin, "current"));
+        twin_require_right(&twin, &lag_random);
+        twin_close(&twin);
+    }
+    shx_clock_use(NULL);
 }
 
 /* What the log of the application was told of comparisons. */
@@ -542,6 +579,7 @@ int main(void) {
         cmocka_unit_test(the_ring_depends_on_the_operations_only),
         cmocka_unit_test(rollbacks_leave_no_trace),
         cmocka_unit_test(past_the_ring),
+        cmocka_unit_test(a_writer_has_so_much_time),
         cmocka_unit_test(comparisons_are_logged),
         cmocka_unit_test(an_interrupted_comparison_is_no_failure),
         cmocka_unit_test(a_damaged_ring_is_no_ring),

@@ -236,6 +236,7 @@ static shx_status maintain_rewrite(maintain_job *job) {
                                   &job->segment_blocks, &job->segment_checksum));
     }
     SHX_TRY(maintain_write_shards(job));
+    shx_rewrite_drop_postings(&job->rewrite);
     return maintain_copy_tombstones(job);
 }
 

@@ -9,10 +9,17 @@
 
 #define REWRITE_CHECK_ROWS 65536 /* between two looks at the progress */
 
-void shx_rewrite_free(shx_rewrite *rewrite) {
-    shx_free(rewrite->mean);
+void shx_rewrite_drop_postings(shx_rewrite *rewrite) {
     shx_free(rewrite->sources);
     shx_free(rewrite->place);
+    rewrite->sources = NULL;
+    rewrite->place = NULL;
+    rewrite->source_capacity = rewrite->place_capacity = 0;
+}
+
+void shx_rewrite_free(shx_rewrite *rewrite) {
+    shx_free(rewrite->mean);
+    shx_rewrite_drop_postings(rewrite);
     shx_free(rewrite->ids);
     shx_free(rewrite->open);
     shx_free(rewrite->centroids);

@@ -49,6 +49,9 @@ const void *shx_rewrite_vector(const shx_rewrite *rewrite, uint64_t number);
 /* Makes room for `count` postings in all: else room doubles as they come. */
 shx_status shx_rewrite_reserve(shx_rewrite *rewrite, uint64_t count);
 
+/* The postings are written, and their places looked at: gives their memory back; `count` stays. */
+void shx_rewrite_drop_postings(shx_rewrite *rewrite);
+
 /* Appends a shard: open, with the next id; *ret_place is its position. */
 shx_status shx_rewrite_add_shard(shx_rewrite *rewrite, const float *centroid, uint32_t *ret_place);
 

@@ -10,8 +10,8 @@ void shx_rowmap_free(shx_rowmap *map) {
 }
 
 void shx_rowmap_clear(shx_rowmap *map) {
-    if (map->capacity) memset(map->slots, 0, map->capacity * sizeof *map->slots);
-    map->count = 0;
+    if (map->used) memset(map->slots, 0, map->capacity * sizeof *map->slots);
+    map->used = map->ascending = 0;
 }
 
 /* The slot of a key, or the empty slot where it would go (Fibonacci hashing with a xor-shift for clustered rowids). */
@@ -25,8 +25,10 @@ static uint64_t rowmap_slot(const shx_rowmap *map, shx_rowmap_keys keys, int64_t
 }
 
 static shx_status rowmap_resize(shx_rowmap *map, shx_rowmap_keys keys, uint64_t capacity) {
-    shx_rowmap grown = {
-        .slots = shx_alloc_zero(capacity, sizeof *grown.slots), .capacity = capacity, .count = map->count};
+    shx_rowmap grown = {.ascending = map->ascending,
+                        .slots = shx_alloc_zero(capacity, sizeof *grown.slots),
+                        .capacity = capacity,
+                        .used = map->used};
     SHX_CHECK(grown.slots, SHX_NOMEM);
     for (uint64_t i = 0; i < map->capacity; i++) {
         if (map->slots[i] == 0) continue;
@@ -40,22 +42,43 @@ static shx_status rowmap_resize(shx_rowmap *map, shx_rowmap_keys keys, uint64_t 
 
 shx_status shx_rowmap_reserve(shx_rowmap *map, shx_rowmap_keys keys, uint64_t more) {
     uint64_t capacity = map->capacity ? map->capacity : 64;
-    while ((map->count + more) * 4 > capacity * 3) capacity *= 2;
+    while ((map->used + more) * 4 > capacity * 3) capacity *= 2;
     return capacity == map->capacity ? SHX_OK : rowmap_resize(map, keys, capacity);
 }
 
+/* Among the positions whose keys ascend. */
+static bool rowmap_halve(const shx_rowmap *map, shx_rowmap_keys keys, int64_t key, uint32_t *ret_position) {
+    uint32_t low = 0, high = map->ascending;
+    if (high == 0 || key > keys.key(keys.array, high - 1)) return false;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (keys.key(keys.array, middle) <= key) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    if (keys.key(keys.array, low) != key) return false;
+    *ret_position = low;
+    return true;
+}
+
 shx_status shx_rowmap_put(shx_rowmap *map, shx_rowmap_keys keys, uint32_t position) {
+    int64_t key = keys.key(keys.array, position);
+    if (position == map->ascending && (position == 0 || key > keys.key(keys.array, position - 1))) {
+        map->ascending++;
+        return SHX_OK;
+    }
     SHX_TRY(shx_rowmap_reserve(map, keys, 1));
-    uint64_t slot = rowmap_slot(map, keys, keys.key(keys.array, position));
-    if (map->slots[slot] == 0) map->count++;
+    uint64_t slot = rowmap_slot(map, keys, key);
+    if (map->slots[slot] == 0) map->used++;
     map->slots[slot] = position + 1;
     return SHX_OK;
 }
 
 bool shx_rowmap_get(const shx_rowmap *map, shx_rowmap_keys keys, int64_t key, uint32_t *ret_position) {
-    if (map->count == 0) return false;
-    uint64_t slot = rowmap_slot(map, keys, key);
-    if (map->slots[slot] == 0) return false;
+    uint64_t slot = map->used ? rowmap_slot(map, keys, key) : 0;
+    if (map->used == 0 || map->slots[slot] == 0) return rowmap_halve(map, keys, key, ret_position);
     *ret_position = map->slots[slot] - 1;
     return true;
 }

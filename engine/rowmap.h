@@ -1,5 +1,7 @@
-/* A map from 64-bit keys to positions in an array whose elements have these keys: open addressing, linear probing,
-** power-of-two capacity. The keys are looked up in the array, wherever that is, so an entry takes 5 to 11 bytes.
+/* A map from 64-bit keys to positions in an array whose elements have these keys. They are looked up in the array,
+** wherever that is: as long as positions come one by one from 0 on, and their keys ascend, they are found by halving it
+** and take no memory. All others stand in a hash table (open addressing, linear probing, power-of-two capacity), 5 to 11
+** bytes each.
 */
 #ifndef SHX_ROWMAP_H
 #define SHX_ROWMAP_H
@@ -11,8 +13,9 @@
 
 /* Zero-initialise; free with shx_rowmap_free. */
 typedef struct shx_rowmap {
-    uint32_t *slots; /* position + 1; 0 = empty */
-    uint64_t capacity, count;
+    uint32_t ascending; /* positions below this are in the map, and their keys ascend */
+    uint32_t *slots;    /* of the others: position + 1; 0 = empty */
+    uint64_t capacity, used;
 } shx_rowmap;
 
 /* The array: what key the element at a position has. It must be the same in every call for a map. */

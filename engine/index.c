@@ -414,8 +414,7 @@ shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer) {
     return SHX_OK;
 }
 
-/* Starts a record; in a new file when the one in use was removed. */
-static shx_status index_begin(shx_index *index, shx_wal_writer **ret_writer) {
+shx_status shx_index_begin(shx_index *index, shx_wal_writer **ret_writer) {
     SHX_TRY(shx_index_writer(index, ret_writer));
     shx_status status = shx_wal_begin(*ret_writer);
     if (status != SHX_NOTFOUND) return status;
@@ -429,7 +428,7 @@ static shx_status index_write(shx_index *index, const shx_id *parent, const shx_
     shx_wal_writer *writer;
     SHX_CHECK(shx_pending_is_whole(pending), SHX_FULL);
     if (shx_spill_is_open(pending)) return shx_spill_finish(pending, commit, parent, ret_entry);
-    SHX_TRY(index_begin(index, &writer));
+    SHX_TRY(shx_index_begin(index, &writer));
     for (size_t i = 0; i < shx_pending_count(pending); i++) {
         shx_op op = shx_pending_op(pending, i);
         SHX_TRY(shx_wal_put(writer, &op));

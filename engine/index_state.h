@@ -90,6 +90,9 @@ void shx_index_let_go(shx_index *index);
 /* Opens (or continues) the WAL file to append to. Call with the mutex held. */
 shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer);
 
+/* Starts a record; in a new file when the one in use was removed. Call with the mutex held. */
+shx_status shx_index_begin(shx_index *index, shx_wal_writer **ret_writer);
+
 /* Starts a WAL file of a new id. Call with the mutex held. */
 shx_status shx_index_new_wal(shx_index *index, shx_wal_writer **ret_writer);
 

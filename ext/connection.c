@@ -3,6 +3,7 @@
 #include "../engine/memory.h"
 #include "../engine/os.h"
 #include "../engine/planted.h"
+#include "../engine/preserve.h"
 #include "config.h"
 #include "cursor.h"
 #include "location.h"
@@ -21,8 +22,16 @@ shx_connection *shx_connection_create(sqlite3 *db) {
     return connection;
 }
 
+/* A connection that wrote leaves the directory as far as it has brought the index itself, for everybody: what it only
+** has in memory would have to be found again by each process. Reading alone creates no file. */
+static void connection_preserve(const shx_state *state) {
+    if (!state->wrote || state->dropped || !state->directory || state->process != shx_process()) return;
+    (void)shx_index_preserve(state->index, state->comparison.view);
+}
+
 static void connection_free_state(shx_state *state) {
     if (!state) return;
+    connection_preserve(state);
     sqlite3_free(state->load);
     shx_state_forget_comparison(state);
     shx_pending_destroy(state->pending);
@@ -103,6 +112,7 @@ static int connection_make_state(shx_connection *connection, const char *schema,
     if (!state) return SQLITE_NOMEM;
     memset(state, 0, sizeof *state);
     state->uuid = *uuid;
+    state->process = connection->process;
     state->metric = declaration->metric;
     state->element = declaration->element;
     state->dim = declaration->dim;

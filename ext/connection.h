@@ -48,6 +48,7 @@ typedef struct shx_state {
     shx_metric metric;
     shx_element element;
     uint32_t dim;
+    int64_t process; /* that opened the connection */
     shx_index *index;
     shx_held held;   /* the view of the last query */
     uint32_t tables; /* sqlite3_vtab objects that use it */
@@ -71,6 +72,7 @@ typedef struct shx_state {
     int empty_until;        /* savepoints up to this number were opened before the first operation */
     int adopted_until; /* savepoints up to this number came, and went, while there was no object to tell; -1: none */
 
+    bool wrote; /* a write transaction was committed */
     shx_comparison comparison;
     uint32_t catch_up_skip, catch_up_wait; /* write transactions to go without an attempt; doubled by each failure */
     shx_status logged;                     /* the failure of the directory that was logged last */

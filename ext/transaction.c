@@ -185,6 +185,7 @@ static void transaction_finish(shx_table *table, bool committed) {
     table->knows = false;
     transaction_end(state); /* first, since what it leaves to the index takes memory as well */
     if (!published) return;
+    state->wrote = true;
     shx_index_committed(state->index, &state->synced_commit);
     shx_state_row_committed(table, &state->synced_commit);
 }

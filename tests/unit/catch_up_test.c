@@ -4,6 +4,7 @@
 */
 #include "twin.h"
 
+#include "index.h"
 #include "os.h"
 
 #include <fcntl.h>
@@ -296,6 +297,87 @@ static void a_writer_has_so_much_time(void **state) {
     shx_clock_use(NULL);
 }
 
+/* --- what a connection leaves behind when it closes --- */
+
+static shx_store *lag_inner, *lag_faulty;
+
+static shx_status lag_open_faulty(const char *path, shx_store **ret_store) {
+    SHX_TRY(shx_store_open_posix(path, &lag_inner));
+    shx_status status = faulty_store_wrap(lag_inner, &lag_faulty);
+    if (status == SHX_OK) *ret_store = lag_faulty;
+    return status;
+}
+
+/* A connection that is open while another process, which has no directory, makes this many commits; `wrote`: it made
+** one before. It sees them in the end. */
+static twin_pair lag_overtaken(bool wrote, int commits) {
+    int go[2];
+    char byte = 'x';
+    twin_require(pipe(go) == 0);
+    pid_t child = twin_fork();
+    if (child == 0) {
+        twin_require(read(go[0], &byte, 1) == 1);
+        lag_without_directory(commits, 1);
+        twin_child_done();
+    }
+    twin_pair twin = lag_open(lag_work);
+    twin_run(&twin, "INSERT INTO t(t) VALUES('flush')");
+    if (wrote) lag_touch(&twin);
+    twin_require(write(go[1], &byte, 1) == 1);
+    twin_wait(child);
+    close(go[0]);
+    close(go[1]);
+    twin_require_right(&twin, &lag_random);
+    twin_require(twin_state_is(&twin, "reconciled"));
+    return twin;
+}
+
+/* What it has brought up to date for itself, by the ring or by comparing everything, is there for all afterwards. */
+static void a_writer_that_closes_leaves_what_it_knows(void **state) {
+    (void)state;
+    for (int commits = 5; commits <= 300; commits += 295) {
+        for (int way = 0; way < 4; way++) {
+            lag_make("");
+            twin_pair twin = lag_overtaken(way > 0, commits);
+            twin_files files = twin_find_files(lag_work, "");
+            int locks[TWIN_FILES_MAX];
+            if (way == 2) sqlite3_interrupt(twin.db); /* whoever wants to end the process */
+            for (int i = 0; way == 3 && i < files.count; i++) { /* others hold all that can be locked */
+                locks[i] = open(files.paths[i], O_RDWR | O_CLOEXEC);
+                twin_require(locks[i] >= 0);
+                (void)flock(locks[i], LOCK_EX | LOCK_NB);
+            }
+            twin_close(&twin);
+            lag_reader_sees(way > 0 ? "current" : "reconciled");
+            for (int i = 0; way == 3 && i < files.count; i++) close(locks[i]);
+        }
+    }
+}
+
+/* A directory that cannot be written, from some call on: it stays as it was, or is current; nothing shows. */
+static void a_writer_that_closes_over_a_bad_directory(void **state) {
+    (void)state;
+    shx_index_use_threads(false);
+    uint64_t failures = 1;
+    for (uint64_t nth = 1; failures > 0; nth++) {
+        lag_make("");
+        shx_store_use(lag_open_faulty);
+        twin_pair twin = lag_overtaken(true, 5), other = lag_open(lag_work);
+        twin_require_right(&other, &lag_random); /* it keeps the index open, and is itself no writer */
+        faulty_plan plan = {.kind = FAULTY_MUTATING, .nth = nth, .status = SHX_READONLY, .forever = true};
+        faulty_store_plan(lag_faulty, &plan);
+        twin_close(&twin);
+        failures = faulty_store_failures(lag_faulty);
+        faulty_store_plan(lag_faulty, &(faulty_plan){0});
+        twin_require_right(&other, &lag_random);
+        twin_close(&other);
+        shx_store_close(lag_inner);
+        shx_store_use(shx_store_open_posix);
+        lag_reader_sees(failures > 0 ? "reconciled" : "current");
+    }
+    shx_index_use_threads(true);
+}
+
 /* What the log of the application was told of comparisons. */
 static int lag_reports, lag_failures;
 static char lag_report[600];
@@ -580,6 +662,8 @@ int main(void) {
         cmocka_unit_test(rollbacks_leave_no_trace),
         cmocka_unit_test(past_the_ring),
         cmocka_unit_test(a_writer_has_so_much_time),
+        cmocka_unit_test(a_writer_that_closes_leaves_what_it_knows),
+        cmocka_unit_test(a_writer_that_closes_over_a_bad_directory),
         cmocka_unit_test(comparisons_are_logged),
         cmocka_unit_test(an_interrupted_comparison_is_no_failure),
         cmocka_unit_test(a_damaged_ring_is_no_ring),

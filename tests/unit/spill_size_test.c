@@ -2,7 +2,7 @@
 ** half, and committed; and what is there afterwards. The twin is the generator of the rows itself: the row i is a
 ** function of i, so its table needs no room.
 **
-** SHARDEX_SPILL_ROWS and SHARDEX_SPILL_DIM set the size (suite soak: 700,000 × 768, 2 GB).
+** SHARDEX_SPILL_ROWS and SHARDEX_SPILL_DIM set the size (suite soak: 4,000,000 × 128, 2 GB).
 */
 #include "twin.h"
 

@@ -1,7 +1,7 @@
 /* A map from 64-bit keys to positions in an array whose elements have these keys. They are looked up in the array,
 ** wherever that is: as long as positions come one by one from 0 on, and their keys ascend, they are found by halving it
-** and take no memory. All others stand in a hash table (open addressing, linear probing, power-of-two capacity), 5 to 11
-** bytes each.
+** and take no memory. All others stand in a hash table (open addressing, linear probing, power-of-two capacity), 5 to
+** 11 bytes each.
 */
 #ifndef SHX_ROWMAP_H
 #define SHX_ROWMAP_H

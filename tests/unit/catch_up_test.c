@@ -267,7 +267,7 @@ static uint64_t lag_time, lag_step;
 
 static uint64_t lag_clock(void) { return lag_time += lag_step; }
 
-/* A writer compares for a while and no longer; what it gave up leaves no file. Small tables are compared all the same. */
+/* A writer compares for a while and no longer; what it gave up leaves no file. Small tables are compared anyway. */
 static void a_writer_has_so_much_time(void **state) {
     (void)state;
     shx_clock_use(lag_clock);

@@ -115,7 +115,8 @@ static void as_a_plain_array(void **state) {
     for (int step = 0; step < 60000; step++) {
         uint32_t key = (uint32_t)fixture_below(&random, MODEL_KEYS), found = 0;
         if (fixture_below(&random, 3) == 0) {
-            uint32_t position = key + MODEL_KEYS + MODEL_KEYS * (uint32_t)fixture_below(&random, UINT32_MAX / MODEL_KEYS - 1);
+            uint32_t times = 1 + (uint32_t)fixture_below(&random, UINT32_MAX / MODEL_KEYS - 1);
+            uint32_t position = key + times * MODEL_KEYS;
             assert_ok(shx_rowmap_put(&map, keys_of(&array), position));
             count += model[key] == 0;
             model[key] = position + 1;

@@ -506,7 +506,7 @@ static void resolving_asks_and_stops(void **state) {
     shx_index *index = fixture_index_on(&table.config, store);
     assert_ok(shx_index_view_until(index, &table.tip, &(shx_stop){watch_ask, &watching}, &view));
     shx_view_release(view);
-    shx_index_release(index);
+    shx_index_destroy(index);
     assert_true(watching.asked >= MANY * WIDTH * sizeof(float) / BYTES_MOST + MANY / 8192);
     index = fixture_index_on(&table.config, store);
     for (uint64_t after = 0; after < watching.asked; after++) {
@@ -517,7 +517,7 @@ static void resolving_asks_and_stops(void **state) {
     assert_ok(shx_index_view_until(index, &table.tip, NULL, &view));
     assert_int_equal(fixture_view_digest(view, WIDTH), fixture_model_digest(&table));
     shx_view_release(view);
-    shx_index_release(index);
+    shx_index_destroy(index);
     free(vectors);
     fixture_table_free(&table);
     shx_store_close(store);

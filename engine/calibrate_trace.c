@@ -153,7 +153,7 @@ static void trace_survive(trace_walk *walk, const shx_segment *segment, const sh
     shx_trace_walker *walker = walk->walker;
     uint16_t add = shx_get16(block + 2 * lane), mul = shx_get16(block + 2 * (SHX_BLOCK_ROWS + lane));
     float factor = run->scale.mul_min + run->scale.mul_step * (float)mul;
-    float spread = 0.302f * (1 + 6.0f / (float)segment->code_dim) * sqrtf(walk->distance2);
+    float spread = (float)shx_scan_deviation(segment->code_dim, walk->distance2);
     walker->survivors[walker->survivor_count++] = (trace_survivor){
         .row = row,
         .estimate2 = run->scale.add_min + run->scale.add_step * (float)add + walk->distance2 +

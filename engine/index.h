@@ -107,7 +107,8 @@ void shx_index_use_threads(bool wanted);
 bool shx_index_step(void);
 
 /* The threads that long searches share: as many as the configuration says, started when they are first asked for. NULL
-** where there is only the caller's (or the process wants no others). Owned by the index. */
+** where the caller's is the only one: the configuration says so, the process wants no others or is a forked one, or
+** they could not be had. Owned by the index. */
 shx_pool *shx_index_pool(shx_index *index);
 
 /* How far the maintenance of the index is, in whichever thread of this process, or in another process that has been at

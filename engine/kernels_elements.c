@@ -98,7 +98,7 @@ static inline __m256i elements_avx2_widen(const int8_t *at) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)at));
 }
 
-/* The sum of eight 32-bit numbers, none of which is negative or all of which fit together. */
+/* The sum of eight signed 32-bit numbers. */
 static inline int64_t elements_avx2_fold(__m256i sum) {
     __m256i zero = _mm256_setzero_si256(), sign = _mm256_cmpgt_epi32(zero, sum);
     __m256i four = _mm256_add_epi64(_mm256_unpacklo_epi32(sum, sign), _mm256_unpackhi_epi32(sum, sign));

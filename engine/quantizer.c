@@ -331,8 +331,7 @@ static double quant_factor_largest(float min, float step) { return fabs((double)
 
 void shx_query_bound(const shx_query *query, const shx_factor_scale *scale, float distance2, float epsilon,
                      float threshold, shx_bound *ret_bound) {
-    double deviation = 0.302 * (1 + 6.0 / query->code_dim) * sqrt(distance2);
-    double width = epsilon * deviation;
+    double width = epsilon * shx_scan_deviation(query->code_dim, distance2);
     /* The most that ip + shift can be: <b,q> - sum/2 is Σ ±q/2. */
     double reach = (double)query->magnitude / 2 + query->lut_error + fabs(width);
     /* Half a step for each factor. */

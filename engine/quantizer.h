@@ -55,6 +55,7 @@
 #include "limits.h"
 #include "status.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -170,6 +171,11 @@ bool shx_query_set(shx_query *query, const shx_encoding *encoding, const void *v
 /* The second half of shx_query_set: makes the tables for query->point, which the caller has filled (with a posting's
 ** point, say, to find its nearest shard). query->norm is the caller's too. */
 void shx_query_tabulate(shx_query *query);
+
+/* How far an estimate by scan codes is off, as a standard deviation for |mul| = 1; distance2 = |query - centroid|². */
+static inline double shx_scan_deviation(size_t code_dim, double distance2) {
+    return 0.302 * (1 + 6.0 / (double)code_dim) * sqrt(distance2);
+}
 
 /* The bound for one run: distance2 = |query - centroid|², epsilon = how many standard deviations a lower bound lies
 ** below the estimate (calibration.c chooses), threshold in squared distance. The slack for the rounding of factors

@@ -103,11 +103,12 @@ static uint32_t split_rows_of(const split_work *work, uint32_t place) {
 
 /* ---- splitting ---- */
 
-/* A victim's postings cut into parts, and the moves that its neighbourhood calls for. */
+/* A posting that goes to another place. */
 typedef struct split_move {
     uint32_t row, place;
 } split_move;
 
+/* A victim's postings cut into parts, and the moves that its neighbourhood calls for. */
 typedef struct split_result {
     float *centroids;
     uint32_t *part;

@@ -24,7 +24,7 @@ typedef enum shx_status {
 const char *shx_status_text(shx_status status);
 
 /* Every detection of damage returns through here, so that one breakpoint or test counter sees them all.
-** Always returns SHX_CORRUPT. */
+** Always returns SHX_CORRUPT. `what` is kept, so it must be a literal. */
 shx_status shx_corrupt(const char *what);
 
 /* How many times shx_corrupt was called in this process, and the last text it was given ("" before the first). */

@@ -13,7 +13,7 @@
 --              but one that lost its virtual table on the way (see transaction.c). `ring`: the recent commits
 --              (see ring.h).
 --   t_rows     one narrow row per posting: its fingerprint and the plain columns c0, c1, …
---   t_vectors  the vector of each posting, little-endian float32
+--   t_vectors  the vector of each posting: little-endian elements, bits eight to a byte
 --   t_aux      the auxiliary columns a0, a1, …; only when there are any
 
 -- name: create_state

@@ -194,6 +194,7 @@ measure() {
         echo "fact,$1,others,$(busy_with_others "$busy" "$start" "$results/$1-build.csv")" >>"$results/$1-build.csv"
         echo "fact,$1,disk MB,$(du -sk "$work" | awk '{ print $1 / 1024 }')" >>"$results/$1-build.csv"
     fi
+    sync # what a build left to be written must not slow the answers
     echo "$2: $1 answers …" >&2
     program query "$1" "$bench/data/$2" "$work" >"$results/$1-query.csv" || return 1
     [ -z "$kept" ] || echo "fact,$1,kept,1" >>"$results/$1-query.csv"

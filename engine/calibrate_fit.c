@@ -7,7 +7,7 @@
 #include <math.h>
 
 #define FIT_FREE_SHARDS 2    /* shards that a search always probes */
-#define FIT_WAITING_SHARDS 2 /* what is found in a shard has met the threshold of so many later on when it is refined */
+#define FIT_NARROWER 0.85f /* so bounds are judged: a threshold is a little lower than a trace says */
 #define FIT_WIDE_BETA 0.3
 #define FIT_HIGH_RECALL 0.975
 #define FIT_HIGHEST_RECALL 0.99
@@ -64,14 +64,19 @@ typedef struct fit_item {
     uint32_t trace;
 } fit_item;
 
+/* What theta must be for an item to be probed, under the beta in hand, and how wide the bounds. */
+typedef struct fit_need {
+    float theta, sigmas;
+} fit_need;
+
 typedef struct fit_sample {
     const shx_trace *traces;
     uint64_t trace_count;
     const fit_view *view;
     fit_item *items; /* those of one query after the other */
     uint64_t count, queries;
-    float *needs; /* of each item, under the beta in hand */
-    float *sorted;
+    fit_need *needs;  /* of each item */
+    fit_need *sorted; /* the lowest theta first */
     double beta;
 } fit_sample;
 
@@ -79,32 +84,43 @@ static inline bool fit_float_before(const float *a, const float *b) { return *a 
 
 SHX_DEFINE_ORDER(fit_floats, float, fit_float_before)
 
+static inline bool fit_need_before(const fit_need *a, const fit_need *b) { return a->theta < b->theta; }
+
+SHX_DEFINE_ORDER(fit_needs, fit_need, fit_need_before)
+
 /* ---- items ---- */
 
-/* The threshold of a search for so many when it comes to a position, item `but` left out: infinite until there are
-** enough. What the list does not hold is no nearer than its farthest. */
-static float fit_threshold2(const shx_trace_list *list, uint32_t position, uint32_t nearest, uint32_t but) {
+/* The threshold of a search for so many when it comes to a position: infinite until there are enough. What the list
+** does not hold is no nearer than its farthest. */
+static float fit_threshold2(const shx_trace_list *list, uint32_t position, uint32_t nearest) {
     float uppers[SHX_TRACE_NEAR];
     uint32_t count = 0;
     for (uint32_t i = 0; i < list->count; i++) {
-        if (i != but && list->items[i].position < position) uppers[count++] = list->items[i].upper2;
+        if (list->items[i].position < position) uppers[count++] = list->items[i].upper2;
     }
     fit_floats_sort(uppers, count);
     if (count >= nearest) return uppers[nearest - 1];
     return list->count == list->most ? list->items[list->count - 1].upper2 : INFINITY;
 }
 
+/* The threshold of a search for so many that a posting met. */
+static float fit_met2(const shx_trace_posting *posting, uint32_t nearest) {
+    int i = 0;
+    while (shx_trace_ks[i] != nearest) i++;
+    return posting->met2[i];
+}
+
 static void fit_add_item(fit_sample *sample, uint32_t number, const shx_trace_list *list, uint32_t i) {
     const fit_view *view = sample->view;
     const shx_trace_posting *posting = &list->items[i];
-    float threshold2 = fit_threshold2(list, posting->position, view->nearest, list->count);
-    float latest2 = fit_threshold2(list, posting->position + FIT_WAITING_SHARDS, view->nearest, i);
+    float threshold2 = fit_threshold2(list, posting->position, view->nearest);
+    float met2 = fit_met2(posting, view->nearest);
     float log_reference2 = view->kth ? logf(threshold2) : sample->traces[number].log_nearest2;
     fit_item *item = &sample->items[sample->count++];
     bool free = posting->position < FIT_FREE_SHARDS || !isfinite(log_reference2);
     *item = (fit_item){.offset = free ? -INFINITY : posting->log_order2 - log_reference2,
                        .log_rank = log1pf(posting->rank),
-                       .sigmas = posting->estimate2 > latest2 ? (posting->estimate2 - latest2) / posting->deviation : 0,
+                       .sigmas = posting->estimate2 > met2 ? (posting->estimate2 - met2) / posting->deviation : 0,
                        .wide = posting->log_order2 - sample->traces[number].log_nearest2 +
                                (float)FIT_WIDE_BETA * log1pf(posting->rank),
                        .trace = number};
@@ -142,26 +158,24 @@ static void fit_sample_free(fit_sample *sample) {
 static void fit_try(fit_sample *sample, double beta) {
     sample->beta = beta;
     for (uint64_t i = 0; i < sample->count; i++) {
-        sample->needs[i] = sample->items[i].offset + (float)beta * sample->items[i].log_rank;
+        const fit_item *item = &sample->items[i];
+        sample->needs[i] = (fit_need){item->offset + (float)beta * item->log_rank, item->sigmas};
         sample->sorted[i] = sample->needs[i];
     }
-    fit_floats_sort(sample->sorted, sample->count);
+    fit_needs_sort(sample->sorted, sample->count);
 }
 
-/* The theta that probes the shards of a share of the neighbours. */
-static double fit_theta(const fit_sample *sample, double share) {
+/* The theta that finds a share of the neighbours with bounds so wide. Those that the bounds lose mostly lie in far
+** shards, where a search that leaves some out does not come to: so the two are counted together. */
+static double fit_theta(const fit_sample *sample, double share, float epsilon) {
     if (sample->count == 0) return 0;
-    double place = ceil(share * (double)sample->count);
-    uint64_t i = place < 1 ? 0 : (uint64_t)place - 1;
-    float theta = sample->sorted[i < sample->count ? i : sample->count - 1];
-    return isfinite(theta) ? theta : 0;
-}
-
-/* The share of neighbours that bounds so wide lose. */
-static double fit_loss(const fit_sample *sample, float epsilon) {
-    uint64_t lost = 0;
-    for (uint64_t i = 0; i < sample->count; i++) lost += sample->items[i].sigmas > epsilon;
-    return sample->count > 0 ? (double)lost / (double)sample->count : 0;
+    double wanted = fmax(ceil(share * (double)sample->count), 1), found = 0;
+    uint64_t i = 0;
+    for (; i + 1 < sample->count; i++) {
+        found += sample->sorted[i].sigmas <= epsilon;
+        if (found >= wanted) break;
+    }
+    return isfinite(sample->sorted[i].theta) ? sample->sorted[i].theta : 0;
 }
 
 /* The share of the pilots' neighbours that walks under a rule do not come to. */
@@ -178,11 +192,13 @@ static double fit_beyond(const fit_sample *sample, uint64_t pilots, const shx_st
 
 /* The standard error of the recall that a theta promises: neighbours of one query are found or missed together, so it
 ** is the queries that count. */
-static double fit_error(const fit_sample *sample, double theta) {
+static double fit_error(const fit_sample *sample, double theta, float epsilon) {
     double sum = 0, squares = 0, queries = (double)sample->queries;
     for (uint64_t i = 0; i < sample->count;) {
         uint32_t trace = sample->items[i].trace, wanted = 0, found = 0;
-        for (; i < sample->count && sample->items[i].trace == trace; i++, wanted++) found += sample->needs[i] <= theta;
+        for (; i < sample->count && sample->items[i].trace == trace; i++, wanted++) {
+            found += sample->needs[i].theta <= theta && sample->needs[i].sigmas <= epsilon;
+        }
         double share = (double)found / wanted;
         sum += share;
         squares += share * share;
@@ -192,12 +208,13 @@ static double fit_error(const fit_sample *sample, double theta) {
 }
 
 /* The theta for a recall: a standard error more, so that it holds for other queries than these (half of one where what
-** may be missed is small, else a part where queries are few), and what the bounds lose. */
-static double fit_safe_theta(const fit_sample *sample, double recall, double loss) {
+** may be missed is small, else a part where queries are few), and what no walk comes to. */
+static double fit_safe_theta(const fit_sample *sample, double recall, double beyond, float epsilon) {
     if (sample->queries == 0) return 0;
-    double kept = 1 - loss, error = fit_error(sample, fit_theta(sample, fmin(recall / kept, 1)));
+    double kept = 1 - beyond, theta = fit_theta(sample, fmin(recall / kept, 1), epsilon);
+    double error = fit_error(sample, theta, epsilon);
     error *= recall > FIT_HIGH_RECALL ? 1.5 : 1 + FIT_FEW_QUERIES / (double)sample->queries;
-    return fit_theta(sample, fmin((recall + error) / kept, 1));
+    return fit_theta(sample, fmin((recall + error) / kept, 1), epsilon);
 }
 
 /* Rows that a walk goes through when it stops above theta; d²_ref is the one at its end. */
@@ -251,10 +268,14 @@ typedef struct fit_menu {
     double rows[FIT_BETAS][SHX_CALIBRATION_RECALLS];
 } fit_menu;
 
-static void fit_price(fit_sample *sample, const double losses[SHX_CALIBRATION_RECALLS], size_t beta, fit_menu *menu) {
+static void fit_price(fit_sample *sample, const shx_calibration *calibration, double beyond, size_t beta,
+                      fit_menu *menu) {
     fit_try(sample, fit_betas[beta]);
     for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
-        menu->theta[beta][r] = fit_safe_theta(sample, shx_calibration_recalls[r], losses[r]);
+        double recall = shx_calibration_recalls[r];
+        float epsilon = shx_calibration_epsilon(calibration, recall);
+        if (recall <= FIT_HIGH_RECALL) epsilon *= FIT_NARROWER;
+        menu->theta[beta][r] = fit_safe_theta(sample, recall, beyond, epsilon);
         menu->rows[beta][r] = fit_mean_rows(sample, menu->theta[beta][r]);
     }
 }
@@ -353,16 +374,11 @@ static bool fit_is_chosen(const fit_menu *menu, size_t beta) {
 static shx_status fit_make_menu(fit_work *work, fit_name name) {
     const fit_view *view = &fit_views[name];
     fit_sample sample = {.traces = work->traces, .trace_count = work->count, .view = view};
-    double losses[SHX_CALIBRATION_RECALLS];
     shx_status status = fit_sample_make(&sample);
     double beyond = status == SHX_OK ? fit_beyond(&sample, work->pilots, work->wide) : 0;
-    for (int r = 0; status == SHX_OK && r < SHX_CALIBRATION_RECALLS; r++) {
-        double lost = fit_loss(&sample, shx_calibration_epsilon(work->calibration, shx_calibration_recalls[r]));
-        losses[r] = 1 - (1 - lost) * (1 - beyond);
-    }
     for (size_t b = 0; status == SHX_OK && b < FIT_BETAS; b++) {
         if (!work->leading && !fit_is_chosen(&work->menus[view->leader], b)) continue;
-        fit_price(&sample, losses, b, &work->menus[name]);
+        fit_price(&sample, work->calibration, beyond, b, &work->menus[name]);
         status = shx_progress_check(work->progress);
     }
     fit_sample_free(&sample);
@@ -405,7 +421,7 @@ shx_status shx_fit_wide(const shx_trace *traces, uint64_t count, double share, s
         shx_status status = fit_sample_make(&sample);
         if (status == SHX_OK) {
             fit_try(&sample, FIT_WIDE_BETA);
-            theta = fmax(theta, fit_theta(&sample, share));
+            theta = fmax(theta, fit_theta(&sample, share, INFINITY));
         }
         fit_sample_free(&sample);
         SHX_TRY(status);

@@ -97,11 +97,18 @@ static float trace_worst(const shx_trace_list *list) {
     return list->count < list->most ? INFINITY : list->items[list->count - 1].distance2;
 }
 
+const uint32_t shx_trace_ks[SHX_TRACE_KS] = {1, 2, 10, 12};
+
 static void trace_insert(shx_trace_list *list, const shx_trace_posting *posting) {
+    float met2[SHX_TRACE_KS];
     if (!(posting->distance2 < trace_worst(list))) return;
+    for (int i = 0; i < SHX_TRACE_KS; i++) {
+        met2[i] = list->count < shx_trace_ks[i] ? INFINITY : list->items[shx_trace_ks[i] - 1].upper2;
+    }
     uint32_t at = list->count < list->most ? list->count++ : list->count - 1;
     for (; at > 0 && list->items[at - 1].distance2 > posting->distance2; at--) list->items[at] = list->items[at - 1];
     list->items[at] = *posting;
+    memcpy(list->items[at].met2, met2, sizeof met2);
 }
 
 /* A posting of a block of a level belongs to the lists up to it. */
@@ -234,7 +241,8 @@ static void trace_offer_block(const trace_walk *walk, uint32_t lanes, const floa
     size_t near_count = walk->walker->kernels->within(distances2, count, -INFINITY, worst2, near);
     for (size_t i = 0; i < near_count; i++) {
         float distance2 = distances2[near[i]];
-        shx_trace_posting posting = {distance2, distance2, distance2, 0, walk->position, 0, 0};
+        shx_trace_posting posting = {
+            .distance2 = distance2, .upper2 = distance2, .estimate2 = distance2, .position = walk->position};
         if (lanes >> near[i] & 1) trace_offer(walk->trace, &posting, level);
     }
 }

@@ -22,10 +22,15 @@
 
 enum { SHX_TRACE_ALL, SHX_TRACE_SOME, SHX_TRACE_FEW, SHX_TRACE_LISTS };
 
+/* How many are asked for where a threshold is noted. */
+#define SHX_TRACE_KS 4
+extern const uint32_t shx_trace_ks[SHX_TRACE_KS]; /* 1, 2, 10, 12 */
+
 /* A posting near the query, by squared distances in code space. */
 typedef struct shx_trace_posting {
     float distance2, upper2;    /* as refined, and what a search takes for certain */
     float estimate2, deviation; /* by its scan code */
+    float met2[SHX_TRACE_KS];   /* the thresholds that it met when it was refined; infinite while there were fewer */
     uint32_t position;          /* of its shard in the query's order */
     float log_order2;           /* of that shard (router.h) */
     float rank;                 /* rows before that shard, / SHX_SHARD_TARGET */

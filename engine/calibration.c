@@ -80,14 +80,16 @@ static double calibration_growth(const shx_calibration *calibration, calibration
                            calibration_mix(upper[0], upper[1], recall.part), k.part);
 }
 
-/* Tight bounds miss some neighbours (6.7, 2.3 and 0.5 % of those at the very threshold, one-sided), which calibration
-** makes up for by more shards; on real words that costs less than the refining that wide bounds call for. Without a
-** calibration they are wide. Above 0.999 they are those of calibrating itself. */
+/* Tight bounds miss some neighbours (one-sided 14, 8, 4 and 2 % of those at the very threshold), which calibration
+** makes up for by more shards; on words, descriptors and text that costs less than the refining that wide bounds call
+** for: a row that passes costs as much as 30 that are scanned. Between two recalls of the table the wider bounds of the
+** two count. Without a calibration they are wide; above 0.999 they are those of calibrating itself. */
 float shx_calibration_epsilon(const shx_calibration *calibration, double recall) {
     if (recall > 0.999) return 3.2f;
-    if (recall >= 0.995 || !calibration->fitted) return 2.6f;
-    if (recall >= 0.98) return 2.0f;
-    return 1.5f;
+    if (!calibration->fitted) return 2.6f;
+    if (recall > 0.99) return 2.1f;
+    if (recall > 0.97) return 1.7f;
+    return recall > 0.95 ? 1.4f : 1.1f;
 }
 
 void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double recall, shx_stop_plan *ret_plan) {

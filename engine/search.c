@@ -16,6 +16,7 @@
 #define SEARCH_SHORT_DIM 256      /* floats that are looked at in the time of a refine code */
 #define SEARCH_FEW_EPSILON 3      /* wide bounds cost nothing where few rows are refined */
 #define SEARCH_AWAY_GROWTH 0.2    /* of theta, where 1/e of the usual share is admitted: as words and images call for */
+#define SEARCH_ONE_IN_CODE 1.999f /* less than a cosine distance of 1 is as a squared distance in code space */
 #define SEARCH_RADIUS_SLACK 1e-6f /* more than the rounding of a radius to float */
 
 shx_status shx_search_scratch_create(shx_search_scratch **ret_scratch) {
@@ -289,6 +290,12 @@ static void search_set_radius(shx_search_run *run) {
     run->threshold = threshold + SEARCH_RADIUS_SLACK * fabsf(threshold) + shx_search_slack(run, threshold);
 }
 
+/* Under cosine the overflow shard holds the zero vectors, all at distance 1: who has found enough within it need not
+** look at them, however many they are. */
+static bool search_needs_zeros(const shx_search_run *run) {
+    return run->exact || run->plan.exhaustive || !(run->threshold < SEARCH_ONE_IN_CODE);
+}
+
 /* What must be compared comes first, and gives a threshold to start with; the delta's codes come last, when the
 ** threshold is near its final value. */
 static shx_status search_by_codes(shx_search_run *run) {
@@ -301,11 +308,13 @@ static shx_status search_by_codes(shx_search_run *run) {
     search_set_radius(run);
     run->live_share = shx_base_live_share(run->base);
     run->sigmas = run->plan.epsilon >= 2.5f ? 4 : 3;
+    bool zeros = run->base->encoding.metric == SHX_COSINE;
     SHX_TRY(shx_search_scan_delta(run, coded));
-    SHX_TRY(shx_search_scan_overflow(run));
+    if (!zeros) SHX_TRY(shx_search_scan_overflow(run));
     SHX_TRY(shx_search_seed_uppers(run));
     SHX_TRY(search_scan_shards(run));
     SHX_TRY(shx_search_scan_delta_codes(run, coded));
+    if (zeros && search_needs_zeros(run)) SHX_TRY(shx_search_scan_overflow(run));
     return shx_search_verify(run);
 }
 

@@ -243,6 +243,45 @@ static void the_words(void **state) {
     fixture_table_free(&table);
 }
 
+/* Cosine: zero vectors, at distance 1, are looked at only by those who find too little within it. */
+static void zeros_cost_nothing(void **state) {
+    (void)state;
+    enum { DIM = 16, ROWS = 14000, ZEROS = 8000, QUERIES = 50 };
+    uint64_t rows = 0;
+    fixture_random random = fixture_seed("zeros", 11);
+    fixture_table table = fixture_table_make(SHX_COSINE, DIM, ROWS + ZEROS);
+    float *vectors = fixture_clustered(&random, ROWS + ZEROS, DIM, 100);
+    for (uint64_t i = 0; i < ROWS * DIM; i++) vectors[i] = vectors[i] / 4 + 3;
+    memset(vectors + ROWS * DIM, 0, ZEROS * DIM * sizeof *vectors);
+    fixture_open(&table, NULL, NULL);
+    fixture_put_many(&table, 0, ROWS + ZEROS, vectors);
+    fixture_commit(&table);
+    fixture_flush(&table);
+    shx_view *view = fixture_view(&table);
+    shx_search_scratch *scratch;
+    shx_topk hits = {0};
+    assert_ok(shx_search_scratch_create(&scratch));
+    for (uint64_t q = 0; q < QUERIES; q++) {
+        float *query = vectors + q * 31 * DIM;
+        shx_search_params params = {.query = query, .k = 10, .recall = 0.95};
+        assert_ok(shx_search(view, &params, scratch, &hits));
+        assert_true(hits.count == 10 && hits.hits[9].distance < 0.5);
+        rows += shx_search_last_work(scratch).rows;
+        for (int d = 0; d < DIM; d++) query[d] = -query[d];
+        assert_ok(shx_search(view, &params, scratch, &hits));
+        for (uint64_t i = 0; i < 10; i++) assert_true(hits.hits[i].distance == 1);
+        assert_true(hits.hits[0].rowid == FIXTURE_FIRST_ROWID + ROWS);
+    }
+    assert_true(rows < QUERIES * ZEROS / 2);
+    fixture_assert_exact(&table, vectors, 20, 10);
+    assert_true(fixture_recall(&table, vectors + 5000 * DIM, 500, 10, 0.95) >= 0.93);
+    shx_topk_free(&hits);
+    shx_search_scratch_destroy(scratch);
+    shx_view_release(view);
+    free(vectors);
+    fixture_table_free(&table);
+}
+
 #define LARGE_ROWS 60000
 
 /* A search that never meets its rule ends at 64 times the usual rows, and is counted. */
@@ -620,6 +659,7 @@ static void a_scratch_fits_every_view(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(zeros_cost_nothing),
         cmocka_unit_test(exact_is_brute_force),
         cmocka_unit_test(exact_is_not_deceived),
         cmocka_unit_test(ties_break_by_rowid),

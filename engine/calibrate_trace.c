@@ -380,7 +380,7 @@ shx_status shx_trace_walk(shx_trace_walker *walker, const shx_stop_rule *stop, b
     trace->usable = shx_query_set(walker->query, &base->encoding, walk.vector);
     if (!trace->usable) return SHX_OK;
     walker->norm2 = shx_norm2(base->encoding.element, walk.vector, base->encoding.dim);
-    /* The overflow shard is always found, at no cost; the zero vectors that cosine has there are nobody's neighbours. */
+    /* The overflow shard is always found, at no cost; zero vectors, which cosine has there, are nobody's neighbours. */
     if (base->encoding.metric != SHX_COSINE) SHX_TRY(trace_scan_shard(&walk, base->shards->count, false));
     SHX_TRY(trace_go(&walk, stop));
     return trace_settle(walker, keep_order, trace);

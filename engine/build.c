@@ -239,7 +239,7 @@ typedef struct build_settling {
     uint32_t *order, *first;
 } build_settling;
 
-/* Moves a leaf to the mean of its rows; `sum` and `point` are scratch. */
+/* Moves a leaf to the mean of its rows, all of which have a point; `sum` and `point` are scratch. */
 static shx_status build_settle_leaf(const build_settling *settling, uint64_t leaf, double *sum, float *point) {
     const shx_rewrite *rewrite = settling->rewrite;
     size_t dim = settling->clusters->dim;

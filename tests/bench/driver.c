@@ -131,7 +131,7 @@
 **         hour: 300,000 x 768 17.4 -> 8.8, text 23.8 -> 14.2, descriptors 7.4 -> 4.8, words 4.4 -> 2.9; rows scanned
 **         within 2 % either way. Through SQL, 300,000 x 768: 34.7 -> 21.8, hnswlib 302
 **     the step over all rows costs 1 of these 8.8 | 40 rows a leaf instead of 102 | text scans 5 % more at 0.95, 30 %
-**         at 0.99; words 2 to 4. Not built
+**         at 0.99; words 1 to 8. Not built
 **     left through SQL: 42 % of the CPU is the kernel copying into files, 14.6 KB a row of 3 KB (SQLite's log, its
 **         pages, our log, the segment); training in floats 12 to 20 % of a flush; encoding 15 %
 **

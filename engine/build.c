@@ -234,7 +234,7 @@ static shx_status build_assign(shx_rewrite *rewrite, const shx_clusters *cluster
 
 /* The rows of leaf l are order[first[l] … first[l + 1]). */
 typedef struct build_settling {
-    shx_rewrite *rewrite;
+    const shx_rewrite *rewrite;
     shx_clusters *clusters;
     uint32_t *order, *first;
 } build_settling;
@@ -253,9 +253,6 @@ static shx_status build_settle_leaf(const build_settling *settling, uint64_t lea
         for (size_t d = 0; d < dim; d++) sum[d] += point[d];
     }
     for (size_t d = 0; d < dim; d++) centroid[d] = (float)(sum[d] / (double)(end - first));
-    memcpy(point, centroid, dim * sizeof *point);
-    shx_rotate(point, dim, rewrite->encoding.seed);
-    shx_rewrite_move_shard(settling->rewrite, leaf, point);
     return SHX_OK;
 }
 
@@ -275,18 +272,17 @@ static shx_status build_settle_leaves(void *context, uint64_t first, uint64_t en
 
 /* A step of Lloyd's algorithm over all rows. The leaves were trained on a sample, in which some have few rows: where
 ** they had 27 of 128, queries scan half as many rows as without this step. */
-static shx_status build_settle(shx_rewrite *rewrite, shx_clusters *clusters) {
+static shx_status build_settle(const shx_rewrite *rewrite, shx_clusters *clusters) {
     build_settling settling = {.rewrite = rewrite, .clusters = clusters};
-    SHX_TRY(shx_rewrite_group(rewrite, &settling.order, &settling.first));
+    SHX_TRY(shx_rewrite_group(rewrite, clusters->leaf_count, &settling.order, &settling.first));
     shx_status status = shx_pool_run(rewrite->pool, clusters->leaf_count, 4, build_settle_leaves, &settling);
     shx_free(settling.order);
     shx_free(settling.first);
-    SHX_TRY(status);
-    shx_clusters_follow(clusters);
-    return build_assign(rewrite, clusters);
+    if (status == SHX_OK) shx_clusters_follow(clusters);
+    return status;
 }
 
-/* The leaves become shards: they are rotated now. */
+/* The leaves become shards: they are rotated now, which is what makes them centroids of the code space. */
 static shx_status build_add_shards(shx_rewrite *rewrite, const shx_clusters *clusters) {
     size_t dim = clusters->dim;
     float *point = shx_alloc_aligned(dim, sizeof *point);
@@ -296,15 +292,20 @@ static shx_status build_add_shards(shx_rewrite *rewrite, const shx_clusters *clu
         memcpy(point, clusters->leaves + i * dim, dim * sizeof *point);
         shx_rotate(point, dim, rewrite->encoding.seed);
         status = shx_rewrite_add_shard(rewrite, point, &place);
+        assert(status != SHX_OK || place == i);
     }
     shx_free_aligned(point);
     return status;
 }
 
+/* Places are numbers of leaves at first, and of shards in the end: the list of shards is empty till then. */
 static shx_status build_place(shx_rewrite *rewrite, shx_clusters *clusters) {
-    if (clusters) SHX_TRY(build_add_shards(rewrite, clusters));
+    assert(rewrite->shard_count == 0);
     SHX_TRY(build_assign(rewrite, clusters));
-    return clusters ? build_settle(rewrite, clusters) : SHX_OK;
+    if (!clusters) return SHX_OK;
+    SHX_TRY(build_settle(rewrite, clusters));
+    SHX_TRY(build_assign(rewrite, clusters));
+    return build_add_shards(rewrite, clusters);
 }
 
 shx_status shx_build_shards(shx_rewrite *rewrite, uint64_t seed) {

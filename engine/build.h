@@ -2,6 +2,7 @@
 **
 ** Hierarchical k-means on a sample, then two passes, streamed in batches, that put every posting into the nearest
 ** leaf among those of its nearest parents (cluster.h); between them the leaves move to the means of what they got.
+** Then the leaves become shards.
 ** Points are made from the vectors whenever they are needed, so that memory is bounded by those of the clustering's
 ** first level.
 */

@@ -64,22 +64,19 @@ static shx_status rewrite_add(shx_rewrite *rewrite, uint32_t segment, uint32_t r
     return SHX_OK;
 }
 
-void shx_rewrite_move_shard(shx_rewrite *rewrite, uint64_t place, const float *centroid) {
-    uint32_t code_dim = rewrite->encoding.code_dim;
-    memcpy(rewrite->centroids + place * code_dim, centroid, code_dim * sizeof *centroid);
-    shx_centroid_round(rewrite->centroids + place * code_dim, code_dim);
-}
-
 static shx_status rewrite_put_shard(shx_rewrite *rewrite, uint64_t id, uint8_t open, const float *centroid) {
-    uint64_t needed = rewrite->shard_count + 1;
-    size_t centroid_bytes = rewrite->encoding.code_dim * sizeof(float);
+    uint64_t place = rewrite->shard_count, needed = place + 1;
+    uint32_t code_dim = rewrite->encoding.code_dim;
+    size_t centroid_bytes = code_dim * sizeof *centroid;
     SHX_CHECK(needed < SHX_PLACE_OVERFLOW, SHX_FULL);
     SHX_TRY(shx_grow((void **)&rewrite->ids, &rewrite->id_capacity, needed, sizeof id));
     SHX_TRY(shx_grow((void **)&rewrite->open, &rewrite->open_capacity, needed, sizeof open));
     SHX_TRY(shx_grow((void **)&rewrite->centroids, &rewrite->centroid_capacity, needed, centroid_bytes));
-    rewrite->ids[rewrite->shard_count] = id;
-    rewrite->open[rewrite->shard_count] = open;
-    shx_rewrite_move_shard(rewrite, rewrite->shard_count++, centroid);
+    rewrite->ids[place] = id;
+    rewrite->open[place] = open;
+    memcpy(rewrite->centroids + place * code_dim, centroid, centroid_bytes);
+    shx_centroid_round(rewrite->centroids + place * code_dim, code_dim);
+    rewrite->shard_count = needed;
     return SHX_OK;
 }
 
@@ -144,35 +141,34 @@ shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, uint32_t segment, bool
     return SHX_OK;
 }
 
-/* Where a posting's group stands: overflow is behind all shards. */
-static uint64_t rewrite_group_of(const shx_rewrite *rewrite, uint64_t posting) {
+/* Where a posting's group stands: overflow is behind all places. */
+static uint64_t rewrite_group_of(const shx_rewrite *rewrite, uint64_t posting, uint64_t places) {
     uint32_t place = rewrite->place[posting];
-    assert(place != SHX_PLACE_NONE);
-    return place == SHX_PLACE_OVERFLOW ? rewrite->shard_count : place;
+    assert(place == SHX_PLACE_OVERFLOW || place < places);
+    return place == SHX_PLACE_OVERFLOW ? places : place;
 }
 
 /* A counting sort; `next` is scratch, and as long as `first`, which is zero. */
-static shx_status rewrite_sort(const shx_rewrite *rewrite, uint32_t *order, uint32_t *first, uint32_t *next) {
-    uint64_t places = rewrite->shard_count + 1;
+static shx_status rewrite_sort(const shx_rewrite *rewrite, uint64_t places, uint32_t *order, uint32_t *first,
+                               uint32_t *next) {
     shx_progress *progress = shx_pool_progress(rewrite->pool);
     for (uint64_t i = 0; i < rewrite->count; i++) {
         if (i % REWRITE_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(progress));
-        first[rewrite_group_of(rewrite, i) + 1]++;
+        first[rewrite_group_of(rewrite, i, places) + 1]++;
     }
-    for (uint64_t p = 0; p < places; p++) first[p + 1] += first[p];
+    for (uint64_t p = 0; p <= places; p++) first[p + 1] += first[p];
     memcpy(next, first, (places + 1) * sizeof *next);
     for (uint64_t i = 0; i < rewrite->count; i++) {
         if (i % REWRITE_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(progress));
-        order[next[rewrite_group_of(rewrite, i)]++] = (uint32_t)i;
+        order[next[rewrite_group_of(rewrite, i, places)]++] = (uint32_t)i;
     }
     return SHX_OK;
 }
 
-shx_status shx_rewrite_group(const shx_rewrite *rewrite, uint32_t **ret_order, uint32_t **ret_first) {
-    uint64_t places = rewrite->shard_count + 1;
+shx_status shx_rewrite_group(const shx_rewrite *rewrite, uint64_t places, uint32_t **ret_order, uint32_t **ret_first) {
     uint32_t *order = shx_alloc_zero(rewrite->count, sizeof *order);
-    uint32_t *first = shx_alloc_zero(places + 1, sizeof *first), *next = shx_alloc_zero(places + 1, sizeof *next);
-    shx_status status = order && first && next ? rewrite_sort(rewrite, order, first, next) : SHX_NOMEM;
+    uint32_t *first = shx_alloc_zero(places + 2, sizeof *first), *next = shx_alloc_zero(places + 2, sizeof *next);
+    shx_status status = order && first && next ? rewrite_sort(rewrite, places, order, first, next) : SHX_NOMEM;
     shx_free(next);
     if (status == SHX_OK) {
         *ret_order = order;
@@ -220,7 +216,7 @@ static shx_posting rewrite_read(const void *context, uint64_t number) {
 shx_status shx_rewrite_write(shx_rewrite *rewrite, shx_store *store, const shx_id *uuid, uint64_t file,
                              uint64_t *ret_blocks, uint64_t *ret_checksum) {
     uint32_t *order, *first;
-    SHX_TRY(shx_rewrite_group(rewrite, &order, &first));
+    SHX_TRY(shx_rewrite_group(rewrite, rewrite->shard_count, &order, &first));
     shx_run_plan *plans = shx_alloc_zero(rewrite->shard_count + 1, sizeof *plans);
     shx_status status = plans ? SHX_OK : SHX_NOMEM;
     if (status == SHX_OK) {

@@ -55,9 +55,6 @@ void shx_rewrite_drop_postings(shx_rewrite *rewrite);
 /* Appends a shard: open, with the next id; *ret_place is its position. */
 shx_status shx_rewrite_add_shard(shx_rewrite *rewrite, const float *centroid, uint32_t *ret_place);
 
-/* Gives a shard of the list another centroid. */
-void shx_rewrite_move_shard(shx_rewrite *rewrite, uint64_t place, const float *centroid);
-
 /* Takes over the shards of a base. The list must be empty. */
 shx_status shx_rewrite_take_shards(shx_rewrite *rewrite, const shx_base *base);
 
@@ -66,9 +63,9 @@ shx_status shx_rewrite_take_shards(shx_rewrite *rewrite, const shx_base *base);
 shx_status shx_rewrite_take_delta(shx_rewrite *rewrite);
 shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, uint32_t segment, bool keep_places);
 
-/* Postings ordered by place: order[first[p] … first[p+1]) are those of place p; overflow stands at p = shard_count.
-** Both arrays are the caller's (shx_free). All postings must have a place. */
-shx_status shx_rewrite_group(const shx_rewrite *rewrite, uint32_t **ret_order, uint32_t **ret_first);
+/* Postings ordered by place: order[first[p] … first[p+1]) are those of place p < `places`; overflow stands at p =
+** `places`. Both arrays are the caller's (shx_free). All postings must have a place. */
+shx_status shx_rewrite_group(const shx_rewrite *rewrite, uint64_t places, uint32_t **ret_order, uint32_t **ret_first);
 
 /* Writes the segment file `file`; *ret_blocks: its number of blocks; *ret_checksum: as shx_container_checksum. */
 shx_status shx_rewrite_write(shx_rewrite *rewrite, shx_store *store, const shx_id *uuid, uint64_t file,

@@ -94,7 +94,7 @@ static shx_status split_regroup(split_work *work) {
     shx_free(work->order);
     shx_free(work->first);
     work->order = work->first = NULL;
-    return shx_rewrite_group(work->rewrite, &work->order, &work->first);
+    return shx_rewrite_group(work->rewrite, work->rewrite->shard_count, &work->order, &work->first);
 }
 
 static uint32_t split_rows_of(const split_work *work, uint32_t place) {

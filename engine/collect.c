@@ -145,7 +145,7 @@ static void collect_sweep(shx_index *index, const collect_keep *keep) {
 static void collect_run(shx_index *index, const shx_id *commit) {
     shx_view *view;
     if (shx_index_refresh(index) != SHX_OK) return;
-    if (shx_index_resolve(index, commit, &view) != SHX_OK) return;
+    if (shx_index_resolve(index, commit, NULL, &view) != SHX_OK) return;
     uint64_t file = view->delta->base->file;
     shx_view_release(view);
     collect_keep keep = {.newest = collect_base_of(&index->catalog, file), .wal_floor = UINT64_MAX};

@@ -207,16 +207,16 @@ static bool index_doubt_base(shx_index *index) {
 
 /* Applies a path to the delta in front. A record that proves damaged is forgotten, which *ret_again says: another
 ** one of its commit may do. */
-static shx_status index_apply(shx_index *index, const index_path *path, bool *ret_again) {
+static shx_status index_apply(shx_index *index, const index_path *path, const shx_stop *stop, bool *ret_again) {
     for (uint64_t i = path->count; i-- > 0;) {
         shx_wal_record record;
         const shx_wal_entry *entry = &path->entries[i];
         bool kept = index->writer && shx_wal_take_image(index->writer, entry, &record);
         shx_status status = SHX_OK;
-        if (!kept) status = shx_wal_load(index->store, entry, shx_index_vector_bytes(index), index->stop, &record);
+        if (!kept) status = shx_wal_load(index->store, entry, shx_index_vector_bytes(index), stop, &record);
         *ret_again = status == SHX_CORRUPT && shx_catalog_forget(&index->catalog, entry) == SHX_OK;
         if (status == SHX_OK) {
-            status = shx_delta_apply(index->deltas[0], &record, &entry->commit, index->stop);
+            status = shx_delta_apply(index->deltas[0], &record, &entry->commit, stop);
             *ret_again = status == SHX_CORRUPT && index_doubt_base(index);
         }
         if (status != SHX_OK) {
@@ -227,25 +227,26 @@ static shx_status index_apply(shx_index *index, const index_path *path, bool *re
     return SHX_OK;
 }
 
-static shx_status index_try_resolve(shx_index *index, const shx_id *commit) {
+static shx_status index_try_resolve(shx_index *index, const shx_id *commit, const shx_stop *stop) {
     index_path path = {0};
     shx_status status;
     bool again;
     do {
         again = false;
         status = index_walk(index, commit, &path);
-        if (status == SHX_OK) status = index_apply(index, &path, &again);
+        if (status == SHX_OK) status = index_apply(index, &path, stop, &again);
     } while (again);
     shx_free(path.entries);
     return status;
 }
 
 /* What is in memory first; then what is known of the directory. */
-static shx_status index_resolve_known(shx_index *index, const shx_id *commit, shx_view **ret_view) {
+static shx_status index_resolve_known(shx_index *index, const shx_id *commit, const shx_stop *stop,
+                                      shx_view **ret_view) {
     shx_delta *delta = NULL;
     const shx_delta_mark *mark = index_find_mark(index, commit, &delta);
     if (!mark) {
-        SHX_TRY(index_try_resolve(index, commit));
+        SHX_TRY(index_try_resolve(index, commit, stop));
         mark = index_find_mark(index, commit, &delta);
         SHX_CHECK(mark, SHX_NOTFOUND);
     }
@@ -253,11 +254,11 @@ static shx_status index_resolve_known(shx_index *index, const shx_id *commit, sh
 }
 
 /* At last another look at the directory. */
-shx_status shx_index_resolve(shx_index *index, const shx_id *commit, shx_view **ret_view) {
-    shx_status status = index_resolve_known(index, commit, ret_view);
+shx_status shx_index_resolve(shx_index *index, const shx_id *commit, const shx_stop *stop, shx_view **ret_view) {
+    shx_status status = index_resolve_known(index, commit, stop, ret_view);
     if (status == SHX_OK || status == SHX_NOMEM || status == SHX_INTERRUPT) return status;
     SHX_TRY(shx_index_refresh(index));
-    return index_resolve_known(index, commit, ret_view);
+    return index_resolve_known(index, commit, stop, ret_view);
 }
 
 shx_status shx_index_view(shx_index *index, const shx_id *commit, shx_view **ret_view) {
@@ -266,9 +267,7 @@ shx_status shx_index_view(shx_index *index, const shx_id *commit, shx_view **ret
 
 shx_status shx_index_view_until(shx_index *index, const shx_id *commit, const shx_stop *stop, shx_view **ret_view) {
     pthread_mutex_lock(&index->mutex);
-    index->stop = stop;
-    shx_status status = shx_index_resolve(index, commit, ret_view);
-    index->stop = NULL;
+    shx_status status = shx_index_resolve(index, commit, stop, ret_view);
     if (status == SHX_OK) (*ret_view)->epoch = atomic_load(&index->epoch);
     pthread_mutex_unlock(&index->mutex);
     return status;
@@ -303,7 +302,7 @@ static shx_status index_nearest(shx_index *index, const shx_id *commits, size_t 
     if (status == SHX_NOMEM) return status;
     for (size_t i = 0; i < count; i++) {
         if (durable && !index_is_durable(index, &commits[i])) continue;
-        status = index_resolve_known(index, &commits[i], ret_view);
+        status = index_resolve_known(index, &commits[i], NULL, ret_view);
         if (status == SHX_NOMEM) return status;
         if (status != SHX_OK) continue;
         *ret_position = i;
@@ -324,7 +323,7 @@ shx_status shx_index_nearest(shx_index *index, const shx_id *commits, size_t cou
 static shx_status index_supply(shx_index *index, const shx_id *parent, const shx_id *commit, shx_wal_record *record) {
     uint64_t operations = record->operation_count;
     shx_delta *delta;
-    shx_status status = index_find_mark(index, commit, &delta) ? SHX_BUSY : index_try_resolve(index, parent);
+    shx_status status = index_find_mark(index, commit, &delta) ? SHX_BUSY : index_try_resolve(index, parent, NULL);
     if (status == SHX_OK && index->supplied + operations > INDEX_SUPPLIED_MAX) status = SHX_NOTFOUND;
     if (status != SHX_OK) {
         shx_wal_record_close(record);
@@ -343,7 +342,7 @@ shx_status shx_index_supply(shx_index *index, const shx_id *parent, const shx_id
                             shx_view **ret_view) {
     pthread_mutex_lock(&index->mutex);
     shx_status status = index_supply(index, parent, commit, record);
-    if (status == SHX_OK) status = index_resolve_known(index, commit, ret_view);
+    if (status == SHX_OK) status = index_resolve_known(index, commit, NULL, ret_view);
     pthread_mutex_unlock(&index->mutex);
     return status;
 }

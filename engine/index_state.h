@@ -35,14 +35,13 @@ struct shx_index {
     shx_base *recent;                    /* the base that was opened last: lends its files to the next one */
     uint64_t floor;                      /* bases of lower generations are not used (distrust, rebuild) */
     shx_wal_writer *writer;
-    bool rotate;      /* the next record starts a new WAL file */
-    const shx_stop *stop; /* of who waits for the commit that is being resolved; NULL: it is not to be stopped */
-    bool collect_due; /* a base was published or found: files may have become superfluous */
+    bool rotate;              /* the next record starts a new WAL file */
+    bool collect_due;         /* a base was published or found: files may have become superfluous */
     _Atomic(shx_pool *) pool; /* of searches; set once, under the mutex */
     bool pool_tried;
     _Atomic(uint64_t) capped; /* searches that ended for having passed too many rows */
-    shx_progress progress; /* of the maintenance that this process is doing, without the mutex */
-    uint64_t supplied; /* operations in memory that stand in no file (shx_index_supply) */
+    shx_progress progress;    /* of the maintenance that this process is doing, without the mutex */
+    uint64_t supplied;        /* operations in memory that stand in no file (shx_index_supply) */
 
     pthread_cond_t wake; /* of the keeper's thread (keeper.c) */
     pthread_t thread;
@@ -64,8 +63,8 @@ void shx_held_take_all(shx_index *index);
 /* Looks at the directory again. Call with the mutex held. */
 shx_status shx_index_refresh(shx_index *index);
 
-/* shx_index_view with the mutex held. */
-shx_status shx_index_resolve(shx_index *index, const shx_id *commit, shx_view **ret_view);
+/* shx_index_view_until with the mutex held. */
+shx_status shx_index_resolve(shx_index *index, const shx_id *commit, const shx_stop *stop, shx_view **ret_view);
 
 /* The view of the first of some commits that resolves, with one look at the directory; *ret_position tells which. With
 ** `durable` only what every process can resolve counts. SHX_NOTFOUND when there is none. */

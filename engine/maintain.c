@@ -362,7 +362,7 @@ static void maintain_free(maintain_job *job) {
 static shx_status maintain_look(shx_index *index, const shx_id *commit, shx_view **ret_view) {
     pthread_mutex_lock(&index->mutex);
     shx_status status = shx_index_refresh(index);
-    if (status == SHX_OK) status = shx_index_resolve(index, commit, ret_view);
+    if (status == SHX_OK) status = shx_index_resolve(index, commit, NULL, ret_view);
     pthread_mutex_unlock(&index->mutex);
     return status;
 }

@@ -18,13 +18,14 @@
 typedef struct pending_op {
     int64_t rowid;
     uint64_t vector_hash, column_hash;
-    uint64_t body; /* where it stands among all bodies, one after the other; PENDING_NO_BODY: it has none */
+    uint64_t body : 56; /* where it stands among all bodies, one after the other; PENDING_NO_BODY: it has none */
+    uint64_t kind : 8;
     shx_id digest;
     uint32_t column_bytes;
-    uint32_t kind;
+    uint32_t before; /* the position of the last one on the same rowid before it, or SHX_ROWMAP_NONE */
 } pending_op;
 
-#define PENDING_NO_BODY UINT64_MAX
+#define PENDING_NO_BODY ((UINT64_C(1) << 56) - 1)
 
 static_assert(sizeof(pending_op) == SHX_PENDING_OP_BYTES, "the spill is an array of them");
 
@@ -232,20 +233,28 @@ shx_status shx_pending_reserve(shx_pending *pending, uint64_t column_bytes) {
     return pending_reserve_body(pending, shx_body_bytes(pending->vector_bytes, column_bytes));
 }
 
-/* Notes the operation at `position` as the last one of its rowid and keeps `live` right. Cannot fail after a
-** reserve. */
-static void pending_note(shx_pending *pending, size_t position) {
-    const pending_op *op = pending_at(pending, position);
+/* Notes the operation at the end as the last one of its rowid and keeps `live` right. Cannot fail after a reserve. */
+static void pending_note(shx_pending *pending, pending_op *op) {
     if (op->kind == SHX_OP_TOUCH) return;
     uint32_t before;
-    if (shx_rowmap_get(&pending->latest, pending_keys(pending), op->rowid, &before) &&
-        pending_holds_vector(pending_at(pending, before)->kind)) {
-        pending->live--;
+    if (shx_rowmap_get(&pending->latest, pending_keys(pending), op->rowid, &before)) {
+        op->before = before;
+        if (pending_holds_vector(pending_at(pending, before)->kind)) pending->live--;
     }
     if (pending_holds_vector(op->kind)) pending->live++;
-    shx_status status = shx_rowmap_put(&pending->latest, pending_keys(pending), (uint32_t)position);
+    shx_status status = shx_rowmap_put(&pending->latest, pending_keys(pending), (uint32_t)pending->count);
     assert(status == SHX_OK);
     (void)status;
+}
+
+/* The reverse: what it hid comes to light again. */
+static void pending_undo(shx_pending *pending, size_t position) {
+    const pending_op *op = pending_at(pending, position);
+    if (op->kind == SHX_OP_TOUCH) return;
+    bool again = op->before != SHX_ROWMAP_NONE && pending_holds_vector(pending_at(pending, op->before)->kind);
+    if (pending_holds_vector(op->kind)) pending->live--;
+    if (again) pending->live++;
+    shx_rowmap_undo(&pending->latest, pending_keys(pending), (uint32_t)position, op->before);
 }
 
 /* Copies a body; gives its place among all bodies. Cannot fail after a reserve. */
@@ -259,15 +268,17 @@ static uint64_t pending_copy_body(shx_pending *pending, const shx_op *op) {
 shx_status shx_pending_append(shx_pending *pending, const shx_op *op, const shx_id *digest) {
     SHX_TRY(shx_pending_reserve(pending, op->columns.size));
     bool bodied = pending_holds_vector(op->kind) && !pending->dropped;
-    pending->ops[pending->count - pending->spilled_count] =
-        (pending_op){.rowid = op->rowid,
-                     .vector_hash = op->vector_hash,
-                     .column_hash = op->column_hash,
-                     .body = bodied ? pending_copy_body(pending, op) : PENDING_NO_BODY,
-                     .digest = *digest,
-                     .column_bytes = bodied ? op->columns.size : 0,
-                     .kind = op->kind};
-    pending_note(pending, pending->count++);
+    pending_op *kept = &pending->ops[pending->count - pending->spilled_count];
+    *kept = (pending_op){.rowid = op->rowid,
+                         .vector_hash = op->vector_hash,
+                         .column_hash = op->column_hash,
+                         .body = bodied ? pending_copy_body(pending, op) & PENDING_NO_BODY : PENDING_NO_BODY,
+                         .kind = (uint8_t)op->kind,
+                         .digest = *digest,
+                         .column_bytes = bodied ? op->columns.size : 0,
+                         .before = SHX_ROWMAP_NONE};
+    pending_note(pending, kept);
+    pending->count++;
     return SHX_OK;
 }
 
@@ -289,15 +300,17 @@ static void pending_empty(shx_pending *pending) {
     shx_memory_trim();
 }
 
-/* What the dropped operations hid comes to light again, so the map is built anew from what stays. */
+/* Looks at the dropped operations only, however many stay. */
 void shx_pending_truncate(shx_pending *pending, size_t count) {
     if (count >= pending->count) return;
     pending_cut_bodies(pending, count);
+    if (count == 0) {
+        shx_rowmap_clear(&pending->latest);
+        pending->live = 0;
+    }
+    for (size_t i = pending->count; count > 0 && i > count; i--) pending_undo(pending, i - 1);
     pending->count = count;
     if (count < pending->spilled_count) pending->spilled_count = count;
-    pending->live = 0;
-    shx_rowmap_clear(&pending->latest);
-    for (size_t i = 0; i < count; i++) pending_note(pending, i);
     if (count == 0) pending_empty(pending);
 }
 

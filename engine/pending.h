@@ -60,7 +60,7 @@ shx_status shx_pending_reserve(shx_pending *pending, uint64_t column_bytes);
 ** stores (kind, rowid, every column with type tag and length, vector bytes), which the caller computes. */
 shx_status shx_pending_append(shx_pending *pending, const shx_op *op, const shx_id *digest);
 
-/* How many operations there are; and back to an earlier count. */
+/* How many operations there are; and back to an earlier count, in time proportional to what is dropped. */
 size_t shx_pending_count(const shx_pending *pending);
 void shx_pending_truncate(shx_pending *pending, size_t count);
 

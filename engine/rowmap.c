@@ -2,6 +2,7 @@
 
 #include "memory.h"
 
+#include <assert.h>
 #include <string.h>
 
 void shx_rowmap_free(shx_rowmap *map) {
@@ -14,10 +15,15 @@ void shx_rowmap_clear(shx_rowmap *map) {
     map->used = map->ascending = 0;
 }
 
-/* The slot of a key, or the empty slot where it would go (Fibonacci hashing with a xor-shift for clustered rowids). */
-static uint64_t rowmap_slot(const shx_rowmap *map, shx_rowmap_keys keys, int64_t key) {
+/* Where the search for a key begins (Fibonacci hashing with a xor-shift for clustered rowids). */
+static uint64_t rowmap_home(const shx_rowmap *map, int64_t key) {
     uint64_t hash = (uint64_t)key * UINT64_C(0x9E3779B97F4A7C15);
-    uint64_t slot = (hash ^ (hash >> 32)) & (map->capacity - 1);
+    return (hash ^ (hash >> 32)) & (map->capacity - 1);
+}
+
+/* The slot of a key, or the empty slot where it would go. */
+static uint64_t rowmap_slot(const shx_rowmap *map, shx_rowmap_keys keys, int64_t key) {
+    uint64_t slot = rowmap_home(map, key);
     while (map->slots[slot] != 0 && keys.key(keys.array, map->slots[slot] - 1) != key) {
         slot = (slot + 1) & (map->capacity - 1);
     }
@@ -74,6 +80,34 @@ shx_status shx_rowmap_put(shx_rowmap *map, shx_rowmap_keys keys, uint32_t positi
     if (map->slots[slot] == 0) map->used++;
     map->slots[slot] = position + 1;
     return SHX_OK;
+}
+
+/* Empties a slot. Whatever stands behind it and was looked for on the way across it moves up. */
+static void rowmap_empty(shx_rowmap *map, shx_rowmap_keys keys, uint64_t slot) {
+    uint64_t mask = map->capacity - 1;
+    for (uint64_t next = (slot + 1) & mask; map->slots[next] != 0; next = (next + 1) & mask) {
+        uint64_t home = rowmap_home(map, keys.key(keys.array, map->slots[next] - 1));
+        if (((next - home) & mask) < ((next - slot) & mask)) continue;
+        map->slots[slot] = map->slots[next];
+        slot = next;
+    }
+    map->slots[slot] = 0;
+    map->used--;
+}
+
+void shx_rowmap_undo(shx_rowmap *map, shx_rowmap_keys keys, uint32_t position, uint32_t before) {
+    if (position < map->ascending) {
+        assert(position + 1 == map->ascending && before == SHX_ROWMAP_NONE);
+        map->ascending--;
+        return;
+    }
+    uint64_t slot = rowmap_slot(map, keys, keys.key(keys.array, position));
+    assert(map->slots[slot] == position + 1);
+    if (before != SHX_ROWMAP_NONE && before >= map->ascending) {
+        map->slots[slot] = before + 1;
+    } else {
+        rowmap_empty(map, keys, slot);
+    }
 }
 
 bool shx_rowmap_get(const shx_rowmap *map, shx_rowmap_keys keys, int64_t key, uint32_t *ret_position) {

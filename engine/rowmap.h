@@ -35,6 +35,12 @@ shx_status shx_rowmap_reserve(shx_rowmap *map, shx_rowmap_keys keys, uint64_t mo
 /* The key of the element at `position` < UINT32_MAX, new or old, means this element from now on. */
 shx_status shx_rowmap_put(shx_rowmap *map, shx_rowmap_keys keys, uint32_t position);
 
+#define SHX_ROWMAP_NONE UINT32_MAX
+
+/* Takes the put of `position` back, the latest one that was not taken back yet: its key means the element at `before`
+** again, or nothing when that is SHX_ROWMAP_NONE. */
+void shx_rowmap_undo(shx_rowmap *map, shx_rowmap_keys keys, uint32_t position, uint32_t before);
+
 /* False when the key is not there. */
 bool shx_rowmap_get(const shx_rowmap *map, shx_rowmap_keys keys, int64_t key, uint32_t *ret_position);
 

@@ -158,6 +158,39 @@ static void ascending_keys_take_no_memory(void **state) {
     }
 }
 
+/* Puts are taken back in reverse order, some of them, again and again: what is there is what a plain search finds. */
+static void puts_are_taken_back(void **state) {
+    (void)state;
+    fixture_random random = fixture_seed("rowmap undo", 13);
+    enum { PUTS = 400, KEYS = 150, ROUNDS = 60 };
+    for (int round = 0; round < ROUNDS; round++) {
+        int64_t keys[PUTS];
+        uint32_t before[PUTS], count = 0, ascending = (uint32_t)fixture_below(&random, PUTS / 2);
+        const key_array array = {keys, PUTS, 0};
+        shx_rowmap map = {0};
+        for (int cut = 0; cut < 8; cut++) {
+            uint32_t grown = count + (uint32_t)fixture_below(&random, PUTS - count + 1);
+            for (; count < grown; count++) {
+                keys[count] = count < ascending ? 2 * count : (int64_t)fixture_below(&random, KEYS);
+                before[count] = SHX_ROWMAP_NONE;
+                uint32_t found;
+                if (shx_rowmap_get(&map, keys_of(&array), keys[count], &found)) before[count] = found;
+                assert_ok(shx_rowmap_put(&map, keys_of(&array), count));
+            }
+            for (uint32_t kept = (uint32_t)fixture_below(&random, count + 1); count > kept; count--) {
+                shx_rowmap_undo(&map, keys_of(&array), count - 1, before[count - 1]);
+            }
+            for (int64_t key = 0; key < PUTS; key++) {
+                uint32_t found = 0, last = UINT32_MAX;
+                for (uint32_t p = 0; p < count; p++) last = keys[p] == key ? p : last;
+                assert_int_equal(shx_rowmap_get(&map, keys_of(&array), key, &found), last != UINT32_MAX);
+                if (last != UINT32_MAX) assert_int_equal(found, last);
+            }
+        }
+        shx_rowmap_free(&map);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(extreme_keys_and_positions),
@@ -167,6 +200,7 @@ int main(void) {
         cmocka_unit_test(strides_do_not_pile_up),
         cmocka_unit_test(as_a_plain_array),
         cmocka_unit_test(ascending_keys_take_no_memory),
+        cmocka_unit_test(puts_are_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include "byte_panels.h"
 #include "cluster_split.h"
+#include "grouping.h"
 #include "kernels.h"
 #include "kmeans.h"
 #include "memory.h"
@@ -33,7 +34,7 @@ typedef struct cluster_family {
 
 typedef struct cluster_training {
     const shx_cluster_points *points;
-    uint64_t *rows;  /* of the points; sorted by parent after level 1 */
+    uint32_t *rows;  /* numbers of the points: in order, and by parent after level 1 */
     uint32_t *label; /* the nearest parent of rows[i] before that */
     uint64_t count;
     size_t dim;
@@ -42,7 +43,7 @@ typedef struct cluster_training {
     shx_pool *pool;
     uint32_t parent_count;
     float *parents;
-    uint64_t *first; /* the rows of parent p are [first[p], first[p + 1]) */
+    uint32_t *first; /* the rows of parent p are [first[p], first[p + 1]) */
     cluster_family *families;
 } cluster_training;
 
@@ -50,16 +51,6 @@ typedef struct cluster_training {
 static uint32_t cluster_wanted(uint64_t count, uint64_t size) {
     uint64_t wanted = (count + size / 2) / size;
     return wanted < 1 ? 1 : wanted > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)wanted;
-}
-
-static shx_status cluster_fill_panels(const float *centroids, uint32_t count, size_t dim, float **ret_panels,
-                                      float **ret_norms) {
-    size_t lanes = shx_panel_lanes(count);
-    *ret_panels = shx_alloc_aligned(lanes * dim, sizeof **ret_panels);
-    *ret_norms = shx_alloc_aligned(lanes, sizeof **ret_norms);
-    SHX_CHECK(*ret_panels && *ret_norms, SHX_NOMEM);
-    shx_panel_fill(centroids, count, dim, *ret_panels, *ret_norms);
-    return SHX_OK;
 }
 
 /* --- points --- */
@@ -75,7 +66,7 @@ static void cluster_unload(cluster_loaded *loaded) {
     shx_free(loaded->rows);
 }
 
-static shx_status cluster_load(const cluster_training *training, const uint64_t *rows, uint64_t count,
+static shx_status cluster_load(const cluster_training *training, const uint32_t *rows, uint64_t count,
                                cluster_loaded *ret_loaded) {
     cluster_loaded loaded = {.points = shx_alloc_aligned(count * training->dim, sizeof *loaded.points),
                              .rows = shx_alloc(count * sizeof *loaded.rows)};
@@ -94,18 +85,18 @@ static shx_status cluster_load(const cluster_training *training, const uint64_t 
 
 /* --- level 1 --- */
 
-/* Chooses `wanted` of the rows, in their order; each with probability (still wanted) / (still to come). */
-static void cluster_sample(const cluster_training *training, uint64_t wanted, uint64_t *ret_rows) {
-    uint64_t seed = training->seed, taken = 0;
-    for (uint64_t i = 0; taken < wanted; i++) {
-        if (shx_random_below(&seed, training->count - i) < wanted - taken) ret_rows[taken++] = training->rows[i];
+/* Chooses `wanted` of the rows, in their order. */
+static void cluster_sample(const cluster_training *training, uint64_t wanted, uint32_t *ret_rows) {
+    shx_sampler sampler = {training->seed, training->count, wanted};
+    for (uint64_t i = 0, taken = 0; taken < wanted; i++) {
+        if (shx_sampler_takes(&sampler)) ret_rows[taken++] = training->rows[i];
     }
 }
 
 static shx_status cluster_find_parents(cluster_training *training, uint32_t k) {
     uint64_t wanted = (uint64_t)k * CLUSTER_ROWS_PER_PARENT;
     if (wanted > training->count) wanted = training->count;
-    uint64_t *rows = shx_alloc(wanted * sizeof *rows);
+    uint32_t *rows = shx_alloc(wanted * sizeof *rows);
     SHX_CHECK(rows, SHX_NOMEM);
     cluster_loaded sample;
     cluster_sample(training, wanted, rows);
@@ -121,61 +112,35 @@ static shx_status cluster_find_parents(cluster_training *training, uint32_t k) {
 /* The parents as the kernels want them. */
 typedef struct cluster_grouping {
     cluster_training *training;
-    uint32_t k;
-    float *panels, *norms;
+    shx_panels panels;
 } cluster_grouping;
 
 static shx_status cluster_label(void *context, uint64_t first, uint64_t end, unsigned thread) {
     (void)thread;
     const cluster_grouping *grouping = context;
     cluster_training *training = grouping->training;
-    const shx_kernels *kernels = shx_kernels_get();
     for (uint64_t i = first; i < end; i += CLUSTER_BATCH) {
         uint64_t count = end - i < CLUSTER_BATCH ? end - i : CLUSTER_BATCH;
         cluster_loaded batch;
         SHX_TRY(cluster_load(training, training->rows + i, count, &batch));
-        for (uint64_t j = 0; j < count; j += SHX_TILE_ROWS) {
-            size_t rows = count - j < SHX_TILE_ROWS ? (size_t)(count - j) : SHX_TILE_ROWS;
-            shx_nearest nearest = {{0}, {0}};
-            for (size_t r = 0; r < rows; r++) nearest.score[r] = INFINITY;
-            shx_panel_nearest(kernels, batch.rows + j, rows, grouping->panels, grouping->norms, training->dim, 0,
-                              grouping->k, &nearest);
-            memcpy(training->label + i + j, nearest.label, rows * sizeof *nearest.label);
-        }
+        shx_panels_label(&grouping->panels, batch.rows, count, training->label + i);
         cluster_unload(&batch);
     }
     return SHX_OK;
 }
 
-/* A stable counting sort of the rows by label. */
-static shx_status cluster_sort_rows(cluster_training *training, uint32_t k) {
-    uint64_t *first = training->first, *sorted = shx_alloc(training->count * sizeof *sorted);
-    SHX_CHECK(sorted, SHX_NOMEM);
-    memset(first, 0, (k + (size_t)1) * sizeof *first);
-    for (uint64_t i = 0; i < training->count; i++) first[training->label[i] + 1]++;
-    for (uint32_t c = 0; c < k; c++) first[c + 1] += first[c];
-    for (uint64_t i = 0; i < training->count; i++) sorted[first[training->label[i]]++] = training->rows[i];
-    memmove(first + 1, first, k * sizeof *first);
-    first[0] = 0;
-    shx_free(training->rows);
-    training->rows = sorted;
-    return SHX_OK;
-}
-
 /* Every point joins its nearest parent. */
 static shx_status cluster_group(cluster_training *training, uint32_t k) {
-    cluster_grouping grouping = {.training = training, .k = k};
+    cluster_grouping grouping = {.training = training};
     training->label = shx_alloc(training->count * sizeof *training->label);
     shx_status status = training->label ? SHX_OK : SHX_NOMEM;
+    if (status == SHX_OK) status = shx_panels_create(k, training->dim, &grouping.panels);
     if (status == SHX_OK) {
-        status = cluster_fill_panels(training->parents, k, training->dim, &grouping.panels, &grouping.norms);
-    }
-    if (status == SHX_OK) {
+        shx_panels_fill(&grouping.panels, training->parents);
         status = shx_pool_run(training->pool, training->count, CLUSTER_BATCH, cluster_label, &grouping);
     }
-    if (status == SHX_OK) status = cluster_sort_rows(training, k);
-    shx_free_aligned(grouping.panels);
-    shx_free_aligned(grouping.norms);
+    if (status == SHX_OK) shx_group(training->label, training->count, k, training->rows, training->first);
+    shx_panels_free(&grouping.panels);
     return status;
 }
 
@@ -183,7 +148,7 @@ static shx_status cluster_group(cluster_training *training, uint32_t k) {
 static void cluster_drop_empty_parents(cluster_training *training) {
     uint32_t kept = 0;
     for (uint32_t p = 0; p < training->parent_count; p++) {
-        uint64_t end = training->first[p + 1];
+        uint32_t end = training->first[p + 1];
         if (end == training->first[p]) continue;
         memmove(training->parents + kept * training->dim, training->parents + p * training->dim,
                 training->dim * sizeof(float));
@@ -222,18 +187,17 @@ static shx_status cluster_add_leaves(cluster_family *family, const float *const 
 
 /* Splits the groups of a parent's rows that are too large and adds the leaves of all that are not empty. */
 static shx_status cluster_make_leaves(const cluster_training *training, cluster_family *family, const float **rows,
-                                      const uint64_t *first, uint32_t k, uint64_t seed) {
+                                      const uint32_t *first, uint32_t k, uint64_t seed) {
     uint64_t size_max = (uint64_t)(training->leaf_points * CLUSTER_LEAF_EXCESS);
     uint32_t parts_max = 2 * cluster_wanted(first[k], training->leaf_points) + 2, part_count = 0;
     shx_part *parts = shx_alloc(parts_max * sizeof *parts);
     double *sums = shx_alloc(training->dim * sizeof *sums);
     shx_status status = parts && sums ? SHX_OK : SHX_NOMEM;
     for (uint32_t c = 0; status == SHX_OK && c < k; c++) {
-        uint64_t count = first[c + 1] - first[c];
+        uint32_t count = first[c + 1] - first[c];
         if (count == 0) continue;
         uint32_t limit = 2 * cluster_wanted(count, training->leaf_points) + 2;
-        status =
-            shx_cluster_divide(rows + first[c], count, training->dim, size_max, limit, seed + c,
+        status = shx_cluster_divide(rows + first[c], count, training->dim, size_max, limit, seed + c,
                                     shx_pool_progress(training->pool), parts, &part_count);
         if (status != SHX_OK) break;
         status =
@@ -245,14 +209,14 @@ static shx_status cluster_make_leaves(const cluster_training *training, cluster_
 }
 
 static shx_status cluster_train_family(const cluster_training *training, uint32_t parent) {
-    uint64_t count = training->first[parent + 1] - training->first[parent];
+    uint32_t count = training->first[parent + 1] - training->first[parent];
     cluster_loaded points;
     SHX_TRY(cluster_load(training, training->rows + training->first[parent], count, &points));
     uint32_t k = cluster_wanted(count, training->leaf_points);
     uint64_t seed = training->seed + 2 + parent;
     seed = shx_random_next(&seed);
     float *centroids = shx_alloc_aligned(k * training->dim, sizeof *centroids);
-    uint64_t *first = shx_alloc((k + (uint64_t)1) * sizeof *first);
+    uint32_t *first = shx_alloc((k + (uint64_t)1) * sizeof *first);
     shx_status status = centroids && first ? SHX_OK : SHX_NOMEM;
     if (status != SHX_OK) goto cleanup;
     status = shx_kmeans_train(points.rows, count, training->dim, k, CLUSTER_LEAF_ITERATIONS, seed, training->pool,
@@ -348,7 +312,7 @@ static void cluster_free_training(cluster_training *training) {
 static shx_status cluster_train(cluster_training *training, shx_clusters *clusters) {
     training->rows = shx_alloc(training->count * sizeof *training->rows);
     SHX_CHECK(training->rows, SHX_NOMEM);
-    for (uint64_t i = 0; i < training->count; i++) training->rows[i] = i;
+    for (uint64_t i = 0; i < training->count; i++) training->rows[i] = (uint32_t)i;
     SHX_TRY(cluster_train_parents(training));
     training->families = shx_alloc_zero(training->parent_count, sizeof *training->families);
     SHX_CHECK(training->families, SHX_NOMEM);
@@ -358,7 +322,7 @@ static shx_status cluster_train(cluster_training *training, shx_clusters *cluste
 
 shx_status shx_cluster_train(const shx_cluster_points *points, uint64_t count, size_t dim, uint32_t leaf_points,
                              uint64_t seed, shx_pool *pool, shx_clusters **ret_clusters) {
-    SHX_CHECK(count >= 1 && leaf_points >= 1 && dim >= 16 && dim % 16 == 0, SHX_MISUSE);
+    SHX_CHECK(count >= 1 && count <= UINT32_MAX && leaf_points >= 1 && dim >= 16 && dim % 16 == 0, SHX_MISUSE);
     cluster_training training = {
         .points = points, .count = count, .dim = dim, .leaf_points = leaf_points, .seed = seed, .pool = pool};
     shx_clusters *clusters = shx_alloc_zero(1, sizeof *clusters);

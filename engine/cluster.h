@@ -32,10 +32,10 @@ typedef struct shx_cluster_points {
     void (*read)(const void *context, uint64_t row, float *ret_point);
 } shx_cluster_points;
 
-/* Trains on a sample of `count` points so that a leaf holds about leaf_points of them
-** (≥ 1). Empty leaves are dropped; leaves far over the target are split again, so that there are 10 to 40 % more of
-** them than count / leaf_points (measured). Identical points may share an oversized leaf. SHX_MISUSE for a count of 0
-** or another argument out of range. */
+/* Trains on a sample of `count` points (1 … 2^32 - 1) so that a leaf holds about leaf_points of them (≥ 1). Empty
+** leaves are dropped; leaves far over the target are split again, so that there are 10 to 40 % more of them than
+** count / leaf_points (measured). Identical points may share an oversized leaf. SHX_MISUSE for an argument out of
+** range. */
 shx_status shx_cluster_train(const shx_cluster_points *points, uint64_t count, size_t dim, uint32_t leaf_points,
                              uint64_t seed, shx_pool *pool, shx_clusters **ret_clusters);
 void shx_clusters_destroy(shx_clusters *clusters);

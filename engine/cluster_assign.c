@@ -5,6 +5,7 @@
 #include "cluster.h"
 
 #include "byte_panels.h"
+#include "grouping.h"
 #include "kmeans.h"
 
 #include <assert.h>
@@ -115,19 +116,6 @@ static void assign_probe(assign_work *work, const float *points, size_t first, c
     }
 }
 
-/* Sorts the pairs of `rows` rows by parent: a counting sort. */
-static void assign_sort(assign_work *work, size_t rows) {
-    uint32_t parent_count = work->clusters->parent_count, *first = work->first;
-    memset(first, 0, (parent_count + (size_t)1) * sizeof *first);
-    for (size_t i = 0; i < rows * work->probes; i++) first[work->probed[i] + 1]++;
-    for (uint32_t p = 0; p < parent_count; p++) first[p + 1] += first[p];
-    for (size_t i = 0; i < rows * work->probes; i++) {
-        work->sorted[first[work->probed[i]]++] = (uint32_t)i;
-    }
-    memmove(first + 1, first, parent_count * sizeof *first);
-    first[0] = 0;
-}
-
 static void assign_add_row(const assign_work *work, size_t row, assign_tile *tile) {
     tile->row[tile->rows] = work->bytes + row * work->clusters->dim;
     tile->step[tile->rows++] = work->steps[row];
@@ -174,7 +162,7 @@ static void assign_block(assign_work *work, const float *points, size_t rows, ui
         work->best[i] = INFINITY;
         ret_leaf[i] = clusters->first_leaf[work->probed[i * work->probes]];
     }
-    assign_sort(work, rows);
+    shx_group(work->probed, rows * work->probes, clusters->parent_count, work->sorted, work->first);
     for (uint32_t p = 0; p < clusters->parent_count; p++) assign_visit(work, p, ret_leaf);
 }
 

@@ -34,7 +34,7 @@
 ** the processor's address cache instead of 512. Measured on 519,586 descriptors, whose search looks up some 300 places:
 ** 42 -> 36.5 us a query at recall 0.95, 73 -> 63 at 0.99. It costs one more copy of the file into the page cache.
 **
-** That last checksum stands for the whole file: what it covers are checksums of the rest, or lead to them. So whoever
+** The table's checksum stands for the whole file: what it covers are checksums of the rest, or lead to them. So whoever
 ** names a file by id and checksum gets no other one, also where two copies of a directory went different ways under the
 ** same uuid and ids.
 **
@@ -44,6 +44,7 @@
 ** | 3       | 0.1.0 | the factors of a block stand before its codes        |
 ** | 4       | 0.1.0 | bases name files by checksum, runs sum their rowids  |
 ** | 5       | 0.1.0 | calibrations: how theta grows under filters          |
+** | 6       | 0.1.0 | runs know their scatter                              |
 */
 #ifndef SHX_CONTAINER_H
 #define SHX_CONTAINER_H

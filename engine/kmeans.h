@@ -14,20 +14,23 @@
 /* `count` rounded up to whole panels of 16. */
 size_t shx_panel_lanes(uint32_t count);
 
-/* Interleaves `count` centroids by 16 for kernels.dot_panel: ret_panels is shx_panel_lanes(count) × dim floats,
-** ret_norms shx_panel_lanes(count), +infinity where there is no centroid. */
-void shx_panel_fill(const float *centroids, uint32_t count, size_t dim, float *ret_panels, float *ret_norms);
+#define SHX_TILE_ROWS 6 /* rows that a kernel compares with a panel at once */
 
-/* The state of the search for the nearest centroid of up to 6 rows; score = |centroid|² - 2 <centroid, row>. */
-#define SHX_TILE_ROWS 6
-typedef struct shx_nearest {
-    float score[SHX_TILE_ROWS];
-    uint32_t label[SHX_TILE_ROWS];
-} shx_nearest;
+/* Centroids as kernels.dot_panel wants them: interleaved by 16, in whole panels. Owned; free with shx_panels_free. */
+typedef struct shx_panels {
+    size_t dim;
+    uint32_t count;
+    float *lanes; /* shx_panel_lanes(count) × dim */
+    float *norms; /* squared, of each lane; +infinity where there is no centroid */
+} shx_panels;
 
-/* Compares rows (1 … 6) with the centroids [begin, end); of equal scores the first stays. */
-void shx_panel_nearest(const shx_kernels *kernels, const float *const *row, size_t rows, const float *panels,
-                       const float *norms, size_t dim, uint32_t begin, uint32_t end, shx_nearest *nearest);
+/* Makes room for `count` centroids. After SHX_NOMEM there is nothing to free. */
+shx_status shx_panels_create(uint32_t count, size_t dim, shx_panels *ret_panels);
+void shx_panels_free(shx_panels *panels);
+void shx_panels_fill(shx_panels *panels, const float *centroids);
+
+/* The nearest centroid of each of `count` rows; of those as near the first. */
+void shx_panels_label(const shx_panels *panels, const float *const *rows, uint64_t count, uint32_t *ret_labels);
 
 /* Writes the mean of `count` > 0 rows; `sums` is scratch of `dim` doubles. */
 void shx_rows_mean(const float *const *rows, uint64_t count, size_t dim, double *sums, float *ret_mean);
@@ -41,8 +44,8 @@ shx_status shx_kmeans_train(const float **rows, uint64_t count, size_t dim, uint
                             uint64_t seed, shx_pool *pool, float *ret_centroids);
 
 /* Sorts the rows by their nearest of k centroids: those of centroid c become rows[ret_first[c] … ret_first[c + 1]);
-** ret_first has k + 1 elements. */
+** ret_first has k + 1 elements. `count` < 2^32, here and above. */
 shx_status shx_kmeans_group(const float **rows, uint64_t count, size_t dim, const float *centroids, uint32_t k,
-                            shx_pool *pool, uint64_t *ret_first);
+                            shx_pool *pool, uint32_t *ret_first);
 
 #endif

@@ -1,6 +1,7 @@
 #include "levels.h"
 
 #include "centroid_codes.h"
+#include "grouping.h"
 #include "kmeans.h"
 #include "limits.h"
 #include "memory.h"
@@ -77,12 +78,7 @@ static shx_status levels_make(const float *parents, uint32_t parent_count, const
                          .members = members,
                          .blocks = memory,
                          .memory = memory};
-    memset(first, 0, first_bytes);
-    for (uint64_t i = 0; i < count; i++) first[parent_of[i] + 1]++;
-    for (uint32_t p = 0; p < parent_count; p++) first[p + 1] += first[p];
-    for (uint64_t i = count; i-- > 0;) members[--first[parent_of[i] + 1]] = (uint32_t)i;
-    memmove(first, first + 1, parent_count * sizeof *first);
-    first[parent_count] = (uint32_t)count;
+    shx_group(parent_of, count, parent_count, members, first);
     levels_coding coding = {&levels, centroids, code_dim, scales, memory};
     shx_status status = levels_count_blocks(&levels);
     if (status == SHX_OK) {
@@ -116,14 +112,14 @@ static shx_status levels_train(const float **rows, uint64_t count, uint32_t code
 
 /* Parents without shards are dropped. */
 static uint32_t levels_assign(const float *const *rows, const float *centroids, uint32_t code_dim,
-                              const uint64_t *group, uint32_t parent_count, float *parents, uint32_t *parent_of) {
+                              const uint32_t *group, uint32_t parent_count, float *parents, uint32_t *parent_of) {
     uint32_t kept = 0;
     for (uint32_t p = 0; p < parent_count; p++) {
         if (group[p] == group[p + 1]) continue;
         if (kept != p) {
             memcpy(parents + (uint64_t)kept * code_dim, parents + (uint64_t)p * code_dim, code_dim * sizeof *parents);
         }
-        for (uint64_t i = group[p]; i < group[p + 1]; i++) {
+        for (uint32_t i = group[p]; i < group[p + 1]; i++) {
             parent_of[(uint64_t)(rows[i] - centroids) / code_dim] = kept;
         }
         kept++;
@@ -137,7 +133,7 @@ shx_status shx_levels_create(const float *centroids, uint64_t count, uint32_t co
     uint32_t parent_count = (uint32_t)sqrt((double)count);
     const float **rows = shx_alloc_zero(count, sizeof *rows);
     float *parents = shx_alloc_aligned(parent_count, code_dim * sizeof *parents);
-    uint64_t *group = shx_alloc_zero((uint64_t)parent_count + 1, sizeof *group);
+    uint32_t *group = shx_alloc_zero((uint64_t)parent_count + 1, sizeof *group);
     uint32_t *parent_of = shx_alloc_zero(count, sizeof *parent_of);
     shx_status status = rows && parents && group && parent_of ? SHX_OK : SHX_NOMEM;
     for (uint64_t i = 0; status == SHX_OK && i < count; i++) rows[i] = centroids + i * code_dim;

@@ -5,6 +5,7 @@
 #define SHX_RANDOM_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The next 64 bits. Any state will do to start with. */
@@ -19,6 +20,19 @@ static inline uint64_t shx_random_next(uint64_t *state) {
 static inline uint64_t shx_random_below(uint64_t *state, uint64_t bound) {
     assert(bound > 0);
     return shx_random_next(state) % bound;
+}
+
+/* Chooses `wanted` ≤ `left` of the things that pass by, each such choice as likely as any other: one is taken with
+** probability (still wanted) / (still to come) (Knuth, "The Art of Computer Programming", 3.4.2, algorithm S). */
+typedef struct shx_sampler {
+    uint64_t state, left, wanted;
+} shx_sampler;
+
+/* Whether the next thing is taken. No more need to pass once `wanted` is 0. */
+static inline bool shx_sampler_takes(shx_sampler *sampler) {
+    bool taken = shx_random_below(&sampler->state, sampler->left--) < sampler->wanted;
+    sampler->wanted -= taken;
+    return taken;
 }
 
 #endif

@@ -10,11 +10,11 @@
 static const char notice_magic[8] = {'s', 'h', 'x', 'n', 'o', 't', 'e', 1};
 
 void shx_notice_open(shx_notice *notice, shx_file *file, shx_progress *progress) {
-    *notice = (shx_notice){.file = file, .progress = progress, .due = shx_progress_now() + NOTICE_FIRST};
+    *notice = (shx_notice){.file = file, .progress = progress, .due = shx_clock() + NOTICE_FIRST};
 }
 
 void shx_notice_renew(shx_notice *notice) {
-    uint64_t now = shx_progress_now();
+    uint64_t now = shx_clock();
     uint8_t bytes[NOTICE_SIZE] = {0};
     if (now < notice->due) return;
     notice->due = now + NOTICE_EVERY;
@@ -35,7 +35,7 @@ void shx_notice_close(shx_notice *notice) {
 
 shx_progress_figures shx_notice_read(shx_file *file) {
     uint8_t bytes[NOTICE_SIZE];
-    uint64_t size, now = shx_progress_now();
+    uint64_t size, now = shx_clock();
     shx_progress_figures nothing = {0};
     if (shx_file_size(file, &size) != SHX_OK || size < NOTICE_SIZE) return nothing;
     if (shx_file_read(file, 0, bytes, sizeof bytes) != SHX_OK) return nothing;

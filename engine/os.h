@@ -135,8 +135,8 @@ shx_status shx_file_map(shx_file *file, uint64_t offset, uint64_t size, shx_map 
 /* Gives a mapping back and clears it; a cleared mapping is allowed. */
 void shx_map_release(shx_map *map);
 
-/* A clock in milliseconds that only goes forward; for budgets, never for what is right. A test may put another one in
-** its place (NULL: back to the system's). */
+/* A clock in nanoseconds that only goes forward, the same for all processes; for budgets and what is told of progress,
+** never for what is right. A test may put another one in its place (NULL: back to the system's). */
 uint64_t shx_clock(void);
 uint64_t shx_clock_posix(void);
 void shx_clock_use(uint64_t (*clock)(void));

@@ -1,14 +1,7 @@
 #include "progress.h"
 
+#include "os.h"
 #include "planted.h"
-
-#include <time.h>
-
-uint64_t shx_progress_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 bool shx_stop_wanted(const shx_stop *stop) { return stop && stop->wanted && stop->wanted(stop->context); }
 
@@ -28,7 +21,7 @@ void shx_progress_begin(shx_progress *progress, shx_phase phase, uint64_t total)
     if (!progress) return;
     atomic_store(&progress->done, 0);
     atomic_store(&progress->total, total);
-    atomic_store(&progress->begun, shx_progress_now());
+    atomic_store(&progress->begun, shx_clock());
     atomic_store(&progress->phase, phase);
 }
 
@@ -57,7 +50,7 @@ shx_progress_figures shx_progress_figures_of(uint64_t phase, uint64_t done, uint
     };
     if (phase == SHX_PHASE_NONE || phase >= sizeof phases / sizeof *phases) return (shx_progress_figures){0};
     shx_progress_figures figures = {.phase = phases[phase], .done = done < total ? done : total, .total = total};
-    uint64_t now = shx_progress_now();
+    uint64_t now = shx_clock();
     if (now > begun) figures.rate = (double)figures.done / ((double)(now - begun) / 1e9);
     if (figures.rate > 0) figures.remaining = (double)(figures.total - figures.done) / figures.rate;
     return figures;

@@ -41,7 +41,7 @@ typedef enum shx_phase {
 typedef struct shx_progress {
     atomic_int phase;
     atomic_ullong done, total; /* rows, or what the phase is counted in */
-    atomic_ullong begun;       /* the phase, by shx_progress_now */
+    atomic_ullong begun;       /* the phase, by shx_clock */
     atomic_bool stopped;
     pthread_t owner;
     shx_interrupted interrupted; /* NULL = never */
@@ -74,8 +74,5 @@ shx_progress_figures shx_progress_look(shx_progress *progress);
 
 /* The same of figures that come from elsewhere (any values are allowed). */
 shx_progress_figures shx_progress_figures_of(uint64_t phase, uint64_t done, uint64_t total, uint64_t begun);
-
-/* Nanoseconds of the monotonic clock, the same for all processes. */
-uint64_t shx_progress_now(void);
 
 #endif

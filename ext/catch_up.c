@@ -12,7 +12,7 @@
 #define CATCH_UP_READER_MIN 1000     /* a reader takes this many changes into memory … */
 #define CATCH_UP_READER_SHARE 10     /* … or one row in ten, when that is more … */
 #define CATCH_UP_READER_MAX 20000    /* … but no more than this */
-#define CATCH_UP_WRITER_MS 50        /* a writer compares for so long, under SQLite's write lock … */
+#define CATCH_UP_WRITER_NS 50000000  /* a writer compares for so long, under SQLite's write lock … */
 #define CATCH_UP_WRITER_FREE 10000   /* … once it has seen so many rows, … */
 #define CATCH_UP_WRITER_ROWS 200000  /* … and does not begin with a table that is larger than this */
 #define CATCH_UP_MEMORY_ROWS 50000   /* larger tables are not compared for an index in memory */
@@ -233,7 +233,7 @@ bool shx_catch_up_is_current(shx_table *table, const shx_id *commit) {
 ** long: then the index stays behind. */
 static int catch_up_attempt(shx_table *table) {
     shx_state *state = table->state;
-    uint64_t deadline = shx_clock() + CATCH_UP_WRITER_MS;
+    uint64_t deadline = shx_clock() + CATCH_UP_WRITER_NS;
     if (state->catch_up_skip > 0) {
         state->catch_up_skip--;
         return SQLITE_OK;

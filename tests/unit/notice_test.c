@@ -5,10 +5,31 @@
 #include "bytes.h"
 #include "maintain.h"
 #include "notice.h"
+#include "os.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#define SECOND UINT64_C(1000000000)
+
+/* A clock of its own, so that no time has to pass, and none passes. */
+static atomic_uint_fast64_t clock_now;
+
+static uint64_t clock_read(void) { return atomic_load(&clock_now); }
+
+static int clock_put_up(void **state) {
+    (void)state;
+    atomic_store(&clock_now, 100 * SECOND);
+    shx_clock_use(clock_read);
+    return 0;
+}
+
+static int clock_take_down(void **state) {
+    (void)state;
+    shx_clock_use(NULL);
+    return 0;
+}
 
 /* A file of one "process", opened by a second one. */
 typedef struct board {
@@ -46,14 +67,14 @@ static void a_notice_is_renewed_and_taken_down(void **state) {
     for (int phase = SHX_PHASE_COLLECTING; phase <= SHX_PHASE_CALIBRATING; phase++) {
         shx_progress_begin(&progress, (shx_phase)phase, 100);
         shx_progress_add(&progress, (uint64_t)phase);
-        notice.due = 0;
+        atomic_fetch_add(&clock_now, SECOND);
         shx_notice_renew(&notice);
         shx_progress_figures told = shx_notice_read(used.theirs), known = shx_progress_look(&progress);
         assert_string_equal(told.phase, known.phase);
         assert_int_equal(told.done, phase);
         assert_int_equal(told.total, 100);
     }
-    notice.due = UINT64_MAX; /* not yet time again */
+    atomic_fetch_add(&clock_now, SECOND / 10); /* not yet time again */
     shx_progress_add(&progress, 50);
     shx_notice_renew(&notice);
     assert_int_equal(shx_notice_read(used.theirs).done, SHX_PHASE_CALIBRATING);
@@ -76,12 +97,12 @@ static void write_notice(board *used, uint64_t phase, uint64_t written) {
 static void what_is_no_notice_tells_nothing(void **state) {
     (void)state;
     board used = board_make();
-    uint64_t now = shx_progress_now(), minute = 60000000000u;
+    uint64_t now = clock_read(), minute = 60 * SECOND;
     write_notice(&used, SHX_PHASE_WRITING, now);
     assert_int_equal(shx_notice_read(used.theirs).done, 30); /* more done than there is: all of it */
     write_notice(&used, SHX_PHASE_WRITING, now + minute);    /* before the machine was started again */
     assert_silent(&used);
-    if (now > minute) write_notice(&used, SHX_PHASE_WRITING, now - minute); /* its writer is dead */
+    write_notice(&used, SHX_PHASE_WRITING, now - minute); /* its writer is dead */
     assert_silent(&used);
     write_notice(&used, SHX_PHASE_CALIBRATING + 1, now);
     assert_silent(&used);
@@ -94,7 +115,7 @@ static void damaged_notices_tell_nothing(void **state) {
     (void)state;
     board used = board_make();
     uint8_t bytes[56];
-    write_notice(&used, SHX_PHASE_WRITING, shx_progress_now());
+    write_notice(&used, SHX_PHASE_WRITING, clock_read());
     assert_ok(shx_file_read(used.mine, 0, bytes, sizeof bytes));
     for (size_t bit = 0; bit < 8 * sizeof bytes; bit++) {
         uint8_t damaged = bytes[bit / 8] ^ (uint8_t)(1u << bit % 8);
@@ -120,10 +141,10 @@ typedef struct onlooker {
     bool waited, seen;
 } onlooker;
 
-/* Stands still until there must be a notice, once. */
+/* Lets pass the time after which there must be a notice, once. */
 static bool look_on(void *context) {
     onlooker *looking = context;
-    if (!looking->waited) sleep(2);
+    if (!looking->waited) atomic_fetch_add(&clock_now, 2 * SECOND);
     looking->waited = true;
     looking->seen |= shx_index_progress(looking->index).phase != NULL;
     return false;
@@ -158,5 +179,5 @@ int main(void) {
         cmocka_unit_test(damaged_notices_tell_nothing),
         cmocka_unit_test(another_process_sees_the_work),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, clock_put_up, clock_take_down);
 }

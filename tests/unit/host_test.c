@@ -1,6 +1,7 @@
 /* Hosts of every kind: processes that fork, VFS that encrypt, databases opened in unusual ways. */
 #include "story.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -89,13 +90,38 @@ static void wait_for_child(pid_t child) {
     if (!WIFEXITED(status) || WEXITSTATUS(status)) fail_msg("the child ended with status %x", (unsigned)status);
 }
 
+/* How many threads of this process, beside the one that asks, are not asleep, as the kernel tells. */
+static int count_awake(void) {
+    int awake = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *task; tasks && (task = readdir(tasks));) {
+        char path[300], name[32], state = 'S';
+        if (task->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/stat", task->d_name);
+        FILE *file = fopen(path, "r");
+        if (!file) continue; /* it has ended */
+        awake += fscanf(file, "%*d (%31[^)]) %c", name, &state) == 2 && state != 'S';
+        fclose(file);
+    }
+    if (tasks) closedir(tasks);
+    return awake - 1;
+}
+
+/* Until the others have been found asleep again and again, which nobody is who works. */
+static void wait_for_sleep(void) {
+    for (int looks = 0; looks < 40; looks++) {
+        if (count_awake() > 0) looks = 0;
+        usleep(5000);
+    }
+}
+
 /* With so many rows the parent has a thread that maintains the index; a child has not. The thread has done its work and
 ** sleeps: a sanitizer's allocator, unlike the C library's, stays locked in the child if a thread was in it. */
 static void a_forked_child_is_refused(void **context) {
     story *tale = *context;
     fill(tale->db, "t", 1, 21000);
     host_run(tale->db, "INSERT INTO t(t) VALUES('flush')");
-    usleep(200000);
+    wait_for_sleep();
     pid_t child = fork();
     if (child == 0) child_lives(tale->db, tale->path);
     wait_for_child(child);

@@ -27,9 +27,11 @@
 #define CRASH_CROWD 4 /* processes at once */
 #define CRASH_CROWD_KILLS 100
 #define CRASH_CROWD_LIFE 25
-#define CRASH_CROWD_TRY 1000 /* µs between two tries for SQLite's lock */
-#define CRASH_CROWD_TRIES 20000
-#define CRASH_WAITS 10000 /* of 50 µs: how long the parent waits for a phase before it kills anyway */
+#define CRASH_CROWD_TRY 1000 /* µs between two tries for SQLite's lock, … */
+#define CRASH_CROWD_TRIES 120000
+#define CRASH_CROWD_PATIENCE 60000 /* … and between two looks at a crowd that is slow, and how many */
+#define CRASH_PATIENCE_MS 3600000  /* how long a child waits for SQLite's lock: it is killed before */
+#define CRASH_WAITS 10000          /* of 50 µs: how long the parent waits for a phase before it kills anyway */
 
 typedef enum crash_phase { CRASH_STREAM, CRASH_COMMAND, CRASH_CLOSE, CRASH_PAIR, CRASH_PHASES } crash_phase;
 
@@ -118,6 +120,7 @@ static void crash_run_child(const crash_child *child) {
     fixture_random random = {child->seed};
     for (;;) {
         twin_pair twin = twin_open(child->path, child->life->metric, child->life->dim);
+        twin_require(sqlite3_busy_timeout(twin.db, CRASH_PATIENCE_MS) == SQLITE_OK); /* the lock may be the other's */
         twin_try(&twin, "PRAGMA journal_mode=%s", child->wal ? "wal" : "delete");
         twin_run(&twin, "PRAGMA synchronous=%s", fixture_below(&random, 4) ? "normal" : "off");
         for (uint64_t i = fixture_below(&random, 8) + 1; i > 0; i--) {
@@ -378,6 +381,17 @@ static pid_t crash_crowd_start(crash_child *child, int place, fixture_random *ra
     return process;
 }
 
+static int64_t crash_crowd_works(const crash_board *board) {
+    int64_t works = 0;
+    for (int i = 0; i < CRASH_CROWD; i++) works += board->done[i];
+    return works;
+}
+
+/* However slow the machine is, works are finished between kills. */
+static void crash_crowd_await(const crash_board *board, int64_t works) {
+    for (int i = 0; i < CRASH_CROWD_PATIENCE && crash_crowd_works(board) < works; i++) usleep(CRASH_CROWD_TRY);
+}
+
 /* One database, and so many kills. */
 static void crash_crowd_live(crash_child *child, int kills, fixture_random *random, int64_t *works) {
     pid_t crowd[CRASH_CROWD];
@@ -389,13 +403,14 @@ static void crash_crowd_live(crash_child *child, int kills, fixture_random *rand
     for (int i = 0; i < CRASH_CROWD; i++) crowd[i] = crash_crowd_start(child, i, random);
     for (int i = 0; i < kills; i++) {
         usleep((useconds_t)fixture_below(random, 80000));
+        crash_crowd_await(child->board, i + 2);
         int place = (int)fixture_below(random, CRASH_CROWD);
         crash_kill(crowd[place]);
         if (fixture_below(random, 2) == 0) crash_crowd_check(child, random);
         crowd[place] = crash_crowd_start(child, place, random);
     }
     for (int i = 0; i < CRASH_CROWD; i++) crash_kill(crowd[i]);
-    for (int i = 0; i < CRASH_CROWD; i++) *works += child->board->done[i];
+    *works += crash_crowd_works(child->board);
     crash_crowd_check(child, random);
     crash_end_life(child->path, child->life, random);
     for (int i = 0; i < CRASH_CROWD; i++) {

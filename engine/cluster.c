@@ -20,6 +20,7 @@
 #define CLUSTER_PARENT_ITERATIONS 6
 #define CLUSTER_LEAF_ITERATIONS 5
 #define CLUSTER_ROWS_PER_PARENT 256
+#define CLUSTER_CHECK_POINTS 256 /* read between two looks at the progress */
 #define CLUSTER_BATCH (SHX_TILE_ROWS * 64) /* points that a thread labels at once */
 
 /* A leaf over this many times the target is split again. */
@@ -74,10 +75,16 @@ static shx_status cluster_load(const cluster_training *training, const uint32_t 
         cluster_unload(&loaded);
         return SHX_NOMEM;
     }
-    for (uint64_t i = 0; i < count; i++) {
+    shx_status status = SHX_OK;
+    for (uint64_t i = 0; status == SHX_OK && i < count; i++) {
+        if (i % CLUSTER_CHECK_POINTS == 0) status = shx_progress_check(shx_pool_progress(training->pool));
         float *point = loaded.points + i * training->dim;
         training->points->read(training->points->context, rows[i], point);
         loaded.rows[i] = point;
+    }
+    if (status != SHX_OK) {
+        cluster_unload(&loaded);
+        return status;
     }
     *ret_loaded = loaded;
     return SHX_OK;

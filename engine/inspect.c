@@ -3,6 +3,7 @@
 
 #include "index_state.h"
 #include "memory.h"
+#include "rowid_order.h"
 
 #include <stdio.h>
 
@@ -16,48 +17,6 @@ typedef struct inspect_entry {
 #define INSPECT_CHECK_ROWS (1u << 16) /* passed between two questions whether to stop */
 #define INSPECT_CHECK_RUNS 64
 #define INSPECT_CHECK_VISITS 4096
-
-/* The byte that a pass sorts by; negative rowids come first. */
-static inline uint32_t inspect_digit(const inspect_entry *entry, int byte) {
-    return ((uint64_t)entry->rowid >> 8 * byte & 0xff) ^ (byte == 7 ? 0x80 : 0);
-}
-
-/* One pass of a radix sort by byte `byte` of the rowid, stable; *ret_moved false when all entries have the same one. */
-static shx_status inspect_sort_pass(const inspect_entry *from, inspect_entry *to, uint64_t count, int byte,
-                                    const shx_stop *stop, bool *ret_moved) {
-    uint64_t starts[256] = {0}, sum = 0;
-    SHX_CHECK(!shx_stop_wanted(stop), SHX_INTERRUPT);
-    for (uint64_t i = 0; i < count; i++) starts[inspect_digit(&from[i], byte)]++;
-    for (int b = 0; b < 256; b++) {
-        if (starts[b] == count) return SHX_OK;
-        uint64_t size = starts[b];
-        starts[b] = sum;
-        sum += size;
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        SHX_CHECK(i % INSPECT_CHECK_ROWS != 0 || !shx_stop_wanted(stop), SHX_INTERRUPT);
-        to[starts[inspect_digit(&from[i], byte)]++] = from[i];
-    }
-    *ret_moved = true;
-    return SHX_OK;
-}
-
-/* Puts entries in the order of rowids: neighbours in a table share most bytes, so few passes are made. Frees one of
-** the two arrays and gives the other; both are the caller's still after SHX_INTERRUPT. */
-static shx_status inspect_sort(inspect_entry **entries, inspect_entry **scratch, uint64_t count,
-                               const shx_stop *stop) {
-    for (int byte = 0; byte < 8 && count > 0; byte++) {
-        bool moved = false;
-        SHX_TRY(inspect_sort_pass(*entries, *scratch, count, byte, stop, &moved));
-        if (!moved) continue;
-        inspect_entry *sorted = *scratch;
-        *scratch = *entries;
-        *entries = sorted;
-    }
-    shx_free(*scratch);
-    *scratch = NULL;
-    return SHX_OK;
-}
 
 static shx_status inspect_list_segment(const shx_view *view, uint32_t segment, const shx_stop *stop,
                                        inspect_entry *entries, uint64_t *count) {
@@ -76,31 +35,47 @@ static shx_status inspect_list_segment(const shx_view *view, uint32_t segment, c
     return SHX_OK;
 }
 
-static shx_status inspect_list(const shx_view *view, const shx_stop *stop, inspect_entry **ret_entries,
-                               uint64_t *ret_count) {
+static shx_status inspect_list_delta(const shx_view *view, const shx_stop *stop, inspect_entry *entries,
+                                     uint64_t *count) {
+    for (uint32_t i = 0; i < view->mark.rows; i++) {
+        SHX_CHECK(i % INSPECT_CHECK_ROWS != 0 || !shx_stop_wanted(stop), SHX_INTERRUPT);
+        if (!shx_delta_row_alive(view->delta, i, view->mark.operations)) continue;
+        entries[(*count)++] = (inspect_entry){shx_delta_rowid_at(view->delta, i), INSPECT_DELTA, i};
+    }
+    return SHX_OK;
+}
+
+/* All living postings and their order by rowid; both are the caller's. */
+typedef struct inspect_rows {
+    inspect_entry *entries;
+    uint32_t *order;
+    uint64_t count;
+} inspect_rows;
+
+static void inspect_free(inspect_rows *rows) {
+    shx_free(rows->entries);
+    shx_free(rows->order);
+}
+
+static shx_status inspect_list(const shx_view *view, const shx_stop *stop, inspect_rows *ret_rows) {
     const shx_base *base = view->delta->base;
-    uint64_t most = view->mark.rows, count = 0;
+    uint64_t most = view->mark.rows;
     for (uint32_t s = 0; s < base->segment_count; s++) most += base->segments[s]->row_count;
-    inspect_entry *entries = shx_alloc(most * sizeof *entries + 1), *scratch = NULL;
-    SHX_CHECK(entries, SHX_NOMEM);
+    inspect_rows rows = {.entries = shx_alloc(most * sizeof *rows.entries + 1)};
+    SHX_CHECK(rows.entries, SHX_NOMEM);
     shx_status status = SHX_OK;
     for (uint32_t s = 0; status == SHX_OK && s < base->segment_count; s++) {
-        status = inspect_list_segment(view, s, stop, entries, &count);
+        status = inspect_list_segment(view, s, stop, rows.entries, &rows.count);
     }
-    for (uint32_t i = 0; status == SHX_OK && i < view->mark.rows; i++) {
-        if (!shx_delta_row_alive(view->delta, i, view->mark.operations)) continue;
-        entries[count++] = (inspect_entry){shx_delta_rowid_at(view->delta, i), INSPECT_DELTA, i};
+    if (status == SHX_OK) status = inspect_list_delta(view, stop, rows.entries, &rows.count);
+    if (status == SHX_OK) {
+        status = shx_rowid_order(rows.entries, sizeof *rows.entries, rows.count, stop, &rows.order);
     }
-    if (status == SHX_OK) scratch = shx_alloc(count * sizeof *scratch + 1);
-    if (status == SHX_OK && !scratch) status = SHX_NOMEM;
-    if (status == SHX_OK) status = inspect_sort(&entries, &scratch, count, stop);
     if (status != SHX_OK) {
-        shx_free(entries);
-        shx_free(scratch);
+        inspect_free(&rows);
         return status;
     }
-    *ret_entries = entries;
-    *ret_count = count;
+    *ret_rows = rows;
     return SHX_OK;
 }
 
@@ -116,15 +91,14 @@ static shx_status inspect_visit(const shx_view *view, const inspect_entry *entry
 }
 
 shx_status shx_view_each(shx_view *view, shx_row_visit visit, void *context, const shx_stop *stop) {
-    inspect_entry *entries;
-    uint64_t count;
-    SHX_TRY(inspect_list(view, stop, &entries, &count));
+    inspect_rows rows;
+    SHX_TRY(inspect_list(view, stop, &rows));
     shx_status status = SHX_OK;
-    for (uint64_t i = 0; status == SHX_OK && i < count; i++) {
+    for (uint64_t i = 0; status == SHX_OK && i < rows.count; i++) {
         if (i % INSPECT_CHECK_VISITS == 0 && shx_stop_wanted(stop)) status = SHX_INTERRUPT;
-        if (status == SHX_OK) status = inspect_visit(view, &entries[i], visit, context);
+        if (status == SHX_OK) status = inspect_visit(view, &rows.entries[rows.order[i]], visit, context);
     }
-    shx_free(entries);
+    inspect_free(&rows);
     return status;
 }
 
@@ -135,15 +109,19 @@ static void inspect_report(shx_report report, void *context, const char *what, u
 }
 
 static shx_status inspect_check_rows(shx_view *view, shx_report report, void *context, const shx_stop *stop) {
-    inspect_entry *entries;
-    uint64_t count, twice = 0;
-    shx_status status = inspect_list(view, stop, &entries, &count);
+    inspect_rows rows;
+    uint64_t twice = 0;
+    shx_status status = inspect_list(view, stop, &rows);
     if (status != SHX_OK) return status == SHX_CORRUPT ? SHX_OK : status;
-    for (uint64_t i = 1; i < count; i++) twice += entries[i].rowid == entries[i - 1].rowid;
+    for (uint64_t i = 1; i < rows.count; i++) {
+        twice += rows.entries[rows.order[i]].rowid == rows.entries[rows.order[i - 1]].rowid;
+    }
     if (twice)
         inspect_report(report, context, "postings that are there twice", twice, "a rowid has two living postings");
-    if (count != view->mark.live_rows) inspect_report(report, context, "row count", view->mark.live_rows, "is wrong");
-    shx_free(entries);
+    if (rows.count != view->mark.live_rows) {
+        inspect_report(report, context, "row count", view->mark.live_rows, "is wrong");
+    }
+    inspect_free(&rows);
     return SHX_OK;
 }
 

@@ -37,6 +37,10 @@ shx_status shx_progress_check(shx_progress *progress) {
     return atomic_load_explicit(&progress->stopped, memory_order_relaxed) ? SHX_INTERRUPT : SHX_OK;
 }
 
+static bool progress_ends(void *progress) { return shx_progress_check(progress) != SHX_OK; }
+
+shx_stop shx_progress_stop(shx_progress *progress) { return (shx_stop){progress_ends, progress}; }
+
 shx_progress_figures shx_progress_figures_of(uint64_t phase, uint64_t done, uint64_t total, uint64_t begun) {
     static const char *const phases[] = {
         [SHX_PHASE_NONE] = NULL,

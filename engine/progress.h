@@ -62,6 +62,9 @@ void shx_progress_add(shx_progress *progress, uint64_t count);
 ** after at most about a tenth of the 50 ms within which an interruption must be answered. NULL is allowed. */
 shx_status shx_progress_check(shx_progress *progress);
 
+/* The same question for work that is told by a stop; NULL is allowed. */
+shx_stop shx_progress_stop(shx_progress *progress);
+
 /* A look at it. */
 typedef struct shx_progress_figures {
     const char *phase; /* an English participle; NULL when nothing is under way */

@@ -3,12 +3,14 @@
 #include "segment.h"
 
 #include "memory.h"
+#include "rowid_order.h"
 
 #include <string.h>
 
 #define SEGMENT_SECTIONS 9         /* besides those of the columns */
 #define SEGMENT_SLICE_BYTES 262144 /* of vectors that are written with one call */
 #define SEGMENT_CHECK_ROWS 256     /* between two looks at the progress */
+#define SEGMENT_CHECK_BLOCKS 64
 
 /* Memory for one run while it is encoded; each thread keeps its own and makes it larger when it must. */
 typedef struct segment_run_buffer {
@@ -133,17 +135,20 @@ static float segment_scatter(const shx_code *codes, uint32_t rows) {
     return (float)(sum / rows);
 }
 
-static void segment_pack_run(const segment_writer *writer, uint32_t rows, segment_run_buffer *buffer, shx_run *run) {
+static shx_status segment_pack_run(const segment_writer *writer, uint32_t rows, segment_run_buffer *buffer,
+                                   shx_run *run) {
     uint32_t code_dim = writer->encoding->code_dim;
-    if (writer->block_bytes == 0) return;
+    if (writer->block_bytes == 0) return SHX_OK;
     run->scatter = segment_scatter(buffer->codes, rows);
     shx_factor_scale_fit(buffer->codes, rows, &run->scale);
     for (uint32_t block = 0; block < shx_blocks_of(rows); block++) {
+        if (block % SEGMENT_CHECK_BLOCKS == 0) SHX_TRY(shx_progress_check(writer->progress));
         uint32_t first = block * SHX_BLOCK_ROWS;
         uint32_t count = rows - first < SHX_BLOCK_ROWS ? rows - first : SHX_BLOCK_ROWS;
         shx_block_pack(buffer->bits + (size_t)first * (code_dim / 8), buffer->codes + first, count, code_dim,
                        &run->scale, buffer->blocks + block * writer->block_bytes);
     }
+    return SHX_OK;
 }
 
 static uint64_t segment_buffer_checksum(const segment_writer *writer, const segment_run_buffer *buffer, uint64_t rows) {
@@ -176,7 +181,7 @@ static shx_status segment_write_runs(void *context, uint64_t first, uint64_t end
         shx_run *run = &writer->runs[i];
         SHX_TRY(segment_buffer_prepare(writer, plan->count, buffer));
         SHX_TRY(segment_encode_run(writer, plan, run, buffer));
-        segment_pack_run(writer, plan->count, buffer, run);
+        SHX_TRY(segment_pack_run(writer, plan->count, buffer, run));
         uint64_t checksum = segment_buffer_checksum(writer, buffer, plan->count);
         run->checksum = shx_columns_write_ids(writer->columns, run->first_row, run->rows, checksum, &writer->out);
         run->rowids_checksum = shx_hash64(buffer->rowids, run->rows * sizeof(int64_t), writer->out.id);
@@ -186,49 +191,17 @@ static shx_status segment_write_runs(void *context, uint64_t first, uint64_t end
     return SHX_OK;
 }
 
-/* ---- the order of the rowids ---- */
-
-/* Rowids as numbers that compare as they do. */
-static uint64_t segment_order_key(const int64_t *rowids, uint32_t row) {
-    return (uint64_t)rowids[row] ^ UINT64_C(1) << 63;
-}
-
-/* One pass of a radix sort, by the byte at `shift`. False when all rows have the same byte there: nothing is moved. */
-static bool segment_order_pass(const int64_t *rowids, uint64_t count, int shift, const uint32_t *from, uint32_t *to) {
-    uint32_t next[257] = {0};
-    for (uint64_t i = 0; i < count; i++) next[(segment_order_key(rowids, from[i]) >> shift & 255) + 1]++;
-    for (int b = 0; b < 256; b++) {
-        if (next[b + 1] == count) return false;
-    }
-    for (int b = 0; b < 256; b++) next[b + 1] += next[b];
-    for (uint64_t i = 0; i < count; i++) to[next[segment_order_key(rowids, from[i]) >> shift & 255]++] = from[i];
-    return true;
-}
-
-static shx_status segment_sort(segment_writer *writer, const int64_t *rowids, uint64_t count) {
-    uint32_t *order = shx_alloc_zero(count, sizeof *order), *other = shx_alloc_zero(count, sizeof *other);
-    shx_status status = order && other ? SHX_OK : SHX_NOMEM;
-    for (uint64_t i = 0; status == SHX_OK && i < count; i++) order[i] = (uint32_t)i;
-    for (int shift = 0; status == SHX_OK && shift < 64; shift += 8) {
-        status = shx_progress_check(writer->progress);
-        if (status != SHX_OK || !segment_order_pass(rowids, count, shift, order, other)) continue;
-        uint32_t *sorted = other;
-        other = order;
-        order = sorted;
-    }
-    if (status == SHX_OK) shx_container_put(&writer->out, SHX_SEGMENT_ORDER, 0, order, count * sizeof *order);
-    shx_free(order);
-    shx_free(other);
-    return status;
-}
-
 /* The rowids are read where they have just been written. */
 static shx_status segment_put_order(segment_writer *writer, uint64_t count) {
     shx_map map;
     if (count == 0) return SHX_OK;
     SHX_TRY(shx_container_map(&writer->out, SHX_SEGMENT_ROWIDS, &map));
-    shx_status status = segment_sort(writer, (const int64_t *)(const void *)map.bytes, count);
+    shx_stop stop = shx_progress_stop(writer->progress);
+    uint32_t *order = NULL;
+    shx_status status = shx_rowid_order(map.bytes, sizeof(int64_t), count, &stop, &order);
     shx_map_release(&map);
+    if (status == SHX_OK) shx_container_put(&writer->out, SHX_SEGMENT_ORDER, 0, order, count * sizeof *order);
+    shx_free(order);
     return status;
 }
 

@@ -4,12 +4,15 @@
 ** an interruption has to be answered. */
 #include "fixture.h"
 
+#include "cluster.h"
 #include "columns.h"
 #include "export.h"
 #include "kernels.h"
 #include "limits.h"
+#include "random.h"
 #include "reconcile.h"
 #include "routing.h"
+#include "segment.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -366,6 +369,51 @@ static void sorting_the_values_of_columns_asks(void **state) {
     free(numbers);
 }
 
+/* Points that take long to be read, as those of a table do that are decoded and rotated. */
+static void read_dear_point(const void *context, uint64_t row, float *ret_point) {
+    (void)context;
+    work += WORK_MAX / 1000;
+    uint64_t state = row;
+    for (int i = 0; i < DIM; i++) ret_point[i] = (float)(shx_random_next(&state) >> 40);
+}
+
+static void reading_a_sample_asks(void **state) {
+    (void)state;
+    const shx_cluster_points from = {NULL, read_dear_point};
+    shx_progress progress = {0};
+    watch made = {0};
+    shx_pool *pool = watched_pool(&progress, &made);
+    shx_clusters *clusters;
+    assert_ok(shx_cluster_train(&from, 20000, DIM, 100, 7, pool, &clusters));
+    watch_judge("reading a sample", &made, 20000 * (uint64_t)(WORK_MAX / 1000));
+    shx_clusters_destroy(clusters);
+    shx_pool_destroy(pool);
+}
+
+/* One run of many rows: each is encoded, and all of them are packed into blocks after that. */
+static shx_posting give_posting(const void *context, uint64_t number) {
+    return (shx_posting){.rowid = (int64_t)number, .vector = context};
+}
+
+static void a_long_run_asks(void **state) {
+    (void)state;
+    enum { RUN = 200000, PACKED = RUN / 32 / 64, ENCODED = RUN / 256, PASSES = 1 + 3 };
+    static const float vector[DIM] = {1}, zeros[DIM];
+    static const shx_encoding encoding = {SHX_L2, SHX_FLOAT32, DIM, DIM, 77, 0, zeros};
+    const shx_id uuid = {{1}};
+    shx_progress progress = {0};
+    watch made = {0};
+    shx_pool *pool = watched_pool(&progress, &made);
+    shx_store *store = fixture_prepared_heap();
+    shx_run_plan plan = {.shard = 1, .first = 0, .count = RUN, .centroid = zeros};
+    const shx_posting_source source = {vector, give_posting};
+    uint64_t checksum;
+    assert_ok(shx_segment_write(store, &uuid, 1, &encoding, 1, 0, &plan, 1, &source, RUN, pool, &checksum));
+    assert_true(made.asked >= ENCODED + PACKED + PASSES * (RUN / 65536));
+    shx_store_close(store);
+    shx_pool_destroy(pool);
+}
+
 /* --- stopping --- */
 
 /* Wherever it is told to stop, it stops, with as many threads as there are; and nothing has changed. */
@@ -532,6 +580,8 @@ int main(void) {
         cmocka_unit_test(searches_of_long_vectors_ask_more_often),
         cmocka_unit_test(making_a_graph_asks),
         cmocka_unit_test(sorting_the_values_of_columns_asks),
+        cmocka_unit_test(reading_a_sample_asks),
+        cmocka_unit_test(a_long_run_asks),
         cmocka_unit_test(stopping_anywhere),
         cmocka_unit_test(walks_ask_and_stop),
         cmocka_unit_test(resolving_asks_and_stops),

@@ -256,13 +256,12 @@ static shx_status base_set_handicaps(shx_base *base) {
     base->handicaps = shx_alloc_zero(shards + 1, sizeof *base->handicaps);
     SHX_CHECK(base->handicaps, SHX_NOMEM);
     for (uint64_t shard = 0; shard < shards; shard++) {
-        double sum = 0, rows = 0;
+        double scatter = 0, rows = shx_base_shard_rows(base, shard);
         for (uint32_t p = base->first_place[shard]; p < base->first_place[shard + 1]; p++) {
-            const shx_run *run = &base->segments[base->places[p].segment]->runs[base->places[p].run];
-            sum += (double)run->rows * run->scatter;
-            rows += run->rows;
+            const shx_run *run = shx_base_run(base, base->places[p]);
+            scatter += (double)run->rows * run->scatter;
         }
-        if (rows > 0) base->handicaps[shard] = (float)(BASE_SCATTER_PART * sum / rows);
+        if (rows > 0) base->handicaps[shard] = (float)(BASE_SCATTER_PART * scatter / rows);
     }
     return SHX_OK;
 }
@@ -326,6 +325,14 @@ double shx_base_live_share(const shx_base *base) {
     for (uint32_t i = 0; i < base->segment_count; i++) rows += base->segments[i]->row_count;
     bool some_dead = base->info.live_rows > 0 && base->info.live_rows < rows;
     return some_dead ? (double)base->info.live_rows / (double)rows : 1;
+}
+
+uint32_t shx_base_shard_rows(const shx_base *base, uint64_t shard) {
+    uint32_t rows = 0;
+    for (uint32_t p = base->first_place[shard]; p < base->first_place[shard + 1]; p++) {
+        rows += shx_base_run(base, base->places[p])->rows;
+    }
+    return rows;
 }
 
 void shx_base_retain(shx_base *base) { atomic_fetch_add(&base->references, 1); }

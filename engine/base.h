@@ -32,7 +32,7 @@
 
 #define SHX_SEGMENTS_MAX 64
 
-/* The runs of one shard: [first, end) of shx_base.places. */
+/* Where a run stands. */
 typedef struct shx_place {
     uint32_t segment, run;
 } shx_place;
@@ -58,8 +58,8 @@ typedef struct shx_base {
     uint32_t segment_count;
     shx_segment *segments[SHX_SEGMENTS_MAX];
     const uint32_t *dead[SHX_SEGMENTS_MAX]; /* per block, or NULL */
-    uint32_t *first_place;                  /* shards->count + 2: where a shard's runs start in places; the overflow
-                                            ** shard's position is shards->count */
+    uint32_t *first_place;                  /* shards->count + 2: shard s has places[first_place[s] … first_place[s+1]);
+                                            ** the overflow shard's position is shards->count */
     shx_place *places;
     float *handicaps; /* per shard, for the router: a part of its scatter (base.c) */
     shx_container container;
@@ -78,6 +78,13 @@ void shx_base_release(shx_base *base);
 
 /* The share of the segments' rows that live, above 0. */
 double shx_base_live_share(const shx_base *base);
+
+/* The rows of a shard in all segments, dead ones included. */
+uint32_t shx_base_shard_rows(const shx_base *base, uint64_t shard);
+
+static inline const shx_run *shx_base_run(const shx_base *base, shx_place place) {
+    return &base->segments[place.segment]->runs[place.run];
+}
 
 /* What a base file is written from. */
 typedef struct shx_base_plan {

@@ -7,9 +7,11 @@
 
 #define BYTES_MOST (UINT64_C(256) << 20)
 #define BYTES_SAMPLE 1000 /* rows that tell means and range */
-#define BYTES_COARSEST                                                                                                 \
-    0.6 /* of the mean deviation: such a unit rounds a distance of 16 dimensions by 4 %, of 128 by 1 */
 #define BYTES_RANGE 127
+
+/* Of the mean deviation: such a unit rounds a distance of 16 dimensions by 4 %, of 128 by 1. */
+#define BYTES_COARSEST 0.6
+
 #define BYTES_ROUND 12582912.0f     /* 1.5 × 2^23 … */
 #define BYTES_ROUND_BITS 0x4B400000 /* … and its bits */
 

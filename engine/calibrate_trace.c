@@ -73,11 +73,7 @@ shx_status shx_trace_walker_create(const shx_base *base, const shx_trace_bytes *
         shx_trace_walker_destroy(walker);
         return status;
     }
-    for (uint64_t p = 0; p < shards; p++) {
-        for (uint32_t i = base->first_place[p]; i < base->first_place[p + 1]; i++) {
-            walker->shard_rows[p] += base->segments[base->places[i].segment]->runs[base->places[i].run].rows;
-        }
-    }
+    for (uint64_t shard = 0; shard < shards; shard++) walker->shard_rows[shard] = shx_base_shard_rows(base, shard);
     *ret_walker = walker;
     return SHX_OK;
 }

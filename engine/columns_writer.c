@@ -4,6 +4,8 @@
 #include "memory.h"
 #include "order.h"
 
+#include <string.h>
+
 #define COLUMN_CHECK_ROWS 4096 /* or values, between two looks at the progress */
 
 /* One column of a plan. */

@@ -6,9 +6,10 @@
 #include <assert.h>
 #include <string.h>
 
+#define DELTA_CHECK_OPERATIONS 8192 /* between two questions whether to stop */
+
 /* From so many bytes of codes on no more rows are coded: a commit may be of any size, and the rest is compared exactly
 ** until the flush that is due by then. */
-#define DELTA_CHECK_OPERATIONS 8192 /* between two questions whether to stop */
 #define DELTA_CODES_BYTES (UINT64_C(64) << 20)
 
 static int64_t delta_commit_key(const shx_id *commit) { return (int64_t)shx_get64(commit->bytes); }

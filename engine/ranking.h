@@ -28,7 +28,7 @@ typedef struct shx_ranked {
     const float *wide;
     const int8_t *narrow; /* when wide is NULL */
     const float *steps;
-    const float *handicaps; /* by name, added to squared distances; NULL: none */
+    const float *handicaps; /* by name, added to squared distances of narrow ones; NULL: none */
 } shx_ranked;
 
 /* Reused from query to query. Zero-initialise; free with shx_ranking_free. */

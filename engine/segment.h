@@ -26,11 +26,11 @@
 **
 ** A segment is valid if and only if: (1) its container is; (2) every section has exactly the size above; (3) rows <
 ** 2^32; (4) the runs cover the rows and the blocks in order, without gap or overlap, their shards ascend, and scales
-** and scatters are numbers of a size that squared distances may have; (5) ORDER
-** holds numbers below n and the rowids along it ascend strictly; (6) each run's checksum matches, tested when a process
-** first touches the run, and those of all rowids, tested before a row is first looked for; (7) each vector matches its
-** fingerprint, tested when it first becomes a finalist in a process; (8) its columns are valid (columns.h). (5)'s order
-** of rowids is tested by shx_segment_check; look-ups are safe without it.
+** and scatters are numbers of a size that squared distances may have; (5) ORDER holds numbers below n and the rowids
+** along it ascend strictly; (6) each run's checksum matches, tested when a process first touches the run, and those of
+** all rowids, tested before a row is first looked for; (7) each vector matches its fingerprint, tested when it first
+** becomes a finalist in a process; (8) its columns are valid (columns.h). (5)'s order of rowids is tested by
+** shx_segment_check; look-ups are safe without it.
 **
 ** Codes are made anew from the vectors whenever a segment is written, also by merges (1 to 2 µs a row at 128
 ** dimensions): copying sign bits and requantising factors with a margin would save that, and cost a second encoder and

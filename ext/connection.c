@@ -136,6 +136,7 @@ static int connection_make_state(shx_connection *connection, const char *schema,
 /* Does its schema still mean the database that it was made for? Where that may have a directory is no sign of it: what
 ** can be seen of a file changes while it is made. */
 static bool connection_attached(const shx_connection *connection, const shx_state *state) {
+    if (sqlite3_db_readonly(connection->db, state->schema) < 0) return false; /* there is no such schema */
     return strcmp(state->database, shx_location_database(connection->db, state->schema)) == 0;
 }
 
@@ -161,9 +162,9 @@ int shx_connection_state(shx_connection *connection, const char *schema, const s
 void shx_connection_reap(shx_connection *connection) {
     for (shx_state **link = &connection->states; *link;) {
         shx_state *state = *link;
-        bool detached = !connection_attached(connection, state);
+        bool unused = state->tables == 0 && state->joined == 0;
         bool dropped = state->dropped && sqlite3_get_autocommit(connection->db);
-        if (state->tables == 0 && state->joined == 0 && (detached || dropped)) {
+        if (unused && (dropped || !connection_attached(connection, state))) {
             *link = state->next;
             connection_free_state(state);
         } else {

@@ -201,11 +201,18 @@ int shx_table_connect(sqlite3 *db, void *connection, int argument_count, const c
     return rc;
 }
 
-int shx_table_disconnect(sqlite3_vtab *vtab) {
-    shx_table *table = (shx_table *)vtab;
+static void table_disconnect(shx_table *table) {
     shx_transaction_leave(table); /* when SQLite ran out of memory right after xCreate */
     table_unlist(table);
     table_free(table);
+}
+
+/* The tables of a detached database are disconnected at the next statement, whatever that is: time to let go of their
+** files. */
+int shx_table_disconnect(sqlite3_vtab *vtab) {
+    shx_connection *connection = ((shx_table *)vtab)->connection;
+    table_disconnect((shx_table *)vtab);
+    shx_connection_reap(connection);
     return SQLITE_OK;
 }
 
@@ -222,7 +229,8 @@ int shx_table_destroy(sqlite3_vtab *vtab) {
     if (table->state) table->state->busy = false;
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
     if (table->state) table->state->dropped = true;
-    return shx_table_disconnect(vtab);
+    table_disconnect(table); /* what is dropped may come back */
+    return SQLITE_OK;
 }
 
 /* Renames one shadow table; one that does not exist (no auxiliary columns) is none of our business. */

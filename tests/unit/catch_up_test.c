@@ -315,8 +315,8 @@ static shx_status lag_open_faulty(const char *path, shx_store **ret_store) {
 }
 
 /* A connection that is open while another process, which has no directory, makes this many commits; `wrote`: it made
-** one before. It sees them in the end. */
-static twin_pair lag_overtaken(bool wrote, int commits) {
+** one before. It has not looked since. */
+static twin_pair lag_passed(bool wrote, int commits) {
     int go[2];
     char byte = 'x';
     twin_require(pipe(go) == 0);
@@ -333,9 +333,52 @@ static twin_pair lag_overtaken(bool wrote, int commits) {
     twin_wait(child);
     close(go[0]);
     close(go[1]);
+    return twin;
+}
+
+/* The same, and in the end it sees them. */
+static twin_pair lag_overtaken(bool wrote, int commits) {
+    twin_pair twin = lag_passed(wrote, commits);
     twin_require_right(&twin, &lag_random);
     twin_require(twin_state_is(&twin, "reconciled"));
     return twin;
+}
+
+/* Whoever opens the database next has right answers at once, and the next writer brings the directory up to date. */
+static void lag_next_ones_catch_up(void) {
+    lag_reader_sees("reconciled");
+    twin_pair writer = lag_open(lag_work);
+    lag_touch(&writer);
+    twin_close(&writer);
+    lag_reader_sees("current");
+}
+
+/* When a connection closes SQLite lets nobody look into the database any more: what was not looked at before stays
+** behind, whether others have written it, or the connection itself while it could not bring the directory up to date. */
+static void a_writer_that_closes_without_a_look(void **state) {
+    (void)state;
+    shx_index_use_threads(false);
+    for (int commits = 5; commits <= 300; commits += 295) {
+        lag_make("");
+        twin_pair twin = lag_passed(true, commits);
+        uint64_t bytes = twin_directory_bytes(lag_work);
+        twin_close(&twin);
+        twin_require(twin_directory_bytes(lag_work) == bytes);
+        lag_next_ones_catch_up();
+        lag_make("");
+        shx_store_use(lag_open_faulty);
+        twin = lag_passed(true, commits);
+        faulty_plan plan = {.kind = FAULTY_MUTATING, .nth = 1, .status = SHX_READONLY, .forever = true};
+        faulty_store_plan(lag_faulty, &plan);
+        lag_touch(&twin);
+        lag_touch(&twin);
+        faulty_store_plan(lag_faulty, &(faulty_plan){0});
+        twin_close(&twin);
+        shx_store_close(lag_inner);
+        shx_store_use(shx_store_open_posix);
+        lag_next_ones_catch_up();
+    }
+    shx_index_use_threads(true);
 }
 
 /* What it has brought up to date for itself, by the ring or by comparing everything, is there for all afterwards. */
@@ -666,6 +709,7 @@ int main(void) {
         cmocka_unit_test(a_writer_has_so_much_time),
         cmocka_unit_test(a_writer_that_closes_leaves_what_it_knows),
         cmocka_unit_test(a_writer_that_closes_over_a_bad_directory),
+        cmocka_unit_test(a_writer_that_closes_without_a_look),
         cmocka_unit_test(comparisons_are_logged),
         cmocka_unit_test(an_interrupted_comparison_is_no_failure),
         cmocka_unit_test(a_damaged_ring_is_no_ring),

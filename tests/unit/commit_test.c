@@ -62,6 +62,60 @@ static void detached_in_use(void **context) {
     check_anew(tale, "t");
 }
 
+/* How many mappings and descriptors this process has of files whose path contains a text. */
+static int uses_of(const char *text) {
+    char line[8192];
+    int uses = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps)) uses += strstr(line, text) != NULL;
+    fclose(maps);
+    for (int file = 0; file < 1024; file++) {
+        snprintf(line, sizeof line, "/proc/self/fd/%d", file);
+        char name[4096];
+        ssize_t size = readlink(line, name, sizeof name - 1);
+        if (size < 0) continue;
+        name[size] = '\0';
+        uses += strstr(name, text) != NULL;
+    }
+    return uses;
+}
+
+/* The files of a detached database are let go at the next statement, which need not have to do with any of our tables:
+** nothing is mapped or open, and locks are free. */
+static void detached_is_let_go(void **context) {
+    story *tale = *context;
+    for (int used = 0; used < 2; used++) {
+        host_run(tale->db, "ATTACH '%q/second.db' AS second", tale->folder);
+        if (!used) host_run(tale->db, "CREATE VIRTUAL TABLE second.u USING shardex(v float[2], n, s, x)");
+        if (!used) fill(tale->db, "u", 1, 400);
+        if (!used) host_run(tale->db, "INSERT INTO second.u(u) VALUES('flush')");
+        host_expect(tale->db, "SELECT rowid FROM second.u WHERE v MATCH '[1,0]' AND k = 1", "1");
+        assert_true(uses_of("second.db-shardex/") > 0);
+        host_run(tale->db, "DETACH second");
+        host_run(tale->db, "SELECT 1");
+        assert_int_equal(uses_of("second.db"), 0);
+    }
+    check_anew(tale, "t");
+}
+
+/* So is the memory of an index that has no files. */
+static void detached_memory_is_freed(void **context) {
+    story *tale = *context;
+    sqlite3_int64 before = 0;
+    for (int i = 0; i < 10; i++) {
+        host_run(tale->db, "ATTACH ':memory:' AS second");
+        host_run(tale->db, "CREATE VIRTUAL TABLE second.u USING shardex(v float[2], n, s, x)");
+        fill(tale->db, "u", 1, 2000);
+        host_expect(tale->db, "SELECT rowid FROM second.u WHERE v MATCH '[1,0]' AND k = 1", "1");
+        host_run(tale->db, "DETACH second");
+        host_run(tale->db, "SELECT 1");
+        if (i == 0) before = sqlite3_memory_used();
+    }
+    assert_true(sqlite3_memory_used() < before + 9 * 2000 * 8); /* not even the vectors are there nine times */
+    check_anew(tale, "t");
+}
+
 /* SQLite refuses the drop in the same connection and, with a rollback journal, in another one; in WAL mode the query
 ** goes on in its snapshot. */
 static void dropped_while_a_cursor_is_open(void **context) {
@@ -358,6 +412,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         STORY(attached_twice),
         STORY(detached_in_use),
+        STORY(detached_is_let_go),
+        STORY(detached_memory_is_freed),
         STORY(dropped_while_a_cursor_is_open),
         STORY(the_schema_changes_under_a_query),
         STORY(settings_are_switched),

@@ -354,7 +354,7 @@ static void lag_next_ones_catch_up(void) {
 }
 
 /* When a connection closes SQLite lets nobody look into the database any more: what was not looked at before stays
-** behind, whether others have written it, or the connection itself while it could not bring the directory up to date. */
+** behind, whether others have written it, or the connection itself while the directory could not be written. */
 static void a_writer_that_closes_without_a_look(void **state) {
     (void)state;
     shx_index_use_threads(false);

@@ -180,8 +180,8 @@ shx_status shx_rewrite_group(const shx_rewrite *rewrite, uint64_t places, uint32
     return status;
 }
 
-/* Plans ascend by shard id: the overflow shard's id is lower than all others. */
-static uint32_t rewrite_plan(const shx_rewrite *rewrite, const uint32_t *first, shx_run_plan *plans) {
+/* Runs ascend by shard id: the overflow shard's id is lower than all others. */
+static uint32_t rewrite_plan(const shx_rewrite *rewrite, const uint32_t *first, shx_run_plan *runs) {
     uint32_t count = 0;
     uint64_t row = 0;
     for (uint64_t i = 0; i <= rewrite->shard_count; i++) {
@@ -189,7 +189,7 @@ static uint32_t rewrite_plan(const shx_rewrite *rewrite, const uint32_t *first, 
         uint32_t rows = first[p + 1] - first[p];
         if (rows == 0) continue;
         bool overflow = p == rewrite->shard_count;
-        plans[count++] =
+        runs[count++] =
             (shx_run_plan){.shard = overflow ? SHX_SHARD_OVERFLOW : rewrite->ids[p],
                            .centroid = overflow ? NULL : rewrite->centroids + p * rewrite->encoding.code_dim,
                            .first = row,
@@ -199,7 +199,7 @@ static uint32_t rewrite_plan(const shx_rewrite *rewrite, const uint32_t *first, 
     return count;
 }
 
-/* The postings in the order of the plans: those of the overflow shard, which stand last, come first. */
+/* The postings in the order of the runs: those of the overflow shard, which stand last, come first. */
 typedef struct rewrite_sorted {
     const shx_rewrite *rewrite;
     const uint32_t *order;
@@ -217,20 +217,25 @@ shx_status shx_rewrite_write(shx_rewrite *rewrite, shx_store *store, const shx_i
                              uint64_t *ret_blocks, uint64_t *ret_checksum) {
     uint32_t *order, *first;
     SHX_TRY(shx_rewrite_group(rewrite, rewrite->shard_count, &order, &first));
-    shx_run_plan *plans = shx_alloc_zero(rewrite->shard_count + 1, sizeof *plans);
-    shx_status status = plans ? SHX_OK : SHX_NOMEM;
+    shx_run_plan *runs = shx_alloc_zero(rewrite->shard_count + 1, sizeof *runs);
+    shx_status status = runs ? SHX_OK : SHX_NOMEM;
     if (status == SHX_OK) {
         const rewrite_sorted sorted = {rewrite, order, rewrite->count - first[rewrite->shard_count]};
-        const shx_posting_source source = {&sorted, rewrite_read};
-        uint32_t count = rewrite_plan(rewrite, first, plans);
-        *ret_blocks = 0;
-        for (uint32_t i = 0; i < count; i++) *ret_blocks += shx_blocks_of(plans[i].count);
-        status = shx_segment_write(store, uuid, file, &rewrite->encoding, rewrite->encoding_id, rewrite->columns, plans,
-                                   count, &source, rewrite->count, rewrite->pool, ret_checksum);
+        const shx_segment_plan plan = {.encoding = &rewrite->encoding,
+                                       .encoding_id = rewrite->encoding_id,
+                                       .columns = rewrite->columns,
+                                       .run_count = rewrite_plan(rewrite, first, runs),
+                                       .runs = runs,
+                                       .postings = {&sorted, rewrite_read},
+                                       .posting_count = rewrite->count};
+        uint64_t blocks = 0;
+        for (uint32_t i = 0; i < plan.run_count; i++) blocks += shx_blocks_of(runs[i].count);
+        status = shx_segment_write(store, uuid, file, &plan, rewrite->pool, ret_checksum);
+        if (status == SHX_OK) *ret_blocks = blocks;
     }
     shx_free(order);
     shx_free(first);
-    shx_free(plans);
+    shx_free(runs);
     return status;
 }
 

@@ -161,8 +161,8 @@ typedef struct shx_posting_source {
     shx_posting (*read)(const void *context, uint64_t number);
 } shx_posting_source;
 
-/* What a run is made of: postings [first, first + count) of the source given to shx_segment_write. `centroid` in code
-** space; NULL for the overflow shard. */
+/* What a run is made of: postings [first, first + count) of the segment's. `centroid` in code space; NULL for the
+** overflow shard. */
 typedef struct shx_run_plan {
     uint64_t shard;
     const float *centroid;
@@ -170,14 +170,23 @@ typedef struct shx_run_plan {
     uint32_t count;
 } shx_run_plan;
 
+/* What a segment file is written from. */
+typedef struct shx_segment_plan {
+    const shx_encoding *encoding;
+    uint64_t encoding_id;
+    uint32_t columns; /* filterable ones, of which every posting has a value */
+    uint32_t run_count;
+    const shx_run_plan *runs; /* ascending by shard; they cover the postings in order */
+    shx_posting_source postings;
+    uint64_t posting_count;
+} shx_segment_plan;
+
 /* The bytes of a posting's column; SHX_CORRUPT when it is not there. */
 shx_status shx_posting_column(const shx_posting *posting, uint32_t column, shx_packed *ret_bytes);
 
-/* Writes a segment file of the given runs (ascending by shard, covering the postings in order), encoding on the pool's
-** threads. The file is synced; on failure it stays invalid. *ret_checksum: as shx_container_checksum. */
-shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, const shx_encoding *encoding,
-                             uint64_t encoding_id, uint32_t columns, const shx_run_plan *plans, uint32_t plan_count,
-                             const shx_posting_source *postings, uint64_t posting_count, shx_pool *pool,
-                             uint64_t *ret_checksum);
+/* Writes a segment file, encoding on the pool's threads. The file is synced; on failure it stays invalid.
+** *ret_checksum: as shx_container_checksum. */
+shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, const shx_segment_plan *plan,
+                             shx_pool *pool, uint64_t *ret_checksum);
 
 #endif

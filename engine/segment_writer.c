@@ -27,9 +27,7 @@ typedef struct segment_run_buffer {
 
 typedef struct segment_writer {
     shx_container_writer out;
-    const shx_encoding *encoding;
-    const shx_run_plan *plans;
-    const shx_posting_source *postings;
+    const shx_segment_plan *plan;
     shx_columns_plan *columns;
     shx_run *runs;
     segment_run_buffer *buffers; /* one a thread */
@@ -52,7 +50,7 @@ static void segment_buffer_free(segment_run_buffer *buffer) {
 }
 
 static shx_status segment_buffer_create(const segment_writer *writer, uint64_t rows, segment_run_buffer *ret_buffer) {
-    uint32_t code_dim = writer->encoding->code_dim;
+    uint32_t code_dim = writer->plan->encoding->code_dim;
     segment_run_buffer buffer = {
         .rows = rows,
         .point = shx_alloc_aligned(code_dim, sizeof(float)),
@@ -83,7 +81,7 @@ static shx_status segment_buffer_prepare(const segment_writer *writer, uint64_t 
         segment_buffer_free(buffer);
         *buffer = larger;
     }
-    memset(buffer->bits, 0, rows * (writer->encoding->code_dim / 8));
+    memset(buffer->bits, 0, rows * (writer->plan->encoding->code_dim / 8));
     memset(buffer->codes, 0, rows * sizeof(shx_code));
     memset(buffer->refine, 0, rows * writer->refine_bytes);
     memset(buffer->factors, 0, rows * writer->factor_bytes);
@@ -91,12 +89,13 @@ static shx_status segment_buffer_prepare(const segment_writer *writer, uint64_t 
 }
 
 static shx_posting segment_posting(const segment_writer *writer, uint64_t number) {
-    return writer->postings->read(writer->postings->context, number);
+    const shx_posting_source *postings = &writer->plan->postings;
+    return postings->read(postings->context, number);
 }
 
 static void segment_encode_row(const segment_writer *writer, const shx_run_plan *plan, uint32_t i,
                                const shx_posting *posting, segment_run_buffer *buffer) {
-    const shx_encoding *encoding = writer->encoding;
+    const shx_encoding *encoding = writer->plan->encoding;
     buffer->rowids[i] = posting->rowid;
     buffer->fingerprints[i] = posting->fingerprint;
     if (writer->block_bytes == 0 || !plan->centroid) return;
@@ -137,7 +136,7 @@ static float segment_scatter(const shx_code *codes, uint32_t rows) {
 
 static shx_status segment_pack_run(const segment_writer *writer, uint32_t rows, segment_run_buffer *buffer,
                                    shx_run *run) {
-    uint32_t code_dim = writer->encoding->code_dim;
+    uint32_t code_dim = writer->plan->encoding->code_dim;
     if (writer->block_bytes == 0) return SHX_OK;
     run->scatter = segment_scatter(buffer->codes, rows);
     shx_factor_scale_fit(buffer->codes, rows, &run->scale);
@@ -177,7 +176,7 @@ static shx_status segment_write_runs(void *context, uint64_t first, uint64_t end
     segment_writer *writer = context;
     segment_run_buffer *buffer = &writer->buffers[thread];
     for (uint64_t i = first; i < end; i++) {
-        const shx_run_plan *plan = &writer->plans[i];
+        const shx_run_plan *plan = &writer->plan->runs[i];
         shx_run *run = &writer->runs[i];
         SHX_TRY(segment_buffer_prepare(writer, plan->count, buffer));
         SHX_TRY(segment_encode_run(writer, plan, run, buffer));
@@ -205,35 +204,37 @@ static shx_status segment_put_order(segment_writer *writer, uint64_t count) {
     return status;
 }
 
-static void segment_put_info(segment_writer *writer, uint64_t rows, uint64_t blocks, uint32_t runs,
-                             uint64_t encoding_id, uint32_t columns) {
+static void segment_put_info(segment_writer *writer, uint64_t blocks) {
+    const shx_segment_plan *plan = writer->plan;
     uint8_t info[SHX_SEGMENT_INFO_BYTES] = {0};
-    shx_put64(info, rows);
+    shx_put64(info, plan->posting_count);
     shx_put64(info + 8, blocks);
-    shx_put32(info + 16, runs);
-    shx_put32(info + 20, writer->encoding->dim);
-    shx_put32(info + 24, writer->encoding->code_dim);
-    shx_put32(info + 28, writer->encoding->metric);
-    shx_put64(info + 32, encoding_id);
-    shx_put32(info + 40, writer->encoding->element);
-    shx_put32(info + 48, columns);
+    shx_put32(info + 16, plan->run_count);
+    shx_put32(info + 20, plan->encoding->dim);
+    shx_put32(info + 24, plan->encoding->code_dim);
+    shx_put32(info + 28, plan->encoding->metric);
+    shx_put64(info + 32, plan->encoding_id);
+    shx_put32(info + 40, plan->encoding->element);
+    shx_put32(info + 48, plan->columns);
     shx_container_put(&writer->out, SHX_SEGMENT_INFO, 0, info, sizeof info);
 }
 
 /* Gives each run its place; returns the number of blocks. */
-static uint64_t segment_lay_out(shx_run *runs, const shx_run_plan *plans, uint32_t count) {
+static uint64_t segment_lay_out(segment_writer *writer) {
     uint64_t row = 0, block = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        runs[i] = (shx_run){
-            .shard = plans[i].shard, .first_row = row, .rows = plans[i].count, .first_block = (uint32_t)block};
-        row += plans[i].count;
-        block += shx_blocks_of(plans[i].count);
+    for (uint32_t i = 0; i < writer->plan->run_count; i++) {
+        const shx_run_plan *plan = &writer->plan->runs[i];
+        writer->runs[i] =
+            (shx_run){.shard = plan->shard, .first_row = row, .rows = plan->count, .first_block = (uint32_t)block};
+        row += plan->count;
+        block += shx_blocks_of(plan->count);
     }
     return block;
 }
 
 static shx_status segment_create(segment_writer *writer, shx_store *store, const shx_id *uuid, uint64_t id,
-                                 uint32_t runs, uint64_t rows, uint64_t blocks) {
+                                 uint64_t blocks) {
+    uint64_t rows = writer->plan->posting_count, runs = writer->plan->run_count;
     shx_section sections[SEGMENT_SECTIONS + SHX_COLUMNS_SECTIONS] = {
         {.id = SHX_SEGMENT_INFO, .checked = true, .size = SHX_SEGMENT_INFO_BYTES},
         {.id = SHX_SEGMENT_RUNS, .checked = true, .size = runs * sizeof(shx_run)},
@@ -245,7 +246,7 @@ static shx_status segment_create(segment_writer *writer, shx_store *store, const
         {.id = SHX_SEGMENT_FINGERPRINTS, .size = rows * sizeof(shx_fingerprint)},
         {.id = SHX_SEGMENT_ORDER, .checked = true, .size = rows * sizeof(uint32_t)},
     };
-    shx_columns_sections(writer->columns, runs, sections + SEGMENT_SECTIONS);
+    shx_columns_sections(writer->columns, writer->plan->run_count, sections + SEGMENT_SECTIONS);
     return shx_container_create(store, SHX_FILE_SEGMENT, uuid, id, sections, sizeof sections / sizeof *sections,
                                 &writer->out);
 }
@@ -265,62 +266,63 @@ static shx_status segment_column(const void *context, uint64_t row, uint32_t col
     return shx_posting_column(&posting, column, ret_bytes);
 }
 
-static shx_status segment_put_columns(segment_writer *writer, uint32_t run_count, uint64_t row_count) {
-    uint64_t *first_rows = shx_alloc_zero((uint64_t)run_count + 1, sizeof *first_rows);
+static shx_status segment_put_columns(segment_writer *writer) {
+    uint32_t runs = writer->plan->run_count;
+    uint64_t *first_rows = shx_alloc_zero((uint64_t)runs + 1, sizeof *first_rows);
     SHX_CHECK(first_rows, SHX_NOMEM);
-    for (uint32_t i = 0; i < run_count; i++) first_rows[i] = writer->runs[i].first_row;
-    first_rows[run_count] = row_count;
-    shx_status status = shx_columns_write(writer->columns, first_rows, run_count, &writer->out);
+    for (uint32_t i = 0; i < runs; i++) first_rows[i] = writer->runs[i].first_row;
+    first_rows[runs] = writer->plan->posting_count;
+    shx_status status = shx_columns_write(writer->columns, first_rows, runs, &writer->out);
     shx_free(first_rows);
     return status;
 }
 
 /* The file is created: fills it. */
-static shx_status segment_fill(segment_writer *writer, uint32_t run_count, uint64_t row_count, shx_pool *pool) {
-    shx_progress_begin(shx_pool_progress(pool), SHX_PHASE_WRITING, row_count);
-    SHX_TRY(shx_pool_run(pool, run_count, 4, segment_write_runs, writer));
-    SHX_TRY(segment_put_order(writer, row_count));
-    SHX_TRY(segment_put_columns(writer, run_count, row_count));
-    shx_container_put(&writer->out, SHX_SEGMENT_RUNS, 0, writer->runs, run_count * sizeof(shx_run));
+static shx_status segment_fill(segment_writer *writer, uint64_t blocks, shx_pool *pool) {
+    const shx_segment_plan *plan = writer->plan;
+    shx_progress_begin(writer->progress, SHX_PHASE_WRITING, plan->posting_count);
+    segment_put_info(writer, blocks);
+    SHX_TRY(shx_pool_run(pool, plan->run_count, 4, segment_write_runs, writer));
+    SHX_TRY(segment_put_order(writer, plan->posting_count));
+    SHX_TRY(segment_put_columns(writer));
+    shx_container_put(&writer->out, SHX_SEGMENT_RUNS, 0, writer->runs, plan->run_count * sizeof(shx_run));
     return SHX_OK;
 }
 
-shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, const shx_encoding *encoding,
-                             uint64_t encoding_id, uint32_t columns, const shx_run_plan *plans, uint32_t plan_count,
-                             const shx_posting_source *postings, uint64_t posting_count, shx_pool *pool,
-                             uint64_t *ret_checksum) {
-    SHX_CHECK(posting_count < UINT32_MAX, SHX_FULL);
-    segment_writer writer = {.encoding = encoding,
-                             .plans = plans,
-                             .postings = postings,
-                             .vector_bytes = shx_encoding_vector_bytes(encoding),
-                             .progress = shx_pool_progress(pool)};
-    if (shx_encoding_coded(encoding)) {
-        writer.block_bytes = shx_block_bytes(encoding->code_dim);
-        writer.refine_bytes = shx_refine_bytes(encoding->code_dim);
-        writer.factor_bytes = SHX_SEGMENT_FACTOR_BYTES;
-    }
-    writer.slice_rows = (uint32_t)(SEGMENT_SLICE_BYTES / writer.vector_bytes);
-    if (writer.slice_rows == 0) writer.slice_rows = 1;
+static shx_status segment_write_file(segment_writer *writer, shx_store *store, const shx_id *uuid, uint64_t id,
+                                     shx_pool *pool) {
+    const shx_segment_plan *plan = writer->plan;
+    uint64_t blocks = segment_lay_out(writer);
+    SHX_TRY(shx_columns_plan_make(plan->columns, plan->posting_count, segment_column, writer, pool, &writer->columns));
+    SHX_TRY(segment_create(writer, store, uuid, id, blocks));
+    shx_status status = segment_fill(writer, blocks, pool);
+    if (status == SHX_OK) return shx_container_finish(&writer->out);
+    shx_container_abandon(&writer->out);
+    return status;
+}
+
+static void segment_size_rows(segment_writer *writer) {
+    const shx_encoding *encoding = writer->plan->encoding;
+    writer->vector_bytes = shx_encoding_vector_bytes(encoding);
+    writer->slice_rows = (uint32_t)(SEGMENT_SLICE_BYTES / writer->vector_bytes);
+    if (writer->slice_rows == 0) writer->slice_rows = 1;
+    if (!shx_encoding_coded(encoding)) return;
+    writer->block_bytes = shx_block_bytes(encoding->code_dim);
+    writer->refine_bytes = shx_refine_bytes(encoding->code_dim);
+    writer->factor_bytes = SHX_SEGMENT_FACTOR_BYTES;
+}
+
+shx_status shx_segment_write(shx_store *store, const shx_id *uuid, uint64_t id, const shx_segment_plan *plan,
+                             shx_pool *pool, uint64_t *ret_checksum) {
+    SHX_CHECK(plan->posting_count < UINT32_MAX, SHX_FULL);
+    segment_writer writer = {.plan = plan, .progress = shx_pool_progress(pool)};
     unsigned threads = shx_pool_threads(pool);
-    writer.runs = shx_alloc_zero(plan_count, sizeof *writer.runs);
+    segment_size_rows(&writer);
+    writer.runs = shx_alloc_zero(plan->run_count, sizeof *writer.runs);
     writer.buffers = shx_alloc_zero(threads, sizeof *writer.buffers);
-    shx_status status = writer.runs && writer.buffers ? SHX_OK : SHX_NOMEM;
-    if (status != SHX_OK) goto cleanup;
-    uint64_t blocks = segment_lay_out(writer.runs, plans, plan_count);
-    status = shx_columns_plan_make(columns, posting_count, segment_column, &writer, pool, &writer.columns);
-    if (status == SHX_OK) status = segment_create(&writer, store, uuid, id, plan_count, posting_count, blocks);
-    if (status == SHX_OK) {
-        segment_put_info(&writer, posting_count, blocks, plan_count, encoding_id, columns);
-        status = segment_fill(&writer, plan_count, posting_count, pool);
-        if (status == SHX_OK) {
-            status = shx_container_finish(&writer.out);
-            if (status == SHX_OK) *ret_checksum = writer.out.checksum;
-        } else {
-            shx_container_abandon(&writer.out);
-        }
-    }
-cleanup:
+    bool room = writer.runs && writer.buffers;
+    shx_status status = room ? segment_write_file(&writer, store, uuid, id, pool) : SHX_NOMEM;
+    if (status == SHX_OK) *ret_checksum = writer.out.checksum;
     for (unsigned i = 0; writer.buffers && i < threads; i++) segment_buffer_free(&writer.buffers[i]);
     shx_free(writer.buffers);
     shx_columns_plan_free(writer.columns);

@@ -405,10 +405,10 @@ static void a_long_run_asks(void **state) {
     watch made = {0};
     shx_pool *pool = watched_pool(&progress, &made);
     shx_store *store = fixture_prepared_heap();
-    shx_run_plan plan = {.shard = 1, .first = 0, .count = RUN, .centroid = zeros};
-    const shx_posting_source source = {vector, give_posting};
+    const shx_run_plan run = {.shard = 1, .first = 0, .count = RUN, .centroid = zeros};
+    const shx_segment_plan plan = {&encoding, 1, 0, 1, &run, {vector, give_posting}, RUN};
     uint64_t checksum;
-    assert_ok(shx_segment_write(store, &uuid, 1, &encoding, 1, 0, &plan, 1, &source, RUN, pool, &checksum));
+    assert_ok(shx_segment_write(store, &uuid, 1, &plan, pool, &checksum));
     assert_true(made.asked >= ENCODED + PACKED + PASSES * (RUN / 65536));
     shx_store_close(store);
     shx_pool_destroy(pool);

@@ -60,7 +60,7 @@ static shx_posting read_posting(const void *context, uint64_t number) { return (
 static shx_store *make_sample(void) {
     shx_store *store = fixture_prepared_heap();
     shx_posting postings[ROWS];
-    shx_run_plan plans[3];
+    shx_run_plan runs[3];
     for (int i = 0; i < ROWS; i++) {
         rowids[i] = (i * 29) % ROWS * 10 - 100;
         for (int d = 0; d < DIM; d++) vectors[i][d] = (float)((i * 7 + d * 3) % 11) / 4;
@@ -73,12 +73,11 @@ static shx_store *make_sample(void) {
     assert_true(shx_encoding_point(&encoding, vectors[39], false, centroids[1]));
     uint64_t first = 0;
     for (int r = 0; r < 3; r++) {
-        plans[r] = (shx_run_plan){shards[r], r ? centroids[r - 1] : NULL, first, run_rows[r]};
+        runs[r] = (shx_run_plan){shards[r], r ? centroids[r - 1] : NULL, first, run_rows[r]};
         first += run_rows[r];
     }
-    const shx_posting_source source = {postings, read_posting};
-    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, COLUMNS, plans, 3, &source, ROWS, NULL,
-                                &file_checksum));
+    const shx_segment_plan plan = {&encoding, 3, COLUMNS, 3, runs, {postings, read_posting}, ROWS};
+    assert_ok(shx_segment_write(store, &uuid, ID, &plan, NULL, &file_checksum));
     return store;
 }
 
@@ -453,7 +452,8 @@ static void an_empty_segment(void **state) {
     shx_store *store = fixture_prepared_heap();
     shx_segment *segment;
     uint64_t row;
-    assert_ok(shx_segment_write(store, &uuid, ID, &encoding, 3, 0, NULL, 0, NULL, 0, NULL, &file_checksum));
+    const shx_segment_plan plan = {.encoding = &encoding, .encoding_id = 3};
+    assert_ok(shx_segment_write(store, &uuid, ID, &plan, NULL, &file_checksum));
     segment = open_sample(store);
     assert_ok(shx_segment_check(segment, NULL));
     assert_int_equal(segment->row_count, 0);

@@ -326,7 +326,7 @@ static void case_do_damage(const char *path, case_damage damage) {
 /* A few queries: twin_require_right is too thorough for some hundred cases. */
 static void case_glance(twin_pair *twin) {
     twin_model model = twin_model_read(twin);
-    twin_require_answers(twin, &model, &case_random, 4, 10, 0.75);
+    twin_require_answers(twin, &model, &case_random, 4, 10, TWIN_RECALL);
     twin_model_free(&model);
 }
 

@@ -255,7 +255,7 @@ static void growth_require_all(twin_pair *twin, fixture_random *random) {
     twin_model model = twin_model_read(twin);
     twin_require_rows(twin);
     twin_require_answers(twin, &model, random, 2, model.count + 10, 1);
-    twin_require_answers(twin, &model, random, 4, GROWTH_K, 0.75);
+    twin_require_answers(twin, &model, random, 4, GROWTH_K, TWIN_RECALL);
     twin_model_free(&model);
 }
 

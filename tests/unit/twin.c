@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define TWIN_BUSY_MS 20000
+#define TWIN_JUDGES 500 /* queries that decide where few found too little */
 
 int sqlite3_shardex_init(sqlite3 *db, char **error_message, const void *api);
 
@@ -381,8 +382,8 @@ static void twin_require_same_hits(const shx_topk *hits, const shx_topk *truth) 
     }
 }
 
-void twin_require_answers(twin_pair *twin, const twin_model *model, fixture_random *random, int queries, uint64_t k,
-                          double recall) {
+/* Asks some queries, half of them rows of the table; the share of the true neighbours that was found. */
+static double twin_ask(twin_pair *twin, const twin_model *model, fixture_random *random, int queries, uint64_t k) {
     float *query = malloc(twin->dim * sizeof *query);
     shx_topk truth = {0}, hits = {0};
     uint64_t wanted = 0, found = 0;
@@ -402,17 +403,27 @@ void twin_require_answers(twin_pair *twin, const twin_model *model, fixture_rand
         double farthest = truth.count > 0 ? truth.hits[truth.count - 1].distance : 0;
         for (uint64_t i = 0; i < hits.count; i++) found += hits.hits[i].distance <= farthest;
     }
-    if ((double)found < recall * (double)wanted) twin_fail("recall %.3f", (double)found / (double)wanted);
     shx_topk_free(&truth);
     shx_topk_free(&hits);
     free(query);
+    return wanted > 0 ? (double)found / (double)wanted : 1;
+}
+
+/* What one query finds deviates by 0.1, and a table that was written to for long finds 0.935 of the neighbours of its
+** own rows (0.95 of others): 12 queries at a time fall below 0.85 once in 500 times. So few are a reason to ask more,
+** which decide: 500 of them are 7 standard errors above 0.9. */
+void twin_require_answers(twin_pair *twin, const twin_model *model, fixture_random *random, int queries, uint64_t k,
+                          double recall) {
+    double share = twin_ask(twin, model, random, queries, k), few = share;
+    if (share < recall && recall < 1) share = twin_ask(twin, model, random, TWIN_JUDGES, k);
+    if (share < recall) twin_fail("recall %.3f, of the first few %.3f", share, few);
 }
 
 void twin_require_right(twin_pair *twin, fixture_random *random) {
     twin_model model = twin_model_read(twin);
     twin_require_rows(twin);
-    twin_require_answers(twin, &model, random, 12, 10, 0.85); /* means of few queries: far below the target is wrong */
-    twin_require_answers(twin, &model, random, 2, 300, 0.5);
+    twin_require_answers(twin, &model, random, 12, 10, TWIN_RECALL);
+    twin_require_answers(twin, &model, random, 2, 300, 0.8);
     twin_model_free(&model);
 }
 

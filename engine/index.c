@@ -41,7 +41,6 @@ shx_status shx_index_create(const shx_index_config *config, shx_index **ret_inde
     SHX_CHECK(index, SHX_NOMEM);
     index->config = *config;
     index->process = shx_process();
-    if (index->config.shard_size == 0) index->config.shard_size = SHX_SHARD_TARGET;
     if (index->config.flush_rows == 0) index->config.flush_rows = SHX_FLUSH_ROWS;
     atomic_init(&index->epoch, 1);
     pthread_mutex_init(&index->mutex, NULL);

@@ -6,7 +6,9 @@
 #define SHX_BLOCK_ROWS 32     /* postings in one fast-scan block: one register of 32 byte lanes */
 #define SHX_CODE_DIM_UNIT 16  /* code dimensions are a multiple of it: 4 table look-ups, 64 bytes of block */
 #define SHX_CODE_DIM_MIN 64   /* fewer would leave too few bits for the error of an estimate to average out */
-#define SHX_SHARD_TARGET 128  /* postings in a shard (measured: shards of 64-128 scan the fewest rows) */
+#define SHX_SHARD_TARGET 128  /* postings in a shard of a small table, and what ranks are counted in */
+#define SHX_SHARD_MOST 512    /* postings in a shard of a large one: */
+#define SHX_SHARD_ROWS 250000 /* from here on they grow with the root of the rows (maintain.c) */
 #define SHX_FLUSH_ROWS 8192   /* operations in the delta that call for a flush */
 #define SHX_SPILL_BYTES (UINT64_C(32) << 20) /* of vectors and columns that a transaction may have in memory */
 

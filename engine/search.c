@@ -9,8 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-#define SEARCH_LOOKAHEAD 3 /* shards that are known before they are scanned */
-#define SEARCH_PREFETCH_BYTES 4096
+#define SEARCH_LOOKAHEAD 5 /* shards that are known before they are scanned */
+#define SEARCH_PREFETCH_BYTES 16384
 #define SEARCH_MOST_SHARE 8       /* one row in so many asked for: all are looked at, when vectors are short, … */
 #define SEARCH_MANY_SHARE 16      /* … and from here on those of the nearest shards first */
 #define SEARCH_SHORT_DIM 256      /* floats that are looked at in the time of a refine code */
@@ -67,7 +67,12 @@ static bool search_may_stop(shx_search_run *run, float distance2, float nearest2
     return shx_stop_rule_holds(&rule, distance2, run->threshold, rank);
 }
 
-/* Asks for what a shard's scan needs: first where its runs lie, then, one shard later, their codes. */
+/* Asks for what a shard's scan needs, each a shard later than what leads to it: which runs are its own, what they are,
+** their codes. */
+static void search_prefetch_places(const shx_search_run *run, uint32_t shard) {
+    __builtin_prefetch(&run->base->places[run->base->first_place[shard]]);
+}
+
 static void search_prefetch_runs(const shx_search_run *run, uint32_t shard) {
     const shx_base *base = run->base;
     for (uint32_t p = base->first_place[shard]; p < base->first_place[shard + 1]; p++) {
@@ -139,8 +144,10 @@ static void search_queue_fill(shx_search_run *run, search_queue *queue) {
     shx_router *router = &run->scratch->router;
     while (queue->count < SEARCH_LOOKAHEAD &&
            shx_router_next_within(router, queue->limit, &queue->routes[queue->count])) {
-        search_prefetch_runs(run, queue->routes[queue->count++].shard);
+        __builtin_prefetch(&run->base->first_place[queue->routes[queue->count++].shard]);
     }
+    if (queue->count > 3) search_prefetch_places(run, queue->routes[3].shard);
+    if (queue->count > 2) search_prefetch_runs(run, queue->routes[2].shard);
     if (queue->count > 1) search_prefetch_codes(run, queue->routes[1].shard);
 }
 

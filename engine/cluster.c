@@ -54,7 +54,7 @@ static uint32_t cluster_wanted(uint64_t count, uint64_t size) {
     return wanted < 1 ? 1 : wanted > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)wanted;
 }
 
-/* --- points --- */
+/* ---- points ---- */
 
 /* Some points in memory: row i is rows[i]. */
 typedef struct cluster_loaded {
@@ -90,7 +90,7 @@ static shx_status cluster_load(const cluster_training *training, const uint32_t 
     return SHX_OK;
 }
 
-/* --- level 1 --- */
+/* ---- level 1 ---- */
 
 /* Chooses `wanted` of the rows, in their order. */
 static void cluster_sample(const cluster_training *training, uint64_t wanted, uint32_t *ret_rows) {
@@ -178,7 +178,7 @@ static shx_status cluster_train_parents(cluster_training *training) {
     return SHX_OK;
 }
 
-/* --- level 2 --- */
+/* ---- level 2 ---- */
 
 /* Adds the mean of each part of `rows` to the family. */
 static shx_status cluster_add_leaves(cluster_family *family, const float *const *rows, size_t dim,
@@ -249,7 +249,7 @@ static shx_status cluster_train_families(void *context, uint64_t first, uint64_t
     return SHX_OK;
 }
 
-/* --- the result --- */
+/* ---- the result ---- */
 
 /* Copies the families one after the other. */
 static shx_status cluster_collect_leaves(const cluster_training *training, shx_clusters *clusters) {

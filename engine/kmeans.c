@@ -27,7 +27,7 @@ typedef struct kmeans_work {
     double *sums; /* dim of each thread */
 } kmeans_work;
 
-/* --- panels --- */
+/* ---- panels ---- */
 
 size_t shx_panel_lanes(uint32_t count) { return (size_t)shx_align(count, 16); }
 
@@ -95,7 +95,7 @@ void shx_panels_label(const shx_panels *panels, const float *const *rows, uint64
     }
 }
 
-/* --- rows --- */
+/* ---- rows ---- */
 
 void shx_rows_mean(const float *const *rows, uint64_t count, size_t dim, double *sums, float *ret_mean) {
     assert(count > 0);
@@ -114,7 +114,7 @@ void shx_rows_sample(const float *const *rows, uint64_t count, uint64_t wanted, 
     }
 }
 
-/* --- Lloyd --- */
+/* ---- Lloyd ---- */
 
 static void kmeans_free(kmeans_work *work) {
     shx_free(work->sorted);

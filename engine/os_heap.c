@@ -50,7 +50,7 @@ typedef struct os_heap_store {
 
 static const shx_store_ops os_heap_ops;
 
-/* --- blocks and nodes --- */
+/* ---- blocks and nodes ---- */
 
 static os_heap_block *os_heap_block_create(uint64_t capacity) {
     os_heap_block *block = shx_alloc(sizeof *block);
@@ -105,7 +105,7 @@ static shx_status os_heap_node_grow(os_heap_node *node, uint64_t size) {
     return SHX_OK;
 }
 
-/* --- directory --- */
+/* ---- directory ---- */
 
 /* The index of a name, or the number of files when there is none. */
 static uint64_t os_heap_find(const os_heap_store *store, const char *name) {
@@ -210,7 +210,7 @@ static shx_status os_heap_open(shx_store *base, const char *name, shx_open_mode 
     return SHX_OK;
 }
 
-/* --- files --- */
+/* ---- files ---- */
 
 static void os_heap_unlock(os_heap_file *file) {
     if (file->held == OS_HEAP_SHARED) file->node->shared_locks--;
@@ -291,7 +291,7 @@ static shx_status os_heap_file_map(shx_file *base, uint64_t offset, uint64_t siz
 
 static void os_heap_map_release(shx_map *map) { os_heap_block_drop(map->owner); }
 
-/* --- the store itself --- */
+/* ---- the store itself ---- */
 
 static void os_heap_close(shx_store *base) {
     os_heap_store *store = (os_heap_store *)base;

@@ -74,7 +74,7 @@ static int os_posix_openat(int directory, const char *name, int flags, mode_t mo
     return above;
 }
 
-/* --- directories --- */
+/* ---- directories ---- */
 
 static bool os_posix_beside_database(const char *parent) {
     size_t length = strlen(parent), suffix = sizeof os_posix_suffix - 1;
@@ -254,7 +254,7 @@ static shx_status os_posix_sync(shx_store *base) {
     return status;
 }
 
-/* --- files --- */
+/* ---- files ---- */
 
 /* What is asked of an open file. Not its times, where that can be said: Linux gives a file whose times somebody has
 ** read an exact time with the next write, and so a changed inode with each commit. On ext4 without a journal the fsync
@@ -425,7 +425,7 @@ uint64_t shx_clock_posix(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* --- the store itself --- */
+/* ---- the store itself ---- */
 
 static void os_posix_close(shx_store *base) { shx_free(base); }
 

@@ -34,7 +34,7 @@ static int backup_error(backup_job *job, int rc, const char *format, ...) {
     return rc;
 }
 
-/* ------------------------------------------------------------------------------------------------ before */
+/* ---- before ---- */
 
 static int backup_check_source(backup_job *job) {
     sqlite3 *db = job->connection->db;
@@ -97,7 +97,7 @@ static int backup_hold(backup_job *job) {
     return rc == SQLITE_OK ? rc : backup_error(job, rc, "shardex_backup: %s", sqlite3_errmsg(db));
 }
 
-/* ------------------------------------------------------------------------------------------------ directories */
+/* ---- directories ---- */
 
 static shx_status backup_discard(void *store, const char *name) { return shx_store_remove(store, name); }
 static shx_status backup_meet(void *store, const char *name) {
@@ -181,7 +181,7 @@ static int backup_visit_index(backup_job *job, const char *name, void *context) 
     return table ? backup_index(job, table) : SQLITE_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ pages */
+/* ---- pages ---- */
 
 static int backup_copy_pages(backup_job *job, sqlite3 *to) {
     sqlite3_backup *backup = sqlite3_backup_init(to, "main", job->connection->db, job->schema);
@@ -221,7 +221,7 @@ static int backup_copy_database(backup_job *job) {
     return rc;
 }
 
-/* ------------------------------------------------------------------------------------------------ all of it */
+/* ---- all of it ---- */
 
 /* Without SQL: it may have been interrupted, and is so until the statement ends that called us. Folders go when they
 ** are empty. */

@@ -101,7 +101,7 @@ int shx_cursor_close(sqlite3_vtab_cursor *vtab_cursor) {
     return SQLITE_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ arguments */
+/* ---- arguments ---- */
 
 static int cursor_match(shx_cursor *cursor, sqlite3_value *argument) {
     shx_table *table = cursor_table(cursor);
@@ -202,7 +202,7 @@ static int cursor_read_terms(shx_cursor *cursor, sqlite3_value **arguments, int 
     return rc;
 }
 
-/* ------------------------------------------------------------------------------------------------ going on */
+/* ---- going on ---- */
 
 static int cursor_start_scan(shx_cursor *cursor, shx_order order) {
     shx_table *table = cursor_table(cursor);
@@ -278,7 +278,7 @@ int shx_cursor_rowid(sqlite3_vtab_cursor *vtab_cursor, sqlite3_int64 *ret_rowid)
     return SQLITE_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ columns */
+/* ---- columns ---- */
 
 /* Places a reader on the cursor's row. */
 static int cursor_read(shx_cursor *cursor, cursor_source source, sqlite3_stmt **ret_reader) {

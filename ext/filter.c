@@ -77,7 +77,7 @@ void shx_filter_free(shx_filter *filter) {
     memset(filter, 0, sizeof *filter);
 }
 
-/* ------------------------------------------------------------------------------------------------ rowid sets */
+/* ---- rowid sets ---- */
 
 static int filter_compare_rowids(const void *a, const void *b) {
     int64_t left, right;
@@ -150,7 +150,7 @@ static int filter_add_rowids(shx_filter *filter, const shx_term *term, sqlite3_v
     return SQLITE_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ conditions in SQL */
+/* ---- conditions in SQL ---- */
 
 static int filter_keep_value(shx_filter *filter, sqlite3_value *value) {
     void *block = filter->values;
@@ -313,7 +313,7 @@ static int filter_add_list(shx_filter *filter, const shx_term *term, sqlite3_val
     return rc == SQLITE_OK ? filter_scan(filter, term, filter->values + from, count) : rc;
 }
 
-/* ------------------------------------------------------------------------------------------------ distances */
+/* ---- distances ---- */
 
 /* A distance is a number, and so is text that looks like one; it is less than any other text or blob. */
 static void filter_add_distance(shx_filter *filter, const shx_term *term, sqlite3_value *argument) {
@@ -335,7 +335,7 @@ static void filter_add_distance(shx_filter *filter, const shx_term *term, sqlite
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ use */
+/* ---- use ---- */
 
 int shx_filter_add(shx_filter *filter, const shx_term *term, sqlite3_value *argument) {
     if (term->subject == SHX_SUBJECT_DISTANCE) {

@@ -25,7 +25,7 @@
 #define INFO_RECALL_K 10
 #define INFO_RECALL_SAMPLES 100
 
-/* ------------------------------------------------------------------------------------------------ finding a table */
+/* ---- finding a table ---- */
 
 /* The table that the arguments of a function name; reports an error when there is none. */
 static shx_table *info_table(sqlite3_context *context, sqlite3_value *name_value, sqlite3_value *schema_value) {
@@ -52,7 +52,7 @@ static void info_fail(sqlite3_context *context, shx_table *table, int rc) {
     sqlite3_result_error_code(context, rc);
 }
 
-/* ------------------------------------------------------------------------------------------------ functions */
+/* ---- functions ---- */
 
 static void info_version(sqlite3_context *context, int count, sqlite3_value **arguments) {
     (void)count, (void)arguments;
@@ -138,7 +138,7 @@ static void info_info(sqlite3_context *context, int count, sqlite3_value **argum
     if (rc != SQLITE_OK) info_fail(context, table, rc);
 }
 
-/* ------------------------------------------------------------------------------------------------ recall */
+/* ---- recall ---- */
 
 /* Copies the first k hits but the row itself. */
 static uint64_t info_others(const shx_topk *hits, uint64_t k, int64_t self, shx_hit *ret_hits) {
@@ -217,7 +217,7 @@ static void info_recall(sqlite3_context *context, int count, sqlite3_value **arg
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ catching up */
+/* ---- catching up ---- */
 
 static int info_bring_up(shx_table *table, const char **ret_text) {
     shx_snapshot snapshot;

@@ -144,7 +144,7 @@ int shx_knn_search(shx_knn *knn, uint64_t k, shx_knn_manner manner) {
     return SQLITE_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ rounds */
+/* ---- rounds ---- */
 
 static int knn_compare_rowids(const void *a, const void *b) {
     int64_t left, right;

@@ -52,7 +52,7 @@ const char *shx_compare_sql(shx_compare compare) {
     return PLAN_OPERATORS[compare].sql;
 }
 
-/* ------------------------------------------------------------------------------------------------ making */
+/* ---- making ---- */
 
 /* A plan in the making. */
 typedef struct plan_draft {
@@ -283,7 +283,7 @@ shx_verdict shx_plan_make(const shx_plan_request *request, shx_plan_use *uses, s
     return SHX_PLAN_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ reading */
+/* ---- reading ---- */
 
 /* True, and *text behind it, when the text starts with `word`. */
 static bool plan_skip(const char **text, const char *word) {

@@ -14,7 +14,7 @@
 #endif
 #define FUNCTIONS_FLAGS (SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS | SQLITE_SUBTYPE)
 
-/* Ends the function with the failure of shx_vector_read; takes the message. `which` is "" or names the argument. */
+/* Ends the function with the failure of shx_vector_read_as; takes the message. `which` is "" or names the argument. */
 static void functions_fail(sqlite3_context *context, int rc, const char *which, char *message) {
     char *text = rc == SQLITE_NOMEM ? NULL : sqlite3_mprintf("%s%s", which, message);
     if (text) {

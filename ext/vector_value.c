@@ -173,9 +173,9 @@ static uint32_t value_count(const value_reader *reader) {
 
 static int value_read_json(sqlite3_value *value, shx_element element, shx_vector *ret_vector, char **ret_message) {
     value_reader reader = {.message = ret_message, .element = element, .element_bytes = shx_element_bytes(element, 1)};
-    if (element == SHX_BIT)
-        return value_fail(ret_message,
-                          sqlite3_mprintf("Unknown type for bitvector. %s", "Expected a BLOB, found TEXT"));
+    if (element == SHX_BIT) {
+        return value_fail(ret_message, sqlite3_mprintf("Unknown type for bitvector. Expected a BLOB, found TEXT"));
+    }
     reader.text = (const char *)sqlite3_value_text(value);
     reader.size = (size_t)sqlite3_value_bytes(value);
     if (!reader.text) return SQLITE_NOMEM;

@@ -31,7 +31,7 @@ static void write_clear(write_operation *operation) {
     shx_row_clear(operation->table, &operation->after);
 }
 
-/* ------------------------------------------------------------------------------------------------ checking values */
+/* ---- checking values ---- */
 
 static bool write_unchanged(const write_operation *operation, sqlite3_value *value) {
     return operation->update && sqlite3_value_nochange(value);
@@ -120,8 +120,8 @@ static bool write_moves(const write_operation *operation) {
     return operation->has_before && operation->before.rowid != operation->after.rowid;
 }
 
-/* Is there a row with the new rowid already? Then OR REPLACE removes it, and everything else is a constraint failure.
-** */
+/* Is there a row with the new rowid already? Then OR REPLACE removes it, and everything else is a constraint
+** failure. */
 static int write_check_unique(write_operation *operation) {
     shx_table *table = operation->table;
     int rc = shx_row_read(table, operation->after.rowid, false, &operation->replaced);
@@ -137,7 +137,7 @@ static int write_check_unique(write_operation *operation) {
                            key < 0 ? "rowid" : table->declaration->columns[key].name);
 }
 
-/* ------------------------------------------------------------------------------------------------ shadow tables */
+/* ---- shadow tables ---- */
 
 /* Undoing a failed change has failed too, or not. */
 static void write_undone(shx_table *table, int rc) {
@@ -173,7 +173,7 @@ static int write_remove(shx_table *table, shx_row *before) {
     return SQLITE_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ operations */
+/* ---- operations ---- */
 
 static int write_append(shx_table *table, shx_op_kind kind, const shx_row *row) {
     shx_op op = {.kind = kind, .rowid = row->rowid};

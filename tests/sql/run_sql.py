@@ -4,11 +4,11 @@
 usage: run_sql.py [--update] EXTENSION SCRIPT.sql     compares with SCRIPT.out
        run_sql.py [--update] EXTENSION README.md      runs each ```sql block; the ```text block after it is expected
 
-A transcript holds each statement as it was typed (.echo), what it printed, and its error message. Each run starts in an
-empty folder of its own with the database `test.db`; the blocks of a README share one, in order. In a script EXTENSION
-stands for the extension's path and SECOND_PROCESS for a sqlite3 shell that has loaded it. What the environment variable
-SHELL_PRELOAD names (the sanitizers' libraries) is loaded into the shell first. With --update the expected
-text is replaced by what was seen: read the difference before you believe it.
+A transcript holds each statement as it was typed (.echo), what it printed, and its error message. Each run starts in a
+folder of its own, empty but for a link to the extension, with the database `test.db`; the blocks of a README share one,
+in order. In a script EXTENSION stands for the extension's path and SECOND_PROCESS for a sqlite3 shell that has loaded
+it. What the environment variable SHELL_PRELOAD names (the sanitizers' libraries) is loaded into the shell first. With
+--update the expected text is replaced by what was seen: read the difference before you believe it.
 """
 import difflib
 import os
@@ -27,12 +27,14 @@ BLOCKS = re.compile(r"```sql\n(.*?)```\n\n```text\n(.*?)```", re.S)
 def shell(extension, script):
     """What the shell prints, errors in place (stdbuf keeps the two streams in order)."""
     with tempfile.TemporaryDirectory() as folder:
-        path = str(pathlib.Path(extension).resolve().with_suffix(""))
+        extension = pathlib.Path(extension).resolve()
+        pathlib.Path(folder, extension.name).symlink_to(extension)
+        path = "./" + extension.stem  # the shell takes no path with a space
         process = f"sqlite3 -batch -init /dev/null -cmd '.load {path}'"
         command = ["stdbuf", "-o0", "sqlite3", "-batch", "-init", "/dev/null", "test.db"]
         script = script.replace("SECOND_PROCESS", process).replace("EXTENSION", path)
         environment = {**os.environ, "LD_PRELOAD": os.environ.get("SHELL_PRELOAD", "")}
-        run = subprocess.run(command, cwd=folder, env=environment, text=True, timeout=300, check=False,
+        run = subprocess.run(command, cwd=folder, env=environment, encoding="utf-8", check=False,
                              input=f".load {path}\n{script}",
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if run.returncode < 0:

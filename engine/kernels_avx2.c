@@ -40,6 +40,30 @@ static inline avx2_lanes avx2_l2_step(avx2_lanes sum, const float *a, const floa
     return sum;
 }
 
+/* 16 float lanes. */
+typedef struct avx2_near {
+    __m256 low, high;
+} avx2_near;
+
+static inline avx2_near avx2_near_load(const float *at) {
+    return (avx2_near){_mm256_loadu_ps(at), _mm256_loadu_ps(at + 8)};
+}
+
+/* The last 1 … 15 elements; what stands behind them is not read, and zero takes its place. */
+static inline avx2_near avx2_near_load_tail(const float *at, size_t count) {
+    static const int32_t mask[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    __m256i low = _mm256_loadu_si256((const __m256i *)(mask + 16 - count));
+    __m256i high = _mm256_loadu_si256((const __m256i *)(mask + 24 - count));
+    return (avx2_near){_mm256_maskload_ps(at, low), _mm256_maskload_ps(at + 8, high)};
+}
+
+/* The same with zeros behind, for steps that take sixteen. */
+static inline void avx2_copy_tail(const float *at, size_t count, float ret_copy[16]) {
+    avx2_near tail = avx2_near_load_tail(at, count);
+    _mm256_storeu_ps(ret_copy, tail.low);
+    _mm256_storeu_ps(ret_copy + 8, tail.high);
+}
+
 typedef avx2_lanes (*avx2_pair_step)(avx2_lanes sum, const float *a, const float *b);
 
 /* Takes a step for every sixteen pairs. The last dim mod 16 go through zero-padded copies: zeros leave every lane as it
@@ -50,9 +74,9 @@ static inline __attribute__((always_inline)) double avx2_over_pairs(const float 
     size_t i = 0;
     for (; i + 16 <= dim; i += 16) sum = step(sum, a + i, b + i);
     if (i < dim) {
-        float tail_a[16] = {0}, tail_b[16] = {0};
-        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
-        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
+        float tail_a[16], tail_b[16];
+        avx2_copy_tail(a + i, dim - i, tail_a);
+        avx2_copy_tail(b + i, dim - i, tail_b);
         sum = step(sum, tail_a, tail_b);
     }
     return avx2_lanes_fold(sum);
@@ -112,36 +136,19 @@ double shx_avx2_l2_squared_scaled(const float *a, double scale_a, const float *b
     size_t i = 0;
     for (; i + 16 <= dim; i += 16) sum = avx2_scaled_step(sum, a + i, all_a, b + i, all_b);
     if (i < dim) {
-        float tail_a[16] = {0}, tail_b[16] = {0};
-        memcpy(tail_a, a + i, (dim - i) * sizeof *a);
-        memcpy(tail_b, b + i, (dim - i) * sizeof *b);
+        float tail_a[16], tail_b[16];
+        avx2_copy_tail(a + i, dim - i, tail_a);
+        avx2_copy_tail(b + i, dim - i, tail_b);
         sum = avx2_scaled_step(sum, tail_a, all_a, tail_b, all_b);
     }
     return avx2_lanes_fold(sum);
 }
-
-/* 16 float lanes. */
-typedef struct avx2_near {
-    __m256 low, high;
-} avx2_near;
 
 static inline float avx2_near_fold(avx2_near lanes) {
     __m256 eight = _mm256_add_ps(lanes.low, lanes.high);
     __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
-static inline avx2_near avx2_near_load(const float *at) {
-    return (avx2_near){_mm256_loadu_ps(at), _mm256_loadu_ps(at + 8)};
-}
-
-/* The last 1 … 15 elements; what stands behind them is not read, and zero takes its place. */
-static inline avx2_near avx2_near_load_tail(const float *at, size_t count) {
-    static const int32_t mask[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
-    __m256i low = _mm256_loadu_si256((const __m256i *)(mask + 16 - count));
-    __m256i high = _mm256_loadu_si256((const __m256i *)(mask + 24 - count));
-    return (avx2_near){_mm256_maskload_ps(at, low), _mm256_maskload_ps(at + 8, high)};
 }
 
 static inline avx2_near avx2_near_add_squares(avx2_near sum, avx2_near a, avx2_near b) {

@@ -13,6 +13,7 @@
 #define SEARCH_PREFETCH_BYTES 16384
 #define SEARCH_MOST_SHARE 8       /* one row in so many asked for: all are looked at, when vectors are short, … */
 #define SEARCH_MANY_SHARE 16      /* … and from here on those of the nearest shards first */
+#define SEARCH_ORDERED_ROWS 2000  /* of fewer, none is near enough to be worth finding the nearest shards */
 #define SEARCH_SHORT_DIM 256      /* floats that are looked at in the time of a refine code */
 #define SEARCH_FEW_EPSILON 3      /* wide bounds cost nothing where few rows are refined */
 #define SEARCH_AWAY_GROWTH 0.2    /* of theta, where 1/e of the usual share is admitted: as words and images call for */
@@ -250,7 +251,7 @@ static shx_status search_list_runs(shx_search_run *run) {
     run->scratch->piece_count = 0;
     uint64_t rows = run->view->mark.live_rows;
     bool many = run->params->k > rows / SEARCH_MANY_SHARE && run->params->k < rows;
-    if (many && run->base->shards && run->coded) SHX_TRY(search_set_query(run, &usable));
+    if (many && rows >= SEARCH_ORDERED_ROWS && run->base->shards && run->coded) SHX_TRY(search_set_query(run, &usable));
     return usable ? search_list_by_distance(run) : search_list_by_place(run);
 }
 
@@ -334,11 +335,17 @@ static shx_status search_by_shards(shx_search_run *run) {
     return search_scan_shards(run);
 }
 
+/* Is there nothing to leave out, so that what a look leaves would be all? (A large table has its waves of looks.) */
+static bool search_wants_all(const shx_search_run *run) {
+    uint64_t k = run->params->k, rows = run->view->mark.live_rows;
+    return !run->params->within && rows < SHX_EXACT_ROWS && rows - rows / 3 <= k;
+}
+
 /* Everything is looked at; nothing but certain bounds decides. */
 static shx_status search_by_vectors(shx_search_run *run) {
     const shx_encoding *encoding = &run->base->encoding;
     run->exact = true;
-    run->looks = shx_near_set(&run->near, encoding, run->params->query);
+    run->looks = !search_wants_all(run) && shx_near_set(&run->near, encoding, run->params->query);
     run->query_norm = run->looks ? run->near.norm : 0;
     run->norm = encoding->metric == SHX_COSINE ? 1 : (float)run->query_norm;
     if (run->looks) {

@@ -46,8 +46,8 @@ static float *awkward(fixture_random *random, uint64_t count, uint32_t dim) {
     return vectors;
 }
 
-/* In the delta, in segments, in both, and through codes (long vectors, over SHX_EXACT_ROWS rows): always the brute
-** force's answer. */
+/* In the delta, in segments, in both, and through codes (long vectors, over SHX_EXACT_ROWS rows), few rows, half of
+** them, nearly all and more than there are: always the brute force's answer. */
 static void exact_is_brute_force(void **state) {
     (void)state;
     const uint32_t dims[] = {1, 17, 272, 64};
@@ -58,7 +58,7 @@ static void exact_is_brute_force(void **state) {
             fixture_random random = fixture_seed("exact", 10 * d + (uint64_t)m);
             fixture_table table = fixture_table_make(metrics[m], dim, rows);
             float *vectors = awkward(&random, rows + 60, dim), *queries = vectors + rows * dim;
-            const uint64_t ks[] = {1, 10, 100, rows + 5};
+            const uint64_t ks[] = {1, 10, 100, rows / 2, rows - rows / 4, rows + 5};
             fixture_open(&table, NULL, NULL);
             for (int part = 0; part < 3; part++) {
                 uint64_t first = rows * (uint64_t)part / 3, end = rows * (uint64_t)(part + 1) / 3;
@@ -69,7 +69,7 @@ static void exact_is_brute_force(void **state) {
                 fixture_commit(&table);
                 fixture_assert_exact(&table, queries, 20, 10);
                 if (part < 2) fixture_flush(&table);
-                for (int k = 0; k < 4; k++) fixture_assert_exact(&table, queries + (uint64_t)k * 10 * dim, 5, ks[k]);
+                for (int k = 0; k < 6; k++) fixture_assert_exact(&table, queries + (uint64_t)k * 10 * dim, 5, ks[k]);
                 fixture_assert_exact(&table, vectors, 20, 10); /* queries that are there */
             }
             fixture_optimize(&table);

@@ -64,17 +64,21 @@ shx_status shx_search_admits(const shx_search_run *run, int64_t rowid, const shx
 /* Rows of one segment that wait to be looked at, while their vectors come. */
 typedef struct filter_list {
     uint32_t segment, count, rows[FILTER_AHEAD];
+    bool all_alive; /* in the segment */
+    bool untested;  /* there is a vector that was not tested against its fingerprint */
 } filter_list;
 
 /* Whether a row that the walk came to is alive and admitted; its run is verified on the way. */
-static shx_status filter_admit_row(const shx_search_run *run, uint32_t number, uint64_t row, bool *ret_admitted) {
+static shx_status filter_admit_row(const shx_search_run *run, const filter_list *list, uint64_t row,
+                                   bool *ret_admitted) {
+    uint32_t number = list->segment;
     shx_segment *segment = run->base->segments[number];
     const shx_match *match = &run->matches[number];
     *ret_admitted = false;
     if (!shx_segment_row_is_verified(segment, row)) {
         SHX_TRY(shx_segment_verify_run(segment, shx_segment_run_of(segment, row)));
     }
-    if (!shx_delta_all_alive(run->delta, number)) {
+    if (!list->all_alive) {
         uint64_t slot = shx_segment_slot(segment, row);
         uint32_t dead = shx_delta_dead(run->delta, number, slot / SHX_BLOCK_ROWS, run->view->mark.operations);
         if (dead >> (slot % SHX_BLOCK_ROWS) & 1) return SHX_OK;
@@ -83,35 +87,38 @@ static shx_status filter_admit_row(const shx_search_run *run, uint32_t number, u
     return SHX_OK;
 }
 
-static void filter_prefetch_row(const shx_segment *segment, uint64_t row) {
+static void filter_list_add(const shx_segment *segment, uint64_t row, filter_list *list) {
+    list->rows[list->count++] = (uint32_t)row;
     shx_prefetch(shx_segment_vector_at(segment, row), segment->vector_bytes, FILTER_PREFETCH_BYTES);
-    if (!shx_segment_row_is_verified(segment, row)) __builtin_prefetch(&segment->fingerprints[row]);
+    if (shx_segment_row_is_verified(segment, row)) return;
+    __builtin_prefetch(&segment->fingerprints[row]);
+    list->untested = true;
 }
 
 static shx_status filter_look_at_listed(shx_search_run *run, filter_list *list) {
     shx_segment *segment = run->base->segments[list->segment];
-    for (uint32_t i = 0; i < list->count; i++) {
+    for (uint32_t i = 0; i < list->count && list->untested; i++) {
         const void *vector;
         SHX_TRY(shx_segment_vector(segment, list->rows[i], &vector));
     }
     SHX_TRY(shx_search_look_rows(run, list->segment, list->rows, list->count));
     run->work.rows += list->count;
     list->count = 0;
+    list->untested = false;
     return SHX_OK;
 }
 
 /* Of the rows that the walk comes to, the other conditions may leave next to none: each one counts. */
 static shx_status filter_look_at_segment(shx_search_run *run, uint32_t number) {
-    filter_list list = {.segment = number};
+    filter_list list = {.segment = number, .all_alive = shx_delta_all_alive(run->delta, number)};
     shx_match_walk walk = {0};
-    uint64_t row;
+    uint64_t row, walked = 0;
     while (shx_match_next(&run->matches[number], &walk, &row)) {
         bool admitted;
-        SHX_TRY(shx_search_poll(run, 1));
-        SHX_TRY(filter_admit_row(run, number, row, &admitted));
+        if (++walked % FILTER_AHEAD == 0) SHX_TRY(shx_search_poll(run, FILTER_AHEAD));
+        SHX_TRY(filter_admit_row(run, &list, row, &admitted));
         if (!admitted) continue;
-        filter_prefetch_row(run->base->segments[number], row);
-        list.rows[list.count++] = (uint32_t)row;
+        filter_list_add(run->base->segments[number], row, &list);
         if (list.count == FILTER_AHEAD) SHX_TRY(filter_look_at_listed(run, &list));
     }
     return filter_look_at_listed(run, &list);

@@ -2,7 +2,8 @@
 #include "prefetch.h"
 #include "search_run.h"
 
-#define FINISH_SORTED 2048 /* candidates that are worth sorting */
+#define FINISH_SORTED 2048    /* candidates that are worth sorting, … */
+#define FINISH_SORTED_SHARE 8 /* … unless so few more than k that nearly all of them are compared anyway */
 #define FINISH_AHEAD 16    /* candidates that are asked for before they are compared */
 #define FINISH_PREFETCH_BYTES 1024
 
@@ -32,8 +33,12 @@ static void finish_prefetch(const shx_search_run *run, const shx_candidate *cand
     __builtin_prefetch(&segment->fingerprints[candidate->row]);
 }
 
-/* Only candidates whose lower bound is within the final threshold can be answers. */
-static void finish_prune(shx_search_run *run) {
+static bool finish_is_worth_sorting(uint64_t count, uint64_t k) {
+    return count <= FINISH_SORTED && count > k && count - k > k / FINISH_SORTED_SHARE;
+}
+
+/* Only candidates whose lower bound is within the final threshold can be answers. Returns whether they are sorted. */
+static bool finish_prune(shx_search_run *run) {
     shx_candidates *found = run->found;
     shx_smallest *uppers = &run->scratch->uppers;
     uint64_t kept = 0;
@@ -43,8 +48,10 @@ static void finish_prune(shx_search_run *run) {
         if (found->items[i].lower <= run->threshold) found->items[kept++] = found->items[i];
     }
     found->count = kept;
-    if (kept <= FINISH_SORTED) finish_candidates_sort(found->items, kept);
+    bool sorted = finish_is_worth_sorting(kept, run->params->k);
+    if (sorted) finish_candidates_sort(found->items, kept);
     for (uint64_t i = 0; i < kept && i < FINISH_AHEAD; i++) finish_prefetch(run, &found->items[i]);
+    return sorted;
 }
 
 static shx_status finish_verify_one(shx_search_run *run, const shx_candidate *candidate) {
@@ -60,14 +67,13 @@ static shx_status finish_verify_one(shx_search_run *run, const shx_candidate *ca
     return shx_topk_insert(run->hits, distance, shx_search_rowid_of(run, candidate));
 }
 
-/* Compares candidates exactly, nearest lower bound first, until no further one can be among the k nearest. */
 shx_status shx_search_verify(shx_search_run *run) {
     const shx_candidates *found = run->found;
-    finish_prune(run);
+    bool sorted = finish_prune(run);
     for (uint64_t i = 0; i < found->count; i++) {
         double worst2 = shx_distance_to_code(&run->base->encoding, run->query_norm, shx_topk_worst(run->hits));
         if (found->items[i].lower > worst2 + (double)shx_search_slack(run, (float)worst2)) {
-            if (found->count <= FINISH_SORTED) break;
+            if (sorted) break;
             continue;
         }
         if (i + FINISH_AHEAD < found->count) finish_prefetch(run, &found->items[i + FINISH_AHEAD]);

@@ -188,8 +188,8 @@ shx_status shx_search_wave(shx_search_run *run, const shx_piece *pieces, uint64_
 
 /* ---- search_finish.c ---- */
 
-/* Compares candidates exactly: a few, nearest lower bound first, until no further one can be among the k nearest; many
-** in the order in which they stand in memory, roughly. */
+/* Compares candidates exactly: a few, nearest lower bound first, until no further one can be among the k nearest; many,
+** or hardly more than k, as they were found: in the order in which they stand in memory, roughly. */
 shx_status shx_search_verify(shx_search_run *run);
 
 #endif

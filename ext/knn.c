@@ -197,8 +197,9 @@ static shx_knn_manner knn_next_round(shx_knn *knn) {
     return rough ? SHX_KNN_ROUGH : SHX_KNN_TRUE;
 }
 
-/* Makes sure that there is a hit at knn->position, if there is another one at all. */
-static int knn_refill(shx_knn *knn) {
+/* Makes sure that there is a hit at knn->position, if there is another one at all. Not a part of what every row goes
+** through. */
+__attribute__((noinline)) static int knn_refill(shx_knn *knn) {
     while (knn->position >= knn->hits.count && !knn->complete) {
         if (knn->was_rough) {
             int noted = knn_note_returned(knn);
@@ -226,9 +227,10 @@ int shx_knn_next(shx_knn *knn, shx_hit *ret_hit, bool *ret_found) {
     *ret_found = false;
     if (knn->filter.nothing) return SQLITE_OK;
     while (knn->counted < knn->wish.count) {
-        int rc = knn_refill(knn);
-        if (rc != SQLITE_OK) return rc;
-        if (knn->position >= knn->hits.count) return SQLITE_OK;
+        if (knn->position >= knn->hits.count) {
+            int rc = knn_refill(knn);
+            if (rc != SQLITE_OK || knn->position >= knn->hits.count) return rc;
+        }
         knn->passed = knn->hits.hits[knn->position++];
         knn->any = true;
         int side = knn_side(&knn->filter, knn->passed.distance);

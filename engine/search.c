@@ -409,7 +409,7 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
     if (params->k == 0) return SHX_OK;
     SHX_TRY(shx_search_prepare_filter(&run));
     SHX_TRY(search_run_through(&run));
-    shx_topk_sort(ret_hits);
+    SHX_TRY(shx_topk_sort(ret_hits, &(shx_stop){params->interrupted, params->interrupted_context}));
     scratch->work = run.work;
     if (run.work.capped && params->index) atomic_fetch_add(&params->index->capped, 1);
     return SHX_OK;

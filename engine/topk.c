@@ -15,6 +15,7 @@ bool shx_hit_before(const shx_hit *a, const shx_hit *b) {
 
 #define TOPK_MANY 1024     /* hits that are sorted by buckets … */
 #define TOPK_BUCKET_HITS 4 /* … of so many on average */
+#define TOPK_PIECE 65536   /* hits that are sorted between two questions whether to stop */
 
 void shx_topk_reset(shx_topk *topk, uint64_t k) {
     topk->count = 0;
@@ -107,9 +108,14 @@ static void topk_deal(const shx_hit *hits, uint64_t count, double lowest, double
     }
 }
 
-/* Sorts many hits: by buckets of a few each, which then are sorted one by one. False, and nothing done, where there is
-** no memory for it or distances are not spread. */
-static bool topk_sort_many(shx_topk *topk) {
+/* Hits that wait to be sorted by buckets: `buckets` of equal width from the lowest distance on. */
+typedef struct topk_spread {
+    double lowest, width;
+    uint64_t buckets;
+} topk_spread;
+
+/* False where distances are not spread, or too many. */
+static bool topk_find_spread(const shx_topk *topk, topk_spread *ret_spread) {
     uint64_t count = topk->count, buckets = count / TOPK_BUCKET_HITS;
     double lowest = topk->hits[0].distance, highest = lowest;
     for (uint64_t i = 1; i < count; i++) {
@@ -118,23 +124,63 @@ static bool topk_sort_many(shx_topk *topk) {
         highest = distance > highest ? distance : highest;
     }
     double width = (highest - lowest) / (double)buckets;
-    if (!(width > 0 && isfinite(width)) || count > UINT32_MAX) return false;
-    uint64_t room = 2 * count + (buckets + 1) * sizeof(uint32_t) / sizeof(shx_hit) + 1;
-    if (shx_grow((void **)&topk->hits, &topk->capacity, room, sizeof *topk->hits) != SHX_OK) return false;
-    shx_hit *hits = topk->hits, *dealt = hits + count;
-    uint32_t *starts = (uint32_t *)(void *)(dealt + count);
-    topk_deal(hits, count, lowest, width, buckets, starts, dealt);
-    for (uint64_t b = 0; b < buckets; b++) {
-        uint64_t first = starts[b + 1], end = b + 1 < buckets ? starts[b + 2] : count;
-        topk_hits_sort(dealt + first, end - first);
-    }
-    memcpy(hits, dealt, count * sizeof *hits);
-    return true;
+    *ret_spread = (topk_spread){lowest, width, buckets};
+    return width > 0 && isfinite(width) && count <= UINT32_MAX;
 }
 
-void shx_topk_sort(shx_topk *topk) {
-    bool sorted = topk->count >= TOPK_MANY && topk_sort_many(topk);
-    if (!sorted && topk->count > topk->k) topk_select(topk);
+/* Sorts bucket by bucket, as far as the `wanted` first hits go. */
+static shx_status topk_sort_buckets(shx_hit *dealt, uint64_t count, uint64_t wanted, const uint32_t *starts,
+                                    uint64_t buckets, const shx_stop *stop) {
+    uint64_t asked = 0;
+    for (uint64_t b = 0; b < buckets && starts[b + 1] < wanted; b++) {
+        uint64_t first = starts[b + 1], end = b + 1 < buckets ? starts[b + 2] : count;
+        if (first >= asked) {
+            SHX_CHECK(!shx_stop_wanted(stop), SHX_INTERRUPT);
+            asked = first + TOPK_PIECE;
+        }
+        topk_hits_sort(dealt + first, end - first);
+    }
+    return SHX_OK;
+}
+
+/* Sorts half by half. */
+static shx_status topk_sort_halves(shx_hit *hits, uint64_t count, const shx_stop *stop) {
+    if (count <= TOPK_PIECE) {
+        topk_hits_sort(hits, count);
+        return SHX_OK;
+    }
+    SHX_CHECK(!shx_stop_wanted(stop), SHX_INTERRUPT);
+    topk_hits_select(hits, count, count / 2);
+    SHX_TRY(topk_sort_halves(hits, count / 2, stop));
+    return topk_sort_halves(hits + count / 2, count - count / 2, stop);
+}
+
+/* Sorts many hits by buckets of a few each, or, where there is no memory for it or distances are not spread, half by
+** half. */
+static shx_status topk_sort_many(shx_topk *topk, const shx_stop *stop) {
+    uint64_t count = topk->count;
+    topk_spread spread;
+    if (!topk_find_spread(topk, &spread)) return topk_sort_halves(topk->hits, count, stop);
+    uint64_t room = 2 * count + (spread.buckets + 1) * sizeof(uint32_t) / sizeof(shx_hit) + 1;
+    if (shx_grow((void **)&topk->hits, &topk->capacity, room, sizeof *topk->hits) != SHX_OK) {
+        return topk_sort_halves(topk->hits, count, stop);
+    }
+    shx_hit *hits = topk->hits, *dealt = hits + count;
+    uint32_t *starts = (uint32_t *)(void *)(dealt + count);
+    topk_deal(hits, count, spread.lowest, spread.width, spread.buckets, starts, dealt);
+    uint64_t wanted = count < topk->k ? count : topk->k;
+    SHX_TRY(topk_sort_buckets(dealt, count, wanted, starts, spread.buckets, stop));
+    memcpy(hits, dealt, wanted * sizeof *hits);
+    return SHX_OK;
+}
+
+shx_status shx_topk_sort(shx_topk *topk, const shx_stop *stop) {
+    if (topk->count >= TOPK_MANY) {
+        SHX_TRY(topk_sort_many(topk, stop));
+    } else {
+        if (topk->count > topk->k) topk_select(topk);
+        topk_hits_sort(topk->hits, topk->count);
+    }
     if (topk->count > topk->k) topk->count = topk->k;
-    if (!sorted) topk_hits_sort(topk->hits, topk->count);
+    return SHX_OK;
 }

@@ -4,6 +4,7 @@
 #ifndef SHX_TOPK_H
 #define SHX_TOPK_H
 
+#include "progress.h"
 #include "status.h"
 
 #include <stdbool.h>
@@ -34,8 +35,9 @@ double shx_topk_worst(const shx_topk *topk);
 /* Inserts unless k better ones are there. A NaN distance is never inserted. */
 shx_status shx_topk_insert(shx_topk *topk, double distance, int64_t rowid);
 
-/* Leaves the best `count` ≤ k hits, in order; reset before the next use. */
-void shx_topk_sort(shx_topk *topk);
+/* Leaves the best `count` ≤ k hits, in order; reset before the next use. Many hits take time: `stop` (NULL: never) is
+** asked meanwhile, and SHX_INTERRUPT leaves them in any order. */
+shx_status shx_topk_sort(shx_topk *topk, const shx_stop *stop);
 
 /* The order itself: true when a comes before b. */
 bool shx_hit_before(const shx_hit *a, const shx_hit *b);

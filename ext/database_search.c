@@ -27,6 +27,11 @@ static bool database_stop(shx_table *table, uint64_t *seen) {
            shx_connection_interrupted(table->connection);
 }
 
+static int database_sort(shx_table *table, shx_topk *hits) {
+    shx_stop stop = shx_connection_stop(table->connection);
+    return shx_result_code(shx_topk_sort(hits, &stop));
+}
+
 /* A scan of all rows, in the order of their ids. */
 static int database_scan(shx_filter *filter, sqlite3_stmt *rows, const void *query, void *copy, shx_topk *hits) {
     shx_table *table = filter->table;
@@ -63,7 +68,7 @@ int shx_database_search(shx_filter *filter, const void *query, uint64_t k, shx_t
     if (rc == SQLITE_OK) rc = sqlite3_reset(rows);
     shx_statement_give_back(table, rows);
     shx_free_aligned(copy);
-    if (rc == SQLITE_OK) shx_topk_sort(ret_hits);
+    if (rc == SQLITE_OK) rc = database_sort(table, ret_hits);
     return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
 }
 
@@ -96,6 +101,6 @@ int shx_database_search_set(shx_filter *filter, const void *query, uint64_t k, s
     }
     shx_statement_give_back(table, reader);
     shx_free_aligned(copy);
-    if (rc == SQLITE_OK) shx_topk_sort(ret_hits);
+    if (rc == SQLITE_OK) rc = database_sort(table, ret_hits);
     return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
 }

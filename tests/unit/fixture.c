@@ -468,7 +468,7 @@ void fixture_brute_force(const fixture_table *table, const float *query, uint64_
         double distance = shx_distance(table->config.metric, SHX_FLOAT32, query, table->vectors + slot * dim, dim);
         assert_ok(shx_topk_insert(ret_hits, distance, (int64_t)slot + FIXTURE_FIRST_ROWID));
     }
-    shx_topk_sort(ret_hits);
+    shx_topk_sort(ret_hits, NULL);
 }
 
 void fixture_assert_hits_equal(const shx_topk *hits, const shx_topk *expected) {

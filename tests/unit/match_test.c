@@ -217,7 +217,7 @@ static double recall_under(column_table *columns, shx_view *view, const shx_pred
             double distance = shx_distance(table->config.metric, SHX_FLOAT32, query, table->vectors + slot * dim, dim);
             assert_ok(shx_topk_insert(&truth, distance, rowid));
         }
-        shx_topk_sort(&truth);
+        shx_topk_sort(&truth, NULL);
         wanted += truth.count;
         for (uint64_t i = 0; i < hits.count; i++)
             found += hits.hits[i].distance <= truth.hits[truth.count - 1].distance;

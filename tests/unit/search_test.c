@@ -426,7 +426,7 @@ static void brute_force_filtered(const fixture_table *table, const filter *wante
         double distance = shx_distance(table->config.metric, SHX_FLOAT32, query, table->vectors + slot * dim, dim);
         assert_ok(shx_topk_insert(ret_hits, distance, (int64_t)slot + FIXTURE_FIRST_ROWID));
     }
-    shx_topk_sort(ret_hits);
+    shx_topk_sort(ret_hits, NULL);
 }
 
 /* A filter decides on each posting once; the exact mode stays exact, the default keeps its recall. */

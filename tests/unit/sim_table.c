@@ -298,7 +298,7 @@ static void sim_table_query(sim_table *table, const sim_rows *rows, fixture_rand
         double distance = shx_distance(shape->metric, SHX_FLOAT32, query, rows->vectors + i * shape->dim, shape->dim);
         if (shx_topk_insert(topk, distance, rows->rowids[i]) != SHX_OK) abort();
     }
-    shx_topk_sort(topk);
+    shx_topk_sort(topk, NULL);
     sqlite3_stmt *statement;
     sim_text text = filtered ? SIM_TEXT_FILTERED : SIM_TEXT_NEAREST;
     sim_table_need(table, sim_table_statement(table, text, false, &statement), "a query");

@@ -139,7 +139,7 @@ static void size_brute_force(uint64_t rows, const float *query, shx_topk *best) 
         double distance = shx_distance(SHX_L2, SHX_FLOAT32, query, vector, size_dim);
         twin_require(shx_topk_insert(best, distance, (int64_t)row) == SHX_OK);
     }
-    shx_topk_sort(best);
+    shx_topk_sort(best, NULL);
     free(vector);
 }
 

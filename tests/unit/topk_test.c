@@ -51,7 +51,7 @@ static void the_best_k_come_out_in_order(void **state) {
         uint64_t expected = k < count ? k : count;
         double worst = k <= count ? hits[k - 1].distance : (double)INFINITY;
         assert_true(k <= SHX_TOPK_HEAP ? shx_topk_worst(&topk) == worst : shx_topk_worst(&topk) >= worst);
-        shx_topk_sort(&topk);
+        shx_topk_sort(&topk, NULL);
         if (topk.count != expected) fail_msg("seed %u: wrong count", (unsigned)seed);
         for (uint64_t i = 0; i < expected; i++) {
             bool same = topk.hits[i].distance == hits[i].distance && topk.hits[i].rowid == hits[i].rowid;
@@ -68,7 +68,7 @@ static void ties_break_by_rowid(void **state) {
     shx_topk_reset(&topk, 3);
     const int64_t rowids[] = {5, INT64_MAX, -1, INT64_MIN, 4};
     for (size_t i = 0; i < 5; i++) assert_int_equal(shx_topk_insert(&topk, i % 2 ? 0.0 : -0.0, rowids[i]), SHX_OK);
-    shx_topk_sort(&topk);
+    shx_topk_sort(&topk, NULL);
     assert_int_equal(topk.count, 3);
     assert_true(topk.hits[0].rowid == INT64_MIN && topk.hits[1].rowid == -1 && topk.hits[2].rowid == 4);
     shx_topk_free(&topk);
@@ -92,13 +92,47 @@ static void large_k_of_any_input(void **state) {
                 assert_int_equal(shx_topk_insert(&topk, hits[i].distance, hits[i].rowid), SHX_OK);
             }
             qsort(hits, COUNT, sizeof *hits, test_compare);
-            shx_topk_sort(&topk);
+            shx_topk_sort(&topk, NULL);
             assert_int_equal(topk.count, k < COUNT ? k : COUNT);
             assert_memory_equal(topk.hits, hits, topk.count * sizeof *hits);
         }
     }
     shx_topk_free(&topk);
     free(hits);
+}
+
+/* Counts questions, and says yes to one. */
+typedef struct test_patience {
+    uint64_t asked, yes;
+} test_patience;
+
+static bool test_ask(void *context) {
+    test_patience *patience = context;
+    return ++patience->asked == patience->yes;
+}
+
+/* Of spread distances, by buckets; of equal ones, half by half. */
+static void a_long_sort_can_be_stopped(void **state) {
+    (void)state;
+    enum { LONG = 400000, ASKED = 6 };
+    shx_topk topk = {0};
+    for (int equal = 0; equal < 2; equal++) {
+        for (uint64_t yes = 0; yes <= ASKED; yes++) {
+            test_patience patience = {.yes = yes};
+            shx_topk_reset(&topk, LONG);
+            for (int64_t i = 0; i < LONG; i++) {
+                int64_t any = i * 7919 % LONG;
+                assert_int_equal(shx_topk_insert(&topk, equal ? 1 : (double)any, any), SHX_OK);
+            }
+            shx_status status = shx_topk_sort(&topk, &(shx_stop){test_ask, &patience});
+            assert_int_equal(status, yes > 0 ? SHX_INTERRUPT : SHX_OK);
+            if (yes > 0) assert_int_equal(patience.asked, yes);
+            if (yes > 0) continue;
+            assert_true(patience.asked >= ASKED);
+            for (int64_t i = 0; i < LONG; i++) assert_int_equal(topk.hits[i].rowid, i);
+        }
+    }
+    shx_topk_free(&topk);
 }
 
 static void an_empty_heap_takes_nothing_or_anything(void **state) {
@@ -108,7 +142,7 @@ static void an_empty_heap_takes_nothing_or_anything(void **state) {
     assert_true(shx_topk_worst(&topk) == -(double)INFINITY);
     assert_int_equal(shx_topk_insert(&topk, -(double)INFINITY, 1), SHX_OK);
     assert_int_equal(topk.count, 0);
-    shx_topk_sort(&topk);
+    shx_topk_sort(&topk, NULL);
     shx_topk_reset(&topk, UINT64_MAX);
     assert_true(shx_topk_worst(&topk) == (double)INFINITY);
     assert_int_equal(shx_topk_insert(&topk, (double)INFINITY, 1), SHX_OK);
@@ -131,7 +165,7 @@ static void a_failed_allocation_is_reported(void **state) {
     assert_int_equal(shx_topk_insert(&topk, 1, 1), SHX_NOMEM);
     assert_int_equal(topk.count, 0);
     shx_topk_free(&topk);
-    shx_topk_sort(&many); /* manages without */
+    shx_topk_sort(&many, NULL); /* manages without */
     for (uint64_t i = 1; i < MANY; i++) assert_true(shx_hit_before(&many.hits[i - 1], &many.hits[i]));
     shx_topk_free(&many);
 }
@@ -139,7 +173,7 @@ static void a_failed_allocation_is_reported(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_best_k_come_out_in_order), cmocka_unit_test(ties_break_by_rowid),
-        cmocka_unit_test(large_k_of_any_input),
+        cmocka_unit_test(large_k_of_any_input), cmocka_unit_test(a_long_sort_can_be_stopped),
         cmocka_unit_test(an_empty_heap_takes_nothing_or_anything),
         cmocka_unit_test(a_failed_allocation_is_reported), /* last: it replaces the allocator */
     };

@@ -280,7 +280,7 @@ void twin_model_search(const twin_model *model, shx_metric metric, uint32_t dim,
         double distance = shx_distance(metric, SHX_FLOAT32, query, model->vectors + i * dim, dim);
         twin_require(shx_topk_insert(ret_hits, distance, model->rowids[i]) == SHX_OK);
     }
-    shx_topk_sort(ret_hits);
+    shx_topk_sort(ret_hits, NULL);
 }
 
 void twin_search(twin_pair *twin, const float *query, uint64_t k, const char *extra, shx_topk *ret_hits) {

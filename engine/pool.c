@@ -124,6 +124,16 @@ static void pool_start_workers(shx_pool *pool, unsigned threads) {
     }
 }
 
+/* Waits go by a clock that nobody sets. */
+static bool pool_make_condition(pthread_cond_t *ret_condition) {
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0) return false;
+    bool made = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+                pthread_cond_init(ret_condition, &attributes) == 0;
+    pthread_condattr_destroy(&attributes);
+    return made;
+}
+
 shx_status shx_pool_create(unsigned threads, shx_pool **ret_pool) {
     if (threads == 0) threads = pool_processors();
     if (threads < 1) threads = 1;
@@ -131,7 +141,11 @@ shx_status shx_pool_create(unsigned threads, shx_pool **ret_pool) {
     shx_pool *pool = shx_alloc_zero(1, sizeof *pool + (threads - 1) * sizeof pool->workers[0]);
     SHX_CHECK(pool, SHX_NOMEM);
     pool->running = pool->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    pool->start = pool->finished = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    pool->start = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    if (!pool_make_condition(&pool->finished)) {
+        shx_free(pool);
+        return SHX_NOMEM;
+    }
     pool->threads = 1;
     pool_start_workers(pool, threads);
     *ret_pool = pool;
@@ -162,7 +176,7 @@ shx_progress *shx_pool_progress(const shx_pool *pool) { return pool ? pool->prog
 /* Waits a little for the other threads, and meanwhile asks whether they shall stop: only the caller may ask. */
 static void pool_wait(shx_pool *pool, pool_loop *loop) {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += POOL_WAIT_NS;
     if (until.tv_nsec >= 1000000000) {
         until.tv_sec++;

@@ -2,15 +2,27 @@
 ** that pass.
 **
 ** Large k, exact search, small tables, radius, and many partitions (rows of one value of a column). Each line gives
-** the medians of CPU time of shardex through SQL, of plain.h, and of the quickest pass through SQL: sqlite-vec's table
-** (with a partition key where there are partitions) or its distance function over the rows of an ordinary table (with
-** an index on the partition), all of them in SQLite's cache. Each has one thread, and they take turns. A ratio above 1
-** says that shardex is quicker. Every query of a line is another one. shardex's table has vectors on disk and answers
-** under transactions; plain holds normalised floats in memory. */
+** the medians of CPU time
+**
+**     shardex   through SQL
+**     plain     of plain.h, called from C
+**     table     of plain.h as a virtual table, called through SQL (plain_table.h)
+**     SQLite    of a virtual table that has the answer ready: what no table can be quicker than
+**     SQL       of the quickest pass through SQL: sqlite-vec's table (with a partition key where there are partitions)
+**               or its distance function over the rows of an ordinary table (with an index on the partition), all of
+**               them in SQLite's cache
+**
+** with the ratios to shardex's behind them; above 1 shardex is quicker. Each has one thread, and they take turns. Every
+** query of a line is another one; short ones come in a row, so that nobody pays for what the others left in the caches,
+** nor for the clock. shardex's table has vectors on disk and answers under transactions; plain holds
+** normalised floats in memory. Tables that answer from memory do so in the same connection as shardex. */
+#include "plain_table.h"
 #include "session.h"
 
 enum {
     LONG_ROUNDS = 15,
+    LONG_BATCH = 20,        /* short queries that are answered in a row: … */
+    LONG_SHORT_ROWS = 5000, /* … those of so few rows at most */
     LONG_SIZES = 5,
     LONG_WAYS = 2,         /* of a pass through SQL: a table of sqlite-vec, an ordinary one */
     LONG_VEC0_MOST = 4096, /* that sqlite-vec gives */
@@ -21,6 +33,7 @@ typedef struct {
     plain_rows rows;
     plain_hit *hits;
     int64_t *found;
+    plain_source source;
     sqlite3 *peer; /* with sqlite-vec; NULL: none */
 } long_bench;
 
@@ -31,6 +44,7 @@ typedef struct {
     const plain_rows *rows;        /* what plain searches */
     size_t k;                      /* 0: within the radius of ?2 that holds so many rows: */
     size_t within;
+    size_t batch; /* queries in a row */
 } long_line;
 
 /* The distance of the n-th nearest row, as SQL gives it. */
@@ -50,52 +64,88 @@ static double distance_of(long_bench *bench, const float *query, size_t n) {
     return distance;
 }
 
-static double time_statement(long_bench *bench, const long_line *line, sqlite3_stmt *statement, const float *query,
+/* Of a round; every one is another query until they begin again. */
+static const float *query_of(const long_bench *bench, const long_line *line, size_t round, size_t i) {
+    const dataset *set = &bench->run.set;
+    return set->queries + (round * line->batch + i) % set->query_count * set->dimensions;
+}
+
+static double time_statement(long_bench *bench, const long_line *line, sqlite3_stmt *statement, size_t round,
                              double radius) {
-    session_bind_vector(&bench->run, statement, query);
     if (line->within)
         sqlite3_bind_double(statement, 2, radius);
     else
         sqlite3_bind_int64(statement, 2, (sqlite3_int64)line->k);
     double start = cpu_seconds();
-    size_t count = session_rows(statement, bench->rows.row_count, bench->found);
-    double seconds = cpu_seconds() - start;
-    if (count == 0) fail("no answer");
-    return seconds;
+    for (size_t i = 0; i < line->batch; i++) {
+        session_bind_vector(&bench->run, statement, query_of(bench, line, round, i));
+        if (session_rows(statement, bench->rows.row_count, bench->found) == 0) fail("no answer");
+    }
+    return 1e6 * (cpu_seconds() - start) / (double)line->batch;
 }
 
-static double time_plain(long_bench *bench, const long_line *line, const float *query, double radius) {
+static double time_plain(long_bench *bench, const long_line *line, size_t round, double radius) {
     double start = cpu_seconds();
-    size_t count = line->within ? plain_within(line->rows, query, radius, bench->hits)
-                                : plain_search(line->rows, query, NULL, line->k, bench->hits);
-    double seconds = cpu_seconds() - start;
-    if (count == 0) fail("no answer");
-    return seconds;
+    for (size_t i = 0; i < line->batch; i++) {
+        const float *query = query_of(bench, line, round, i);
+        size_t count = line->within ? plain_within(line->rows, query, radius, bench->hits)
+                                    : plain_search(line->rows, query, NULL, line->k, bench->hits);
+        if (count == 0) fail("no answer");
+    }
+    return 1e6 * (cpu_seconds() - start) / (double)line->batch;
+}
+
+/* The times of a line, in microseconds. */
+typedef struct {
+    double here[LONG_ROUNDS], plain[LONG_ROUNDS], table[LONG_ROUNDS], ready[LONG_ROUNDS];
+    double ways[LONG_WAYS][LONG_ROUNDS];
+} long_times;
+
+static void time_line(long_bench *bench, long_line *line, long_times *ret_times) {
+    sqlite3 *db = sqlite3_db_handle(line->statement);
+    sqlite3_stmt *table =
+        session_prepare(db, "SELECT rowid, distance FROM plain_table(?1, ?2, %d)", line->within ? 1 : 0);
+    sqlite3_stmt *ready = session_prepare(db, "SELECT rowid, distance FROM plain_table(?1, %zu, 2)",
+                                          line->within ? line->within : line->k);
+    bench->source = (plain_source){line->rows, bench->hits};
+    line->batch = line->rows->row_count <= LONG_SHORT_ROWS ? LONG_BATCH : 1;
+    for (size_t i = 0; i < LONG_ROUNDS + 2; i++) {
+        size_t round = i < 2 ? 0 : i - 2; /* the first two warm up */
+        double radius = line->within ? distance_of(bench, query_of(bench, line, i, 0), line->within) : 0;
+        ret_times->here[round] = time_statement(bench, line, line->statement, i, radius);
+        ret_times->plain[round] = time_plain(bench, line, i, radius);
+        ret_times->table[round] = time_statement(bench, line, table, i, radius);
+        ret_times->ready[round] = time_statement(bench, line, ready, i, radius);
+        for (size_t way = 0; way < LONG_WAYS; way++) {
+            if (line->ways[way] == NULL) continue;
+            ret_times->ways[way][round] = time_statement(bench, line, line->ways[way], i, radius);
+        }
+    }
+    sqlite3_finalize(table);
+    sqlite3_finalize(ready);
+}
+
+static void print_compared(double microseconds, double here) {
+    printf(" %12.1f %8.2f", microseconds, microseconds / here);
 }
 
 /* Prints a line, and ends it. */
 static void print_line(long_bench *bench, const char *name, long_line *line) {
-    double here[LONG_ROUNDS], plain[LONG_ROUNDS], ways[LONG_WAYS][LONG_ROUNDS], best = 0;
-    for (size_t i = 0; i < LONG_ROUNDS + 2; i++) {
-        size_t round = i < 2 ? 0 : i - 2; /* the first two warm up */
-        const float *query = bench->run.set.queries + i % bench->run.set.query_count * bench->run.set.dimensions;
-        double radius = line->within ? distance_of(bench, query, line->within) : 0;
-        here[round] = 1e6 * time_statement(bench, line, line->statement, query, radius);
-        plain[round] = 1e6 * time_plain(bench, line, query, radius);
-        for (size_t way = 0; way < LONG_WAYS; way++) {
-            if (line->ways[way] == NULL) continue;
-            ways[way][round] = 1e6 * time_statement(bench, line, line->ways[way], query, radius);
-        }
-    }
-    double shardex_us = session_median(here, LONG_ROUNDS), plain_us = session_median(plain, LONG_ROUNDS);
+    long_times times;
+    double best = 0;
+    time_line(bench, line, &times);
+    double here = session_median(times.here, LONG_ROUNDS);
     for (size_t way = 0; way < LONG_WAYS; way++) {
         if (line->ways[way] == NULL) continue;
-        double way_us = session_median(ways[way], LONG_ROUNDS);
+        double way_us = session_median(times.ways[way], LONG_ROUNDS);
         if (best == 0 || way_us < best) best = way_us;
         sqlite3_finalize(line->ways[way]);
     }
-    printf("%-34s %12.1f %12.1f %8.2f", name, shardex_us, plain_us, plain_us / shardex_us);
-    if (best > 0) printf(" %12.1f %8.2f", best, best / shardex_us);
+    printf("%-34s %12.1f", name, here);
+    print_compared(session_median(times.plain, LONG_ROUNDS), here);
+    print_compared(session_median(times.table, LONG_ROUNDS), here);
+    print_compared(session_median(times.ready, LONG_ROUNDS), here);
+    if (best > 0) print_compared(best, here);
     printf("\n");
     fflush(stdout);
     sqlite3_finalize(line->statement);
@@ -174,6 +224,7 @@ static void print_radius(long_bench *bench) {
 static void print_small(long_bench *bench) {
     static const size_t SIZES[LONG_SIZES] = {10, 100, 1000, 5000, 20000};
     sqlite3 *db = session_open(&bench->run, "long.db", bench->run.extension);
+    plain_table_add(db, &bench->source);
     for (size_t i = 0; i < LONG_SIZES && SIZES[i] <= bench->rows.row_count; i++) {
         char name[128];
         session_run(db,
@@ -226,8 +277,10 @@ int main(int argument_count, char **arguments) {
     bench.hits = need(malloc((rows + 1) * sizeof *bench.hits));
     bench.found = need(malloc(rows * sizeof *bench.found));
     session_open_modes(&bench.run);
+    plain_table_add(bench.run.db, &bench.source);
     open_peer(&bench, arguments[2]);
-    printf("%-34s %12s %12s %8s %12s %8s\n", "search", "shardex, us", "plain, us", "ratio", "SQL, us", "ratio");
+    printf("%-34s %12s %12s %8s %12s %8s %12s %8s %12s %8s\n", "search", "shardex, us", "plain, us", "ratio",
+           "table, us", "ratio", "SQLite, us", "ratio", "SQL, us", "ratio");
     print_small(&bench);
     print_partitions(&bench);
     print_radius(&bench);

@@ -101,7 +101,8 @@ compile() {
     compile_c -O3 -ffp-contract=off tests/bench/generate.c -o "$bench/bin/generate"
     compile_c -O3 -march=native -ffast-math -c tests/bench/plain.c -o "$bench/bin/plain.o"
     for mode in $modes; do
-        compile_c -O2 "tests/bench/$mode.c" tests/bench/session.c "$bench/bin/plain.o" -o "$bench/bin/$mode"
+        compile_c -O2 "tests/bench/$mode.c" tests/bench/session.c tests/bench/plain_table.c "$bench/bin/plain.o" \
+            -o "$bench/bin/$mode"
     done
     g++ -std=c++17 -D_GNU_SOURCE -O3 -march=native -w tests/bench/hnsw.cc -o "$bench/bin/hnsw" -lpthread
     g++ -std=c++17 -D_GNU_SOURCE -O3 -march=native -w -fopenmp tests/bench/ivf.cc -o "$bench/bin/ivf" -lfaiss -lopenblas

@@ -1,8 +1,8 @@
 /* plain.h as a virtual table: what SQL takes at the least, however quick the search is.
 **
-**     SELECT rowid, distance FROM plain_table(?1, ?2)            the ?2 nearest to the vector ?1
-**     SELECT rowid, distance FROM plain_table(?1, ?2, 1)         those at a distance of at most ?2
-**     SELECT rowid, distance FROM plain_table(?1, ?2, 2)         as many rows as ?2 says of those that the last one found:
+**     SELECT rowid, distance FROM plain_table(?1, ?2)      the ?2 nearest to the vector ?1
+**     SELECT rowid, distance FROM plain_table(?1, ?2, 1)   those at a distance of at most ?2
+**     SELECT rowid, distance FROM plain_table(?1, ?2, 2)   as many rows as ?2 says of those that the last one found:
 **                                                          nothing is searched, which leaves SQLite's own part
 */
 #ifndef BENCH_PLAIN_TABLE_H

@@ -39,6 +39,7 @@ static void connection_free_state(shx_state *state) {
     shx_index_release(state->index);
     shx_free(state->savepoints);
     sqlite3_free(state->schema);
+    sqlite3_free(state->name);
     sqlite3_free(state->database);
     sqlite3_free(state->file);
     sqlite3_free(state->directory);
@@ -106,7 +107,7 @@ static int connection_acquire(shx_state *state, const shx_declaration *declarati
     return shx_result_code(status);
 }
 
-static int connection_make_state(shx_connection *connection, const char *schema, const shx_id *uuid,
+static int connection_make_state(shx_connection *connection, const char *schema, const char *name, const shx_id *uuid,
                                  const shx_declaration *declaration, shx_state **ret_state) {
     shx_state *state = sqlite3_malloc64(sizeof *state);
     if (!state) return SQLITE_NOMEM;
@@ -117,9 +118,10 @@ static int connection_make_state(shx_connection *connection, const char *schema,
     state->element = declaration->element;
     state->dim = declaration->dim;
     state->schema = sqlite3_mprintf("%s", schema);
+    state->name = sqlite3_mprintf("%s", name);
     state->database = sqlite3_mprintf("%s", shx_location_database(connection->db, schema));
     state->file = sqlite3_mprintf("%s", shx_location_file(connection->db, schema));
-    int rc = state->schema && state->database && state->file ? SQLITE_OK : SQLITE_NOMEM;
+    int rc = state->schema && state->name && state->database && state->file ? SQLITE_OK : SQLITE_NOMEM;
     if (rc == SQLITE_OK)
         rc = shx_result_code(shx_pending_create(shx_declaration_vector_bytes(declaration), &state->pending));
     if (rc == SQLITE_OK) rc = connection_acquire(state, declaration);
@@ -147,16 +149,57 @@ static bool connection_state_fits(shx_connection *connection, const shx_state *s
            state->metric == declaration->metric && connection_attached(connection, state);
 }
 
-int shx_connection_state(shx_connection *connection, const char *schema, const shx_id *uuid,
-                         const shx_declaration *declaration, shx_state **ret_state) {
-    for (shx_state *state = connection->states; state; state = state->next) {
+/* Does the table that the state is of still say so? Not when it is gone, or has another name by now. */
+static int connection_state_taken(shx_connection *connection, const shx_state *state, bool *ret_taken) {
+    sqlite3_stmt *statement = NULL;
+    char *text = sqlite3_mprintf(SHX_SQL_NAMES_INDEX, state->schema, state->name);
+    int rc = text ? sqlite3_prepare_v2(connection->db, text, -1, &statement, NULL) : SQLITE_NOMEM;
+    sqlite3_free(text);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_bind_blob(statement, 1, state->uuid.bytes, sizeof state->uuid.bytes, SQLITE_STATIC);
+        bool taken = rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW;
+        int finished = sqlite3_finalize(statement);
+        if (rc == SQLITE_OK) rc = finished;
+        if (rc == SQLITE_OK) *ret_taken = taken;
+    }
+    if (rc == SQLITE_ERROR) *ret_taken = false; /* no such table */
+    return rc == SQLITE_ERROR ? SQLITE_OK : rc;
+}
+
+/* The state with this index that the table `name` used last; with `renamed`, one of a table that is there no more under
+** the name that it had, and which is `name` now. NULL: there is none. */
+static int connection_find_state(shx_connection *connection, const char *schema, const char *name, const shx_id *uuid,
+                                 const shx_declaration *declaration, bool renamed, shx_state **ret_state) {
+    shx_state *state = connection->states;
+    for (; state; state = state->next) {
         if (!shx_id_equal(&state->uuid, uuid) || sqlite3_stricmp(state->schema, schema) != 0) continue;
         if (!connection_state_fits(connection, state, declaration)) continue;
-        state->dropped = false;
-        *ret_state = state;
-        return SQLITE_OK;
+        if (!renamed && sqlite3_stricmp(state->name, name) == 0) break;
+        bool taken = true;
+        int rc = renamed ? connection_state_taken(connection, state, &taken) : SQLITE_OK;
+        if (rc != SQLITE_OK) return rc;
+        if (!taken) break;
     }
-    return connection_make_state(connection, schema, uuid, declaration, ret_state);
+    *ret_state = state;
+    return SQLITE_OK;
+}
+
+int shx_connection_state(shx_connection *connection, const char *schema, const char *name, const shx_id *uuid,
+                         const shx_declaration *declaration, shx_state **ret_state) {
+    shx_state *state = NULL;
+    int rc = connection_find_state(connection, schema, name, uuid, declaration, false, &state);
+    if (rc == SQLITE_OK && !state) {
+        rc = connection_find_state(connection, schema, name, uuid, declaration, true, &state);
+        char *copy = state ? sqlite3_mprintf("%s", name) : NULL;
+        if (state && !copy) return SQLITE_NOMEM;
+        if (state) sqlite3_free(state->name);
+        if (state) state->name = copy;
+    }
+    if (rc != SQLITE_OK) return rc;
+    if (!state) return connection_make_state(connection, schema, name, uuid, declaration, ret_state);
+    state->dropped = false;
+    *ret_state = state;
+    return SQLITE_OK;
 }
 
 void shx_connection_reap(shx_connection *connection) {
@@ -218,9 +261,7 @@ bool shx_connection_interrupted(void *context) {
     return rc == SQLITE_INTERRUPT; /* which may well come of preparing it */
 }
 
-shx_stop shx_connection_stop(shx_connection *connection) {
-    return (shx_stop){shx_connection_interrupted, connection};
-}
+shx_stop shx_connection_stop(shx_connection *connection) { return (shx_stop){shx_connection_interrupted, connection}; }
 
 int shx_result_code(shx_status status) {
     switch (status) {

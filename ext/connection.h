@@ -41,6 +41,7 @@ typedef struct shx_comparison {
 typedef struct shx_state {
     struct shx_state *next;
     char *schema;
+    char *name;      /* of the table, when it was used last: ALTER TABLE RENAME gives it another one */
     char *database;  /* the file of the schema; "" when it has none */
     char *file;      /* the same where a directory may stand beside it, else "": told once, when the state is made */
     char *directory; /* of the index; NULL: in memory */
@@ -94,8 +95,10 @@ typedef struct shx_connection {
 shx_connection *shx_connection_create(sqlite3 *db);
 void shx_connection_destroy(void *connection);
 
-/* The state of an index, made when there is none yet. Returns an SQLite result code. */
-int shx_connection_state(shx_connection *connection, const char *schema, const shx_id *uuid,
+/* The state of the table `name` with this index, made when there is none yet. Where two tables say that one index is
+** theirs (somebody copied shadow rows, or chance repeated itself), each has a state of its own. Returns an SQLite
+** result code. */
+int shx_connection_state(shx_connection *connection, const char *schema, const char *name, const shx_id *uuid,
                          const shx_declaration *declaration, shx_state **ret_state);
 
 /* Where the directory of an index beside a database file is: `<database file>-shardex/<uuid in hex>`; sqlite3_free. */

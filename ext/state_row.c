@@ -52,7 +52,8 @@ int shx_state_row_read(shx_table *table, shx_state_row *ret_row) {
 static int state_row_use(shx_table *table, const shx_state_row *row) {
     shx_state *state;
     if (table->state && shx_id_equal(&table->state->uuid, &row->uuid)) return SQLITE_OK;
-    int rc = shx_connection_state(table->connection, table->schema, &row->uuid, table->declaration, &state);
+    int rc =
+        shx_connection_state(table->connection, table->schema, table->name, &row->uuid, table->declaration, &state);
     if (rc != SQLITE_OK) {
         return shx_table_error(table, rc, "shardex: the index of \"%s\" cannot be opened: %s", table->name,
                                sqlite3_errstr(rc));

@@ -68,6 +68,10 @@ UPDATE "%w"."%w_state" SET operations = ?1 WHERE id = 1 AND operations <> ?1;
 SELECT substr(name, 1, length(name) - length('_state')) FROM "%w".sqlite_schema
 WHERE type = 'table' AND name LIKE '%%\_state' ESCAPE '\';
 
+-- A row if this table says that the index is its own. Arguments: schema, the name.
+-- name: names_index
+SELECT 1 FROM "%w"."%w_state" WHERE id = 1 AND uuid = ?1;
+
 -- The uuid of a table that find_states has found. Arguments: schema, the name.
 -- name: hex_uuid
 SELECT lower(hex(uuid)) FROM "%w"."%w_state" WHERE id = 1 AND typeof(uuid) = 'blob' AND commit_id IS NOT NULL;

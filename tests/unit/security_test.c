@@ -198,6 +198,104 @@ static void a_schema_that_lies(void **context) {
     tale->db = host_open(tale->path);
 }
 
+/* Shapes of a second table; the last ones have what an index of the first one would not know. */
+static const char *const SHAPES[] = {
+    "v float[2], n INTEGER, s TEXT, +x TEXT",
+    "v float[2]",
+    "v float[2], a, b, c, d, +x TEXT, +y, +z",
+    "v float[2] distance_metric=cosine, n INTEGER, s TEXT, +x TEXT",
+    "v float[40], n INTEGER, s TEXT, +x TEXT",
+    "v int8[2], n INTEGER, s TEXT, +x TEXT",
+    "v float[2], n INTEGER, s TEXT, +x TEXT, router=graph, memory_only=1",
+};
+
+/* Rows first … last of a second table: row i has the vector [-i, 1, 0, 0, …]. */
+static int fill_second(sqlite3 *db, const char *shape, int first, int last) {
+    const char *zeros = strstr(shape, "[40]") ? "',1' || replace(hex(zeroblob(19)), '00', ',0,0')" : "',1'";
+    return host_try(db,
+                    "WITH RECURSIVE i(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM i WHERE i < %d) "
+                    "REPLACE INTO u(rowid, v) SELECT i, %s('[' || -i || %s || ']') FROM i",
+                    first, last, strstr(shape, "int8") ? "vec_int8" : "vec_f32", zeros);
+}
+
+static void expect_second(sqlite3 *db) {
+    char *rows = host_rows(db, "SELECT rowid FROM u ORDER BY rowid");
+    host_expect(db,
+                "SELECT rowid FROM (SELECT rowid FROM u WHERE v MATCH (SELECT v FROM u ORDER BY rowid LIMIT 1) "
+                "AND k = 1000) ORDER BY rowid",
+                rows);
+    host_expect(db, "SELECT rowid FROM u WHERE v MATCH (SELECT v FROM u WHERE rowid = 15) AND k = 1", "15");
+    sqlite3_free(rows);
+    if (sqlite3_get_autocommit(db)) host_run(db, "INSERT INTO u(u) VALUES('integrity-check')");
+}
+
+/* The first table has all its rows, nearest first; how far its index is does not matter. */
+static void expect_first(sqlite3 *db) {
+    char *rows = host_rows(db, "SELECT rowid FROM t ORDER BY vec_distance_l2(v, '[3.5,1]'), rowid");
+    host_expect(db, "SELECT rowid FROM t WHERE v MATCH '[3.5,1]' AND k = 1000 AND exact = 1", rows);
+    sqlite3_free(rows);
+    if (sqlite3_get_autocommit(db)) host_run(db, "INSERT INTO t(t) VALUES('integrity-check')");
+}
+
+/* Two state rows that name one index, as somebody copied the name, or chance repeated itself: each table keeps its own
+** rows, also in one transaction and after it got another name. */
+static void two_tables_that_say_they_are_one(void **context) {
+    story *tale = *context;
+    fill(tale->db, "t", 1, 40);
+    for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++) {
+        host_run(tale->db,
+                 "CREATE VIRTUAL TABLE u USING shardex(%s); "
+                 "UPDATE u_state SET uuid = (SELECT uuid FROM t_state)",
+                 SHAPES[i]);
+        for (int round = 0; round < 3; round++) {
+            sqlite3 *db = round == 1 ? host_open(tale->path) : tale->db;
+            assert_int_equal(fill_second(db, SHAPES[i], 10, 20 + round), SQLITE_OK);
+            host_run(db, "BEGIN; DELETE FROM t WHERE rowid = 30; SAVEPOINT a");
+            assert_int_equal(fill_second(db, SHAPES[i], 12, 30), SQLITE_OK);
+            host_run(db, "DELETE FROM t WHERE rowid = 12");
+            expect_first(db);
+            expect_second(db);
+            host_run(db, round
+                             ? "ROLLBACK TO a; ALTER TABLE t RENAME TO w; INSERT INTO w(rowid, v) VALUES(30, '[1,0]');"
+                               "ALTER TABLE w RENAME TO t; DELETE FROM u WHERE rowid = 16"
+                             : "INSERT INTO t(rowid, v) VALUES(12, '[1,2]'), (30, '[2,1]')");
+            expect_first(db);
+            expect_second(db);
+            host_run(db, "COMMIT");
+            expect_first(db);
+            expect_second(db);
+            host_run(db, "INSERT INTO u(u) VALUES('%s'); INSERT INTO t(t) VALUES('%s')", round ? "optimize" : "flush",
+                     round == 2 ? "rebuild" : "flush");
+            if (db != tale->db) host_close(db);
+            expect_first(tale->db);
+            expect_second(tale->db);
+        }
+        host_run(tale->db, "DROP TABLE u; INSERT INTO t(t) VALUES('rebuild')");
+        check_anew(tale, "t");
+    }
+}
+
+/* The whole row of another table: the index is not of this one, and perhaps of another shape. */
+static void the_state_row_of_another_table(void **context) {
+    story *tale = *context;
+    fill(tale->db, "t", 1, ROWS);
+    host_run(tale->db, "INSERT INTO t(t) VALUES('flush'); DELETE FROM t WHERE rowid = 7");
+    for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++) {
+        for (int flushed = 0; flushed < 2; flushed++) {
+            host_run(tale->db, "DROP TABLE IF EXISTS u; CREATE VIRTUAL TABLE u USING shardex(%s)", SHAPES[i]);
+            assert_int_equal(fill_second(tale->db, SHAPES[i], 3, 20), SQLITE_OK);
+            if (flushed) host_run(tale->db, "INSERT INTO u(u) VALUES('optimize')");
+            host_close(tale->db);
+            attack(tale, "UPDATE t_state SET (uuid, commit_id, operations, ring) = "
+                         "(SELECT uuid, commit_id, operations, ring FROM u_state)");
+            attack(tale, "UPDATE t_state SET (uuid, commit_id) = (SELECT uuid, commit_id FROM u_state)");
+            attack(tale, "UPDATE t_state SET uuid = (SELECT uuid FROM u_state)");
+            attack(tale, "UPDATE t_state SET commit_id = (SELECT commit_id FROM u_state)");
+            tale->db = host_open(tale->path);
+        }
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------ who may call us */
 
 static void trusted_schema_matrix(void **context) {
@@ -356,6 +454,8 @@ int main(void) {
         STORY(values_of_any_kind_in_tables_without_types),
         STORY(shadow_tables_that_are_something_else),
         STORY(a_schema_that_lies),
+        STORY(two_tables_that_say_they_are_one),
+        STORY(the_state_row_of_another_table),
         STORY(trusted_schema_matrix),
         STORY(defensive_protects_the_shadow_tables),
         STORY(the_heap_limit_counts_our_memory),

@@ -235,9 +235,8 @@ static int info_bring_up(shx_table *table, const char **ret_text) {
     rc = shx_command_catch_up(table, &snapshot.commit, &status);
     if (rc != SQLITE_OK || status == SHX_OK) return rc;
     return shx_table_error(table, shx_result_code(status),
-                           "shardex: the index of \"%s\" could not be brought up to "
-                           "date: %s",
-                           table->name, shx_status_text(status));
+                           "shardex: the index of \"%s\" could not be brought up to date: %s", table->name,
+                           shx_status_text(status));
 }
 
 static void info_catch_up(sqlite3_context *context, int count, sqlite3_value **arguments) {

@@ -1,11 +1,11 @@
 #include "meter.h"
 
+#include "../engine/os.h"
 #include "../engine/progress.h"
 #include "config.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define METER_PATIENCE 1.0 /* seconds before the first line on a terminal */
@@ -14,9 +14,7 @@
 #define METER_LOAD_ROWS 4096 /* row operations between two looks at a load */
 
 static double meter_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return (double)shx_clock() / 1e9;
 }
 
 void shx_meter_open(shx_meter *meter, shx_table *table, const char *what) {

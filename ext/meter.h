@@ -12,7 +12,7 @@ typedef struct shx_meter {
     shx_table *table;
     const char *what; /* the command */
     bool wanted, terminal, drawn;
-    double started, next; /* seconds of a monotonic clock */
+    double started, next; /* seconds, by shx_clock */
     const char *phase;    /* drawn last */
 } shx_meter;
 

@@ -1,6 +1,8 @@
 #include "sim_fault.h"
 
 #include "sim_fs.h"
+#include "sim_power.h"
+#include "sim_vfs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +20,10 @@ static const struct {
 };
 #define FAULT_KINDS ((int)(sizeof fault_kinds / sizeof *fault_kinds))
 #define FAULT_MEMORY_KINDS 2
+#define FAULT_ENDS 4 /* after one of so many faults the process ends */
 
 typedef struct fault_tally {
-    uint64_t workloads, steps, calls, faults, by_kind[8], failed;
+    uint64_t workloads, steps, calls, faults, by_kind[8], failed, ended;
 } fault_tally;
 
 typedef struct fault_walk {
@@ -73,22 +76,26 @@ static void fault_judge_code(const fault_walk *walk, const sim_run *run, int rc)
     if (rc != SQLITE_OK && index_only && !command) sim_fail("a fault of the index failed a step: %d %s", rc, message);
 }
 
-/* The rows must be those of the last COMMIT that returned, or of one that was given after it. */
-static void fault_judge_rows(sim_run *run, fixture_random *random) {
+/* The rows must be those of a commit from `low` to `high`. */
+static void fault_judge_rows(sim_run *run, fixture_random *random, int64_t low, int64_t high) {
     uint64_t found = sim_table_judge(&run->one, random, 2);
-    if (sim_run_find(run, found, run->acknowledged, run->started) >= 0) return;
+    if (sim_run_find(run, found, low, high) >= 0) return;
     sim_fail("the rows are those of commit %lld, not of one from %lld to %lld",
-             (long long)sim_run_find(run, found, 0, run->started), (long long)run->acknowledged,
-             (long long)run->started);
+             (long long)sim_run_find(run, found, 0, run->started), (long long)low, (long long)high);
+}
+
+/* Of the last COMMIT that returned, or of one that was given after it. */
+static void fault_judge_now(sim_run *run, fixture_random *random) {
+    fault_judge_rows(run, random, run->acknowledged, run->started);
 }
 
 /* After the fault: the same connections go on, then somebody opens the database anew. */
 static void fault_aftermath(const fault_walk *walk, sim_run *run, fixture_random *random) {
     sim_run_recover(run);
     if (!run->one.db) fault_need(run, sim_table_open(&run->shape, &run->one), "opening again");
-    fault_judge_rows(run, random);
+    fault_judge_now(run, random);
     fault_need(run, sim_run_transaction(run, random, 2), "the next transaction");
-    fault_judge_rows(run, random);
+    fault_judge_now(run, random);
     sim_run_close(run);
     if (sim_fs_open_files() > 0) sim_fail("%llu files stay open", (unsigned long long)sim_fs_open_files());
     if (sim_memory_blocks() != walk->blocks) {
@@ -96,7 +103,35 @@ static void fault_aftermath(const fault_walk *walk, sim_run *run, fixture_random
     }
     fault_need(run, sim_table_open(&run->shape, &run->one), "opening anew");
     sim_table_sound(&run->one);
-    fault_judge_rows(run, random);
+    fault_judge_now(run, random);
+    sim_run_close(run);
+}
+
+/* What the process leaves if it ends right after the fault. Where only calls of the index failed, the power may go as
+** well: SQLite promises nothing about that when its own syncs fail. True if so. */
+static bool fault_leave(const fault_walk *walk, int kind, fixture_random *random, sim_image *ret_disk) {
+    if (walk->plan->faulty == SIM_FAULTY_MEMORY || fault_kinds[kind].of[SIM_SQLITE]) {
+        sim_image_copy(sim_fs_now(), ret_disk);
+        return false;
+    }
+    sim_replay replay;
+    sim_replay_open(&walk->disk, sim_fs_log(), &replay);
+    while (replay.at < replay.log->count) sim_replay_step(&replay);
+    sim_replay_cut(&replay, fixture_below(random, 1u << SIM_EXHAUSTIVE), ret_disk);
+    sim_replay_close(&replay);
+    return true;
+}
+
+/* Somebody opens that: SQLite may have told of a failure, and the commit is there all the same. */
+static void fault_revive(const fault_walk *walk, sim_run *run, const sim_image *disk, fixture_random *random,
+                         int64_t low, int64_t high) {
+    sim_fs_load(disk);
+    sim_vfs_seed(walk->shape.seed << 32 ^ fixture_next(random));
+    fault_need(run, sim_table_open(&run->shape, &run->one), "opening what is left");
+    sim_table_sound(&run->one);
+    fault_judge_rows(run, random, low, high);
+    fault_need(run, sim_run_transaction(run, random, 2), "a transaction on what is left");
+    (void)sim_table_judge(&run->one, random, 2); /* which commit that is nobody has counted */
     sim_run_close(run);
 }
 
@@ -121,7 +156,16 @@ static void fault_once(fault_walk *walk, uint64_t nth, int kind) {
     walk->tally.faults += struck;
     walk->tally.by_kind[kind] += struck;
     walk->tally.failed += rc != SQLITE_OK;
+    bool ends = fixture_below(&random, FAULT_ENDS) == 0;
+    int64_t low = run.acknowledged, high = run.started;
+    sim_image left;
+    if (ends && fault_leave(walk, kind, &random, &left)) low = 0;
     fault_aftermath(walk, &run, &random);
+    if (ends) {
+        fault_revive(walk, &run, &left, &random, low, high);
+        sim_image_free(&left);
+        walk->tally.ended++;
+    }
     sim_run_free(&run);
 }
 
@@ -175,15 +219,16 @@ void sim_fault_all(const sim_fault_plan *plan) {
     fault_walk walk = {.plan = plan};
     bool whole = sim_each_workload(plan->seeds, fault_run, &walk);
     const fault_tally *tally = &walk.tally;
-    print_message("             %llu workloads, %llu steps, %llu calls, %llu faults, %llu steps failed:",
+    print_message("             %llu workloads, %llu steps, %llu calls, %llu faults, %llu steps failed, %llu ends:",
                   (unsigned long long)tally->workloads, (unsigned long long)tally->steps,
                   (unsigned long long)tally->calls, (unsigned long long)tally->faults,
-                  (unsigned long long)tally->failed);
+                  (unsigned long long)tally->failed, (unsigned long long)tally->ended);
     int kinds = plan->faulty == SIM_FAULTY_MEMORY ? FAULT_MEMORY_KINDS : FAULT_KINDS;
     for (int i = 0; i < kinds; i++) {
         print_message(" %llu %s", (unsigned long long)tally->by_kind[i], fault_kinds[i].name);
         if (whole) assert_true(tally->by_kind[i] > 0);
     }
     print_message("\n");
+    if (whole) assert_true(tally->ended > 0);
     if (whole && sim_is_usual()) assert_true(tally->faults >= plan->least);
 }

@@ -2,6 +2,7 @@
 ** allocation failing, once or for ever. The step may fail, then with a sensible code; what fails in the index's
 ** directory only must not make a transaction fail. Afterwards the rows are those before or after, the answers are
 ** right, the next transaction works, nothing is lost of files and memory; and so it is for who opens the database anew.
+** Of some, also for who opens what a process left that ended, or lost its power, right after the fault.
 */
 #ifndef SHX_TEST_SIM_FAULT_H
 #define SHX_TEST_SIM_FAULT_H

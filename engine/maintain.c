@@ -21,7 +21,9 @@
 #define MAINTAIN_RECLUSTER 4     /* growth since the last clustering that calls for a new one */
 #define MAINTAIN_RECLUSTER_MIN 2 /* times SHX_ROUTED_ROWS rows: fewer are as well split */
 #define MAINTAIN_ROUTE_SAMPLE 64 /* queries that the ways of the router are tried with */
-#define MAINTAIN_ROUTE_WANTED 64 /* shards that they ask for before calibration */
+#define MAINTAIN_ROUTE_WANTED 64 /* shards that they ask for before calibration, … */
+#define MAINTAIN_ROUTE_LEAST 16  /* … and after it no fewer: a way is chosen for harder queries as well … */
+#define MAINTAIN_ROUTE_MOST 1024 /* … nor more: where searches scan so much, no way to the shards costs anything */
 #define MAINTAIN_RECALIBRATE 10  /* operations on one in so many rows since the last calibration call for a new one */
 
 /* One piece of maintenance, from a view to a published base. */
@@ -186,8 +188,8 @@ static uint64_t maintain_wanted_shards(const maintain_job *job) {
         if (shx_calibration_recalls[r] <= 0.95) rows = calibration->mean_rows[1][r];
     }
     double shards = rows / job->rewrite.shard_size;
-    if (!(shards > MAINTAIN_ROUTE_WANTED / 4)) return MAINTAIN_ROUTE_WANTED / 4;
-    return shards < 16 * MAINTAIN_ROUTE_WANTED ? (uint64_t)shards : 16 * MAINTAIN_ROUTE_WANTED;
+    if (!(shards > MAINTAIN_ROUTE_LEAST)) return MAINTAIN_ROUTE_LEAST;
+    return shards < MAINTAIN_ROUTE_MOST ? (uint64_t)shards : MAINTAIN_ROUTE_MOST;
 }
 
 /* The way of the table before is kept up while few shards change; else it is chosen again. */

@@ -128,21 +128,6 @@ static bool topk_find_spread(const shx_topk *topk, topk_spread *ret_spread) {
     return width > 0 && isfinite(width) && count <= UINT32_MAX;
 }
 
-/* Sorts bucket by bucket, as far as the `wanted` first hits go. */
-static shx_status topk_sort_buckets(shx_hit *dealt, uint64_t count, uint64_t wanted, const uint32_t *starts,
-                                    uint64_t buckets, const shx_stop *stop) {
-    uint64_t asked = 0;
-    for (uint64_t b = 0; b < buckets && starts[b + 1] < wanted; b++) {
-        uint64_t first = starts[b + 1], end = b + 1 < buckets ? starts[b + 2] : count;
-        if (first >= asked) {
-            SHX_CHECK(!shx_stop_wanted(stop), SHX_INTERRUPT);
-            asked = first + TOPK_PIECE;
-        }
-        topk_hits_sort(dealt + first, end - first);
-    }
-    return SHX_OK;
-}
-
 /* Sorts half by half. */
 static shx_status topk_sort_halves(shx_hit *hits, uint64_t count, const shx_stop *stop) {
     if (count <= TOPK_PIECE) {
@@ -153,6 +138,21 @@ static shx_status topk_sort_halves(shx_hit *hits, uint64_t count, const shx_stop
     topk_hits_select(hits, count, count / 2);
     SHX_TRY(topk_sort_halves(hits, count / 2, stop));
     return topk_sort_halves(hits + count / 2, count - count / 2, stop);
+}
+
+/* Sorts bucket by bucket, as far as the `wanted` first hits go. Where distances are few, buckets are large. */
+static shx_status topk_sort_buckets(shx_hit *dealt, uint64_t count, uint64_t wanted, const uint32_t *starts,
+                                    uint64_t buckets, const shx_stop *stop) {
+    uint64_t asked = 0;
+    for (uint64_t b = 0; b < buckets && starts[b + 1] < wanted; b++) {
+        uint64_t first = starts[b + 1], end = b + 1 < buckets ? starts[b + 2] : count;
+        if (first >= asked) {
+            SHX_CHECK(!shx_stop_wanted(stop), SHX_INTERRUPT);
+            asked = first + TOPK_PIECE;
+        }
+        SHX_TRY(topk_sort_halves(dealt + first, end - first, stop));
+    }
+    return SHX_OK;
 }
 
 /* Sorts many hits by buckets of a few each, or, where there is no memory for it or distances are not spread, half by

@@ -184,16 +184,21 @@ static int connection_find_state(shx_connection *connection, const char *schema,
     return SQLITE_OK;
 }
 
+static int connection_rename_state(shx_state *state, const char *name) {
+    char *copy = sqlite3_mprintf("%s", name);
+    if (!copy) return SQLITE_NOMEM;
+    sqlite3_free(state->name);
+    state->name = copy;
+    return SQLITE_OK;
+}
+
 int shx_connection_state(shx_connection *connection, const char *schema, const char *name, const shx_id *uuid,
                          const shx_declaration *declaration, shx_state **ret_state) {
     shx_state *state = NULL;
     int rc = connection_find_state(connection, schema, name, uuid, declaration, false, &state);
     if (rc == SQLITE_OK && !state) {
         rc = connection_find_state(connection, schema, name, uuid, declaration, true, &state);
-        char *copy = state ? sqlite3_mprintf("%s", name) : NULL;
-        if (state && !copy) return SQLITE_NOMEM;
-        if (state) sqlite3_free(state->name);
-        if (state) state->name = copy;
+        if (rc == SQLITE_OK && state) rc = connection_rename_state(state, name);
     }
     if (rc != SQLITE_OK) return rc;
     if (!state) return connection_make_state(connection, schema, name, uuid, declaration, ret_state);

@@ -18,7 +18,7 @@ void fuzz_require_at(bool condition, const char *what, const char *file, int lin
     abort();
 }
 
-/* --- the process --- */
+/* ---- the process ---- */
 
 /* Through SQLite's allocator, which counts, as in the extension. */
 static void *fuzz_alloc(uint64_t size) { return sqlite3_malloc64(size > 0 ? size : 1); }
@@ -46,7 +46,7 @@ void fuzz_finish(void) {
     sim_fs_end();
 }
 
-/* --- input --- */
+/* ---- input ---- */
 
 uint64_t fuzz_number(fuzz_input *input, unsigned width) {
     uint64_t value = 0;
@@ -74,7 +74,7 @@ char *fuzz_text(fuzz_input *input) {
     return text;
 }
 
-/* --- files --- */
+/* ---- files ---- */
 
 fuzz_file fuzz_golden(const char *name) {
     char path[512];
@@ -144,7 +144,7 @@ fuzz_file fuzz_edit(const fuzz_file *file, fuzz_input *input) {
     return edited;
 }
 
-/* --- stores --- */
+/* ---- stores ---- */
 
 shx_store *fuzz_store(void) {
     shx_store *store;

@@ -33,7 +33,7 @@ void fuzz_setup(void);
 /* After each input: everything is closed, and no more memory was taken than allowed. */
 void fuzz_finish(void);
 
-/* --- reading an input --- */
+/* ---- reading an input ---- */
 
 typedef struct fuzz_input {
     const uint8_t *at;
@@ -49,7 +49,7 @@ const uint8_t *fuzz_bytes(fuzz_input *input, size_t most, size_t *ret_size);
 /* The bytes up to the next one that is 0, which is skipped, as a text of its own (free). */
 char *fuzz_text(fuzz_input *input);
 
-/* --- files --- */
+/* ---- files ---- */
 
 typedef struct fuzz_file {
     uint8_t *bytes;

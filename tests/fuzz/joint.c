@@ -23,7 +23,7 @@ static sim_image joint_image;
 static char joint_paths[JOINT_FILES_MAX][128]; /* the database first, the others in order */
 static uint64_t joint_count;
 
-/* --- files of the simulated disk --- */
+/* ---- files of the simulated disk ---- */
 
 static fuzz_file read_path(const char *path) {
     fuzz_file file = {.bytes = malloc(FUZZ_FILE_MAX)};
@@ -78,7 +78,7 @@ static void make_disk(void) {
     sim_image_prune(&joint_image);
 }
 
-/* --- an input --- */
+/* ---- an input ---- */
 
 /* The bases must name what was edited. */
 static void seal_bases(const fuzz_file *named, shx_file_kind kind, uint64_t id) {

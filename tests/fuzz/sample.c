@@ -7,7 +7,7 @@
 
 #define SAMPLE_DIM_MAX 64
 
-/* --- rows --- */
+/* ---- rows ---- */
 
 void sample_vector(const shx_index_config *config, uint64_t row, void *ret_vector) {
     size_t size = shx_element_bytes(config->element, 1 + (config->element == SHX_BIT ? 7 : 0));
@@ -56,7 +56,7 @@ static void sample_commit(sample *made, shx_index *index, uint64_t first, uint64
     shx_pending_destroy(pending);
 }
 
-/* --- making --- */
+/* ---- making ---- */
 
 static shx_status sample_visit(void *context, const char *name) {
     sample *made = context;
@@ -127,7 +127,7 @@ const sample *sample_get(uint64_t number) {
     return made;
 }
 
-/* --- using --- */
+/* ---- using ---- */
 
 /* The bases must name what was edited. */
 static void sample_seal_bases(const sample *from, fuzz_file *files, bool *edited) {

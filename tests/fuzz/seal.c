@@ -20,7 +20,7 @@ typedef struct seal_part {
     uint64_t size;
 } seal_part;
 
-/* --- WAL files --- */
+/* ---- WAL files ---- */
 
 /* The hashes of a record's bodies in its operations. */
 static void seal_operations(const uint8_t *bodies, uint64_t left, seal_part operations, size_t vector_bytes) {
@@ -58,7 +58,7 @@ static void seal_records(fuzz_file *file, uint64_t id, size_t vector_bytes) {
     }
 }
 
-/* --- containers --- */
+/* ---- containers ---- */
 
 static uint32_t seal_count(const fuzz_file *file) {
     uint32_t count = file->size >= SEAL_TABLE + 8 ? shx_get32(file->bytes + 64) : 0;

@@ -73,7 +73,7 @@ static void backup_judge_copy(bool in_directory) {
     twin_remove_database(backup_copy);
 }
 
-/* ----------------------------------------------------------------------------------------------- while others write */
+/* ---- while others write ---- */
 
 static void backup_write_on(int stop) {
     fixture_random random = {fixture_next(&backup_random)};
@@ -117,7 +117,7 @@ static void copies_taken_while_another_process_writes(void **state) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ what is copied */
+/* ---- what is copied ---- */
 
 /* An index that is not current in the original is so in the copy; nothing is written beside the original. */
 static void an_index_that_is_behind_is_current_in_the_copy(void **state) {
@@ -170,7 +170,7 @@ static void a_table_in_memory_has_no_directory_in_the_copy(void **state) {
     backup_judge_copy(false);
 }
 
-/* ------------------------------------------------------------------------------------------------ refusals */
+/* ---- refusals ---- */
 
 static void backup_refused(twin_pair *twin, const char *sql, const char *message) {
     char *text = NULL;
@@ -234,7 +234,7 @@ static void a_copy_without_room_leaves_nothing(void **state) {
     backup_judge_copy(true);
 }
 
-/* ------------------------------------------------------------------------------------------------ interrupts */
+/* ---- interrupts ---- */
 
 typedef struct backup_interrupt {
     sqlite3 *db;

@@ -92,7 +92,7 @@ int calls_thread(pthread_t *thread, const pthread_attr_t *attributes, void *(*ru
     return calls_fail(CALL_THREAD) ? calls.error : pthread_create(thread, attributes, run, argument);
 }
 
-/* --- a directory --- */
+/* ---- a directory ---- */
 
 typedef struct call_place {
     fixture_directory directory;
@@ -143,7 +143,7 @@ static unsigned call_descriptors(void) {
     return count;
 }
 
-/* --- syncs --- */
+/* ---- syncs ---- */
 
 /* Power loss takes what was not synced by the system's own call: of a file its content; of names the directory, its
 ** parent, and the folder that the parent is in. */
@@ -218,7 +218,7 @@ static void directories_that_cannot_be_synced(void **state) {
     shx_file_close(file);
 }
 
-/* --- other calls --- */
+/* ---- other calls ---- */
 
 /* Creates, locks, writes, reads, maps and closes a file; the first status that is not SHX_OK. */
 static shx_status call_use(const call_place *place, const char *name) {
@@ -301,7 +301,7 @@ static void failing_calls(void **state) {
     }
 }
 
-/* --- threads --- */
+/* ---- threads ---- */
 
 static shx_status call_add(void *context, uint64_t first, uint64_t end, unsigned thread) {
     (void)thread;

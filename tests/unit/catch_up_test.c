@@ -303,7 +303,7 @@ static void a_writer_has_so_much_time(void **state) {
     shx_clock_use(NULL);
 }
 
-/* --- what a connection leaves behind when it closes --- */
+/* ---- what a connection leaves behind when it closes ---- */
 
 static shx_store *lag_inner, *lag_faulty;
 
@@ -555,7 +555,7 @@ static void directories_of_any_age(void **state) {
     twin_close(&twin);
 }
 
-/* --- removal of old files --- */
+/* ---- removal of old files ---- */
 
 /* A VFS that fails, as long as lag_sync_fails, to sync the log of a database. */
 static bool lag_sync_fails;
@@ -618,7 +618,7 @@ static void files_go_only_when_the_commit_is_durable(void **state) {
     sqlite3_vfs_unregister(&lag_vfs);
 }
 
-/* --- directories of tables that are gone --- */
+/* ---- directories of tables that are gone ---- */
 
 static bool lag_has_folder(const char *uuid) {
     char path[500];

@@ -413,7 +413,7 @@ static void arguments_out_of_range_are_refused(void **state) {
     assert_int_equal(parts, 99);
 }
 
-/* --- splitting --- */
+/* ---- splitting ---- */
 
 /* Splits and checks that the parts are numbered from 0, none is empty, and centroids are the means. */
 static uint32_t test_split(const float *points, uint32_t count, uint32_t parts, uint32_t *ret_part) {
@@ -487,7 +487,7 @@ static void more_parts_than_points_are_compacted(void **state) {
     shx_free_aligned(points);
 }
 
-/* --- memory --- */
+/* ---- memory ---- */
 
 static uint64_t test_allocations_left;
 

@@ -77,7 +77,7 @@ typedef struct crash_tally {
     int kills[CRASH_PHASES], within[CRASH_PHASES], states[3];
 } crash_tally;
 
-/* --- the child --- */
+/* ---- the child ---- */
 
 static void crash_savepoint(twin_pair *twin, fixture_random *random, int64_t ids) {
     twin_run(twin, "SAVEPOINT one");
@@ -139,7 +139,7 @@ static pid_t crash_start(const crash_child *child) {
     return process;
 }
 
-/* --- the parent --- */
+/* ---- the parent ---- */
 
 /* Chooses the moment: in this phase, or after so many commits, every other time in the middle of the next one. */
 static void crash_await(crash_board *board, crash_phase phase, int64_t commits, fixture_random *random) {
@@ -264,7 +264,7 @@ static void test_kill_at_random_moments(void **state) {
     fixture_directory_remove(&directory);
 }
 
-/* --- the crowd --- */
+/* ---- the crowd ---- */
 
 static const crash_life crash_crowd_lives[] = {
     {SHX_L2, 8, ", flush_rows=64, shard_size=32", 500, 900},

@@ -33,7 +33,7 @@ const damage_way damage_ways[DAMAGE_WAYS] = {
     {"replace", DAMAGE_REPLACE, 1},
 };
 
-/* --- counting --- */
+/* ---- counting ---- */
 
 static uint64_t damage_blocks(const damage_way *way, const damage_bytes *file) {
     return (file->size + way->block - 1) / way->block;
@@ -64,7 +64,7 @@ uint64_t damage_step(uint64_t count, uint64_t wanted) {
     return step > 1 ? step | 1 : 1;
 }
 
-/* --- making --- */
+/* ---- making ---- */
 
 static damage_bytes damage_room(uint64_t size) {
     damage_bytes room = {malloc(size + 1), size};

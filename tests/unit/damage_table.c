@@ -12,7 +12,7 @@
 
 int sqlite3_shardex_init(sqlite3 *db, char **error_message, const void *api);
 
-/* --- connections --- */
+/* ---- connections ---- */
 
 sqlite3 *damage_open_plain(void) {
     sqlite3 *db;
@@ -47,7 +47,7 @@ int64_t damage_number(sqlite3 *db, const char *sql) {
     return number;
 }
 
-/* --- the disk --- */
+/* ---- the disk ---- */
 
 /* Each life has its own chance: what is made twice is not the same. */
 void damage_load_image(const sim_image *image) {
@@ -109,7 +109,7 @@ static void damage_disk_free(damage_disk *disk) {
     sim_image_free(&disk->image);
 }
 
-/* --- questions --- */
+/* ---- questions ---- */
 
 /* The vector of row i. */
 #define DAMAGE_NUMBERS "i * 7919 % 101 / 10.0, i * 6007 % 97 / 10.0, i * 5003 % 89 / 9.0, i * 4001 % 83 / 8.0"
@@ -173,7 +173,7 @@ static void damage_note_answers(sqlite3 *db, uint64_t ret_answers[DAMAGE_ASKS]) 
     for (int i = 0; i < DAMAGE_ASKS; i++) ret_answers[i] = damage_answer(db, damage_asks[i].twin, "twin");
 }
 
-/* --- a life --- */
+/* ---- a life ---- */
 
 /* Runs SQL for the table or for its twin: @t stands for the name, @id for that of the rowid. */
 static void damage_one(sqlite3 *db, const char *sql, bool twin) {

@@ -33,14 +33,14 @@ typedef struct damage_table {
 void damage_table_make(const char *options, damage_table *ret_table);
 void damage_table_free(damage_table *table);
 
-/* --- the disk --- */
+/* ---- the disk ---- */
 
 /* Loads a disk into the simulation; replaces, makes or (NULL) removes a file there. */
 void damage_load(const damage_disk *disk);
 void damage_load_image(const sim_image *image);
 void damage_put(const char *path, const damage_bytes *file);
 
-/* --- connections --- */
+/* ---- connections ---- */
 
 sqlite3 *damage_open(void);
 sqlite3 *damage_open_plain(void); /* without the extension */
@@ -48,7 +48,7 @@ void damage_close(sqlite3 *db);
 void damage_run(sqlite3 *db, const char *sql);
 int64_t damage_number(sqlite3 *db, const char *sql);
 
-/* --- judging --- */
+/* ---- judging ---- */
 
 /* All questions have these answers. They are asked from number `first` on: what one of them finds is no danger to those
 ** behind it. */

@@ -240,7 +240,7 @@ static void files_swapped(void **state) {
     free_sample(&right, store);
 }
 
-/* --- through codes --- */
+/* ---- through codes ---- */
 
 /* Large enough for searches to go through shards and codes: each either answers as without the damage, or says so. */
 static void codes_of_a_larger_table(void **state) {

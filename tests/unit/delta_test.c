@@ -145,7 +145,7 @@ static void too_many_operations(void **state) {
     shx_delta_release(delta);
 }
 
-/* --- over segments --- */
+/* ---- over segments ---- */
 
 /* A table whose first 200 slots stand in a segment, the view of its tip, and slot 0's place. */
 static shx_view *flushed_view(fixture_table *table) {
@@ -216,7 +216,7 @@ static void an_insert_of_what_is_there(void **state) {
     fixture_table_free(&table);
 }
 
-/* --- readers without a lock --- */
+/* ---- readers without a lock ---- */
 
 typedef struct reader {
     shx_delta *delta;

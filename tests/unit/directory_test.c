@@ -107,7 +107,7 @@ static void case_judge(void) {
     case_heals(&twin);
 }
 
-/* --- the directory as a whole --- */
+/* ---- the directory as a whole ---- */
 
 static void test_deleted_while_closed(void **state) {
     (void)state;
@@ -282,7 +282,7 @@ static void test_symlink_is_refused(void **state) {
     case_judge();
 }
 
-/* --- single files --- */
+/* ---- single files ---- */
 
 static const char *const case_kinds[] = {"wal", "base", "segment", "shards"};
 #define CASE_KINDS (sizeof case_kinds / sizeof *case_kinds)
@@ -421,7 +421,7 @@ static void test_damaged_vectors_of_the_log(void **state) {
     case_judge();
 }
 
-/* --- no room --- */
+/* ---- no room ---- */
 
 /* Changes vectors in place: the database keeps its size, the WAL beside it grows. */
 static void case_fill_the_disk(twin_pair *twin) {
@@ -486,7 +486,7 @@ static void test_full_disk(void **state) {
     case_judge();
 }
 
-/* --- the database goes elsewhere, or comes from there --- */
+/* ---- the database goes elsewhere, or comes from there ---- */
 
 static void case_backup(sqlite3 *to, sqlite3 *from) {
     sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
@@ -612,7 +612,7 @@ static void test_attached(void **state) {
     twin_remove_database(copy);
 }
 
-/* --- several processes --- */
+/* ---- several processes ---- */
 
 /* A process that takes turns with others. */
 typedef struct case_player {

@@ -58,7 +58,7 @@ static shx_status faulty_call(faulty_state *state, faulty_kind kind) {
     return faulty_count(state, kind, &torn);
 }
 
-/* --- the store --- */
+/* ---- the store ---- */
 
 static void faulty_close(shx_store *base) {
     faulty_store *store = (faulty_store *)base;
@@ -109,7 +109,7 @@ static shx_status faulty_open(shx_store *base, const char *name, shx_open_mode m
     return SHX_OK;
 }
 
-/* --- files --- */
+/* ---- files ---- */
 
 static void faulty_file_close(shx_file *base) {
     faulty_file *file = (faulty_file *)base;

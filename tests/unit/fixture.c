@@ -19,7 +19,7 @@ void fixture_assert_status(shx_status status, shx_status expected, const char *w
     _fail(file, line);
 }
 
-/* --- chance --- */
+/* ---- chance ---- */
 
 fixture_random fixture_seed(const char *test, uint64_t default_seed) {
     const char *given = getenv("SHARDEX_TEST_SEED");
@@ -45,7 +45,7 @@ double fixture_gauss(fixture_random *random) {
     return length * cos(6.283185307179586 * fixture_unit(random));
 }
 
-/* --- memory --- */
+/* ---- memory ---- */
 
 static atomic_uint_fast64_t fixture_counted;
 
@@ -63,7 +63,7 @@ void fixture_count_allocations(void) { shx_memory_use(&(shx_allocator){fixture_a
 
 uint64_t fixture_allocations(void) { return atomic_load(&fixture_counted); }
 
-/* --- vectors --- */
+/* ---- vectors ---- */
 
 float *fixture_gaussian(fixture_random *random, uint64_t count, uint32_t dim) {
     float *vectors = malloc(count * dim * sizeof *vectors);
@@ -115,7 +115,7 @@ float *fixture_words(void) {
     return words;
 }
 
-/* --- places --- */
+/* ---- places ---- */
 
 fixture_directory fixture_directory_make(void) {
     fixture_directory directory;
@@ -225,7 +225,7 @@ void fixture_assert_golden(const char *name, const uint8_t *bytes, uint64_t size
     fclose(file);
 }
 
-/* --- damage --- */
+/* ---- damage ---- */
 
 void fixture_seal(uint8_t *bytes, uint64_t size) {
     assert_true(size >= 88);
@@ -280,7 +280,7 @@ void fixture_assert_damages(shx_store *store, const char *name, const fixture_da
     free(bad);
 }
 
-/* --- a table and its model --- */
+/* ---- a table and its model ---- */
 
 fixture_table fixture_table_make(shx_metric metric, uint32_t dim, uint64_t capacity) {
     fixture_table table = {.config = {.metric = metric, .dim = dim, .threads = 1}, .capacity = capacity};

@@ -24,7 +24,7 @@
 
 void fixture_assert_status(shx_status status, shx_status expected, const char *what, const char *file, int line);
 
-/* --- chance --- */
+/* ---- chance ---- */
 
 /* The state of a random sequence. A test starts it with fixture_seed, which prints the seed; the variable
 ** SHARDEX_TEST_SEED replaces the default. */
@@ -38,13 +38,13 @@ uint64_t fixture_below(fixture_random *random, uint64_t limit);
 double fixture_unit(fixture_random *random);
 double fixture_gauss(fixture_random *random);
 
-/* --- memory --- */
+/* ---- memory ---- */
 
 /* From now on the engine's allocations are counted, on all threads; how many there were. Call it before any. */
 void fixture_count_allocations(void);
 uint64_t fixture_allocations(void);
 
-/* --- vectors --- */
+/* ---- vectors ---- */
 
 /* `count` vectors of `dim` floats; free with free(). Clusters: heavy-tailed in size (Zipf) and in width (log-normal).
 ** */
@@ -57,7 +57,7 @@ float *fixture_clustered(fixture_random *random, uint64_t count, uint32_t dim, u
 /* The vectors of sql/demo/words-20k.npy. */
 float *fixture_words(void);
 
-/* --- places --- */
+/* ---- places ---- */
 
 /* A new directory under the system's temporary one, and an index's directory in it; removed by
 ** fixture_directory_remove. */
@@ -117,7 +117,7 @@ typedef shx_status (*fixture_opener)(void *context);
 void fixture_assert_damages(shx_store *store, const char *name, const fixture_damage *table, size_t count,
                             fixture_opener open, void *context);
 
-/* --- a table and its model --- */
+/* ---- a table and its model ---- */
 
 #define FIXTURE_FIRST_ROWID (-100) /* the rowid of slot 0: some are negative, one is 0 */
 

@@ -48,7 +48,7 @@ static void growth_reopen(twin_pair *twin) {
     twin_run(twin, "PRAGMA synchronous=off");
 }
 
-/* --- a large table --- */
+/* ---- a large table ---- */
 
 /* The large table's rows, in memory: rowid i + 1 is alive[i] and has vectors[i]. The table `twin` stays empty. */
 typedef struct growth_model {
@@ -248,7 +248,7 @@ static void test_many_rows(void **state) {
     free(truth.farthest);
 }
 
-/* --- every row of a small table --- */
+/* ---- every row of a small table ---- */
 
 /* k-NN with a k beyond the number of rows gives every row once, exact or not. */
 static void growth_require_all(twin_pair *twin, fixture_random *random) {
@@ -289,7 +289,7 @@ static void test_all_rows_of_a_table_with_chosen_shards(void **state) {
     twin_close(&twin);
 }
 
-/* --- the defects, through SQL --- */
+/* ---- the defects, through SQL ---- */
 
 /* 1.1: a thousand rows into small shards; every call had said OK, a tenth was kept. */
 static void defect_1_1_small_shards(void **state) {

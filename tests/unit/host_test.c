@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-/* ------------------------------------------------------------------------------------------------ files */
+/* ---- files ---- */
 
 /* How many files and directories there are below a path, itself included. */
 static int count_files(const char *path) {
@@ -48,7 +48,7 @@ static void start_over(story *tale) {
 
 #define CREATE_T "CREATE VIRTUAL TABLE t USING shardex(v float[2], n INTEGER, s TEXT, +x TEXT)"
 
-/* ------------------------------------------------------------------------------------------------ fork */
+/* ---- fork ---- */
 
 /* In a forked child nothing may be asserted; a number tells where it failed. */
 #define CHILD_REQUIRE(condition)                                                                                       \
@@ -147,7 +147,7 @@ static void a_child_ends_no_transaction(void **context) {
     check_anew(tale, "t");
 }
 
-/* ------------------------------------------------------------------------------------------------ VFS */
+/* ---- VFS ---- */
 
 /* A VFS that stores database files XORed, as an encrypting one does. Registered under the name "unix" it is what a
 ** codec inside the pager looks like from outside: the bytes of the header, when read by themselves, are not plain. */
@@ -318,7 +318,7 @@ static void sqlites_own_vfs_have_a_directory(void **context) {
     assert_int_equal(count_in_directory(tale), 0);
 }
 
-/* ------------------------------------------------------------------------------------------------ integrity */
+/* ---- integrity ---- */
 
 /* Where SQLite asks (3.44 and later) it hears of every problem; quick_check looks at the state row only. */
 static void pragma_integrity_check_asks_us(void **context) {
@@ -339,9 +339,9 @@ static void pragma_integrity_check_asks_us(void **context) {
                 asks ? "shardex table main.t:\nshardex: the state row of table \"t\" is damaged" : "ok");
 }
 
-/* ------------------------------------------------------------------------------------------------ main */
+/* ---- main ---- */
 
-/* ------------------------------------------------------------------------------------------------ loading */
+/* ---- loading ---- */
 
 static void answer_42(sqlite3_context *context, int count, sqlite3_value **values) {
     (void)count, (void)values;

@@ -149,7 +149,7 @@ static void no_operation_no_record(void **state) {
     shx_store_close(store);
 }
 
-/* --- several processes --- */
+/* ---- several processes ---- */
 
 /* Two index objects on one directory, as in two processes, write in turns (SQLite serialises them). */
 static void take_turns(shx_store *store, const char *directory, const char *name, uint64_t seed) {
@@ -218,7 +218,7 @@ static void a_writer_outlives_a_flush_elsewhere(void **state) {
     shx_store_close(store);
 }
 
-/* --- directories in every state --- */
+/* ---- directories in every state ---- */
 
 typedef struct copy {
     fixture_names names;
@@ -397,7 +397,7 @@ static void strange_files(void **state) {
     }
 }
 
-/* --- records that are wrong --- */
+/* ---- records that are wrong ---- */
 
 static shx_wal_entry write_deletion(shx_wal_writer *writer, const shx_id *commit, const shx_id *parent) {
     shx_wal_entry entry;
@@ -534,7 +534,7 @@ static void distrust_forgets_the_bases(void **state) {
     shx_store_close(store);
 }
 
-/* --- stores that fail --- */
+/* ---- stores that fail ---- */
 
 /* The k-th call fails, once or from then on: what comes back is that status or a right answer, and it comes back. */
 static void failing_stores(void **state) {
@@ -578,7 +578,7 @@ static void failing_stores(void **state) {
     shx_store_close(store);
 }
 
-/* --- the registry --- */
+/* ---- the registry ---- */
 
 static void one_index_per_directory(void **state) {
     (void)state;

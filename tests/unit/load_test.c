@@ -34,7 +34,7 @@ static int load_tear_down(void **state) {
     return 0;
 }
 
-/* --- what the process has --- */
+/* ---- what the process has ---- */
 
 typedef struct load_figures {
     int files, threads, mappings, of_files, of_place;
@@ -71,7 +71,7 @@ static load_figures load_look(void) {
     return figures;
 }
 
-/* --- one life --- */
+/* ---- one life ---- */
 
 static void load_run(sqlite3 *db, const char *sql) {
     char *message = NULL;

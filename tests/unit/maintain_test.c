@@ -207,7 +207,7 @@ static void the_bound_of_ip_moves(void **state) {
     fixture_table_free(&table);
 }
 
-/* --- growth --- */
+/* ---- growth ---- */
 
 #define GROWTH_DIM 16
 #define GROWTH_ROWS 40000
@@ -283,7 +283,7 @@ static void many_small_flushes(void **state) {
     shx_store_close(store);
 }
 
-/* --- locks and interrupts --- */
+/* ---- locks and interrupts ---- */
 
 static void one_maintainer_at_a_time(void **state) {
     (void)state;
@@ -350,7 +350,7 @@ static void an_unknown_commit_cannot_be_flushed(void **state) {
     fixture_table_free(&table);
 }
 
-/* --- collect --- */
+/* ---- collect ---- */
 
 static bool is_there(shx_store *store, shx_file_kind kind, uint64_t id) {
     char name[SHX_FILE_NAME_MAX];
@@ -542,7 +542,7 @@ static void readers_keep_their_files(void **state) {
     fixture_directory_remove(&directory);
 }
 
-/* --- the thread in the background --- */
+/* ---- the thread in the background ---- */
 
 /* Flushes happen by themselves, commits do not wait, and the last release leaves a directory that opens. */
 static void the_keeper_flushes_by_itself(void **state) {

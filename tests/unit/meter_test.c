@@ -104,7 +104,7 @@ static void a_terminal_gets_one_line(void **state) {
     assert_true(seen.size > strlen(erase) && strcmp(seen.text + seen.size - strlen(erase), erase) == 0);
 }
 
-/* --- interrupting --- */
+/* ---- interrupting ---- */
 
 static int interrupt_now(void *context) {
     int *left = context;

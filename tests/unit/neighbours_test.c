@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-/* ------------------------------------------------------------------------------------------------ another module */
+/* ---- another module ---- */
 
 /* A virtual table that takes rows and forgets them. What its callbacks return is said here. */
 static struct {
@@ -234,7 +234,7 @@ static void other_indexes_in_one_transaction(void **context) {
     same_anew(tale);
 }
 
-/* ------------------------------------------------------------------------------------------------ foreign keys */
+/* ---- foreign keys ---- */
 
 /* What is deferred is looked at before anybody is asked to sync; the transaction goes on. */
 static void a_foreign_key_that_is_missing_at_commit(void **context) {
@@ -259,7 +259,7 @@ static void a_foreign_key_that_is_missing_at_commit(void **context) {
     same_anew(tale);
 }
 
-/* ------------------------------------------------------------------------------------------------ two files */
+/* ---- two files ---- */
 
 /* Both tables of the second file, through the connection of the first. */
 static int fill_second(sqlite3 *db, int first, int last) {
@@ -344,7 +344,7 @@ static void killed_in_a_commit_of_two_files(void **context) {
     same_anew(tale);
 }
 
-/* ------------------------------------------------------------------------------------------------ ends */
+/* ---- ends ---- */
 
 /* Without BEGIN a commit that is busy is a rollback. */
 static void a_statement_that_finds_a_reader(void **context) {
@@ -383,7 +383,7 @@ static void closed_in_a_transaction(void **context) {
     same_anew(tale);
 }
 
-/* ------------------------------------------------------------------------------------------------ who forbids */
+/* ---- who forbids ---- */
 
 static int forbidden;
 
@@ -458,7 +458,7 @@ static void a_host_that_forbids_the_state_row(void **context) {
     same_anew(tale);
 }
 
-/* ------------------------------------------------------------------------------------------------ locks */
+/* ---- locks ---- */
 
 static void expect_locked(const story *tale, const char *after) {
     (void)fflush(NULL);

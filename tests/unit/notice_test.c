@@ -134,7 +134,7 @@ static void damaged_notices_tell_nothing(void **state) {
     board_free(&used);
 }
 
-/* --- between two indexes on one directory, as two processes have --- */
+/* ---- between two indexes on one directory, as two processes have ---- */
 
 typedef struct onlooker {
     shx_index *index;

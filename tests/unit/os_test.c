@@ -94,7 +94,7 @@ static void assert_listing(shx_store *store, const char *names) {
     for (; *names; names++) assert_true(seen[(uint8_t)*names]);
 }
 
-/* --- both stores --- */
+/* ---- both stores ---- */
 
 static void nothing_is_there_before_prepare(void **state) {
     fixture *test = *state;
@@ -369,7 +369,7 @@ static void threads_share_a_store(void **state) {
     assert_listing(store, "");
 }
 
-/* --- a real directory --- */
+/* ---- a real directory ---- */
 
 static mode_t test_mode(const char *path) {
     struct stat info;
@@ -595,7 +595,7 @@ static void locks_hold_between_processes(void **state) {
     shx_file_close(file);
 }
 
-/* --- the faulty store --- */
+/* ---- the faulty store ---- */
 
 typedef struct faulty_run {
     shx_status status;

@@ -183,7 +183,7 @@ static void random_operations_and_rollbacks(void **state) {
     shx_pending_destroy(pending);
 }
 
-/* --- moving to a spill --- */
+/* ---- moving to a spill ---- */
 
 static int maps_open;
 

@@ -283,7 +283,7 @@ static void searches_of_long_vectors_ask_more_often(void **state) {
     fixture_table_free(&table);
 }
 
-/* --- what is part of maintenance --- */
+/* ---- what is part of maintenance ---- */
 
 typedef struct stop {
     int after;
@@ -414,7 +414,7 @@ static void a_long_run_asks(void **state) {
     shx_pool_destroy(pool);
 }
 
-/* --- stopping --- */
+/* ---- stopping ---- */
 
 /* Wherever it is told to stop, it stops, with as many threads as there are; and nothing has changed. */
 static void stopping_anywhere(void **state) {
@@ -471,7 +471,7 @@ static void loops_stop(void **state) {
     shx_pool_destroy(pool);
 }
 
-/* --- walks over everything --- */
+/* ---- walks over everything ---- */
 
 static shx_status pass_row(void *context, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
                            const void *vector) {

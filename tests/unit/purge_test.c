@@ -33,7 +33,7 @@ static int purge_tear_down(void **state) {
     return 0;
 }
 
-/* --- looking into files --- */
+/* ---- looking into files ---- */
 
 static int purge_found; /* files that hold the vector or the text */
 
@@ -64,7 +64,7 @@ static int purge_count_in_directory(void) {
     return purge_count(path);
 }
 
-/* --- rows --- */
+/* ---- rows ---- */
 
 /* A table of several segments and a tail, in which the row to be forgotten was, and was deleted. */
 static twin_pair purge_make(void) {

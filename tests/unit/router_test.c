@@ -197,7 +197,7 @@ static void the_golden_file_and_its_bits(void **state) {
     shx_store_close(store);
 }
 
-/* --- routing --- */
+/* ---- routing ---- */
 
 static int compare_floats(const void *a, const void *b) {
     float x = *(const float *)a, y = *(const float *)b;
@@ -369,7 +369,7 @@ static void a_limit_spares_what_lies_beyond(void **state) {
     free(centroids);
 }
 
-/* --- the choice --- */
+/* ---- the choice ---- */
 
 static shx_routing_sample make_sample(fixture_random *random, const shx_shards *table, float **ret_points) {
     enum { COUNT = 40 };
@@ -463,7 +463,7 @@ static void every_way_follows_changes(void **state) {
     free(centroids);
 }
 
-/* --- files of the ways --- */
+/* ---- files of the ways ---- */
 
 /* Twelve shards in three places. */
 static shx_shards *small_table(shx_route_way way) {

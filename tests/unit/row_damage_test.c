@@ -39,7 +39,7 @@ static int rows_tear_down(void **state) {
     return 0;
 }
 
-/* --- values --- */
+/* ---- values ---- */
 
 /* Where a value stands. */
 typedef struct rows_place {
@@ -122,7 +122,7 @@ static uint64_t rows_each_bit(const rows_place *place, const char *name, rows_ju
     return tried;
 }
 
-/* --- the state row --- */
+/* ---- the state row ---- */
 
 static void rows_judge_state(const rows_place *place, const rows_value *right, uint64_t bit) {
     (void)place, (void)right;
@@ -179,7 +179,7 @@ static void a_format_that_is_not_known(void **state) {
     assert_true(rows_each_bit(&(rows_place){"t_state", "format", 1}, "format", rows_judge_format) > 0);
 }
 
-/* --- rows --- */
+/* ---- rows ---- */
 
 /* The statements either work or say that something is damaged. */
 static void rows_survive(sqlite3 *db) {

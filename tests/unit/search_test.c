@@ -19,7 +19,7 @@ static void search(shx_view *view, const shx_search_params *params, shx_topk *re
     shx_search_scratch_destroy(scratch);
 }
 
-/* --- the exact mode --- */
+/* ---- the exact mode ---- */
 
 /* Vectors of every awkward kind among ordinary ones. */
 static float *awkward(fixture_random *random, uint64_t count, uint32_t dim) {
@@ -212,7 +212,7 @@ static void small_and_odd_requests(void **state) {
     fixture_table_free(&table);
 }
 
-/* --- recall --- */
+/* ---- recall ---- */
 
 #define HELD_OUT 1000
 
@@ -351,7 +351,7 @@ static void clustered_rows(void **state) {
     }
 }
 
-/* --- a radius --- */
+/* ---- a radius ---- */
 
 /* All rows within it, or the k nearest of them; the radius is the distance of some row, which belongs. */
 static void check_radius(fixture_table *table, const float *query, uint64_t rank) {
@@ -398,7 +398,7 @@ static void a_radius_bounds_the_answer(void **state) {
     }
 }
 
-/* --- filters --- */
+/* ---- filters ---- */
 
 typedef struct filter {
     int64_t modulus, rest;
@@ -492,7 +492,7 @@ static void filters(void **state) {
     fixture_table_free(&table);
 }
 
-/* --- own changes, and older views --- */
+/* ---- own changes, and older views ---- */
 
 /* Uncommitted rows are found, rows that they replace or delete are not: as if it were committed. */
 static void pending_lies_over_the_view(void **state) {
@@ -589,7 +589,7 @@ static void older_views_keep_their_answers(void **state) {
     fixture_table_free(&table);
 }
 
-/* --- interrupts and damage --- */
+/* ---- interrupts and damage ---- */
 
 static bool interrupt_after(void *context) { return --*(int *)context <= 0; }
 

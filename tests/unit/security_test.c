@@ -8,7 +8,7 @@
 
 #define ROWS 40
 
-/* ------------------------------------------------------------------------------------------------ hostile rows */
+/* ---- hostile rows ---- */
 
 /* What an SQL statement may come to over damaged tables. The rest says that we lost our way. */
 static bool is_decent(int rc) {
@@ -296,7 +296,7 @@ static void the_state_row_of_another_table(void **context) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ who may call us */
+/* ---- who may call us ---- */
 
 static void trusted_schema_matrix(void **context) {
     static const struct {
@@ -350,7 +350,7 @@ static void defensive_protects_the_shadow_tables(void **context) {
     check_anew(tale, "t");
 }
 
-/* ------------------------------------------------------------------------------------------------ limits */
+/* ---- limits ---- */
 
 /* SQLite's limit on memory holds for the engine; what fails for want of memory can be done again. */
 static void the_heap_limit_counts_our_memory(void **context) {
@@ -399,7 +399,7 @@ static void the_length_limit_is_an_error(void **context) {
     check_anew(tale, "t");
 }
 
-/* ------------------------------------------------------------------------------------------------ reading */
+/* ---- reading ---- */
 
 static shx_store *watched[8], *watched_inner[8];
 static int watched_count;

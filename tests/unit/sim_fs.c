@@ -23,7 +23,7 @@ static struct {
     int64_t started, acknowledged;
 } sim;
 
-/* --- life --- */
+/* ---- life ---- */
 
 static void sim_free_locks(sim_locks *locks) {
     for (uint32_t i = 0; i < locks->shm_count; i++) free(locks->shm_regions[i]);
@@ -96,7 +96,7 @@ void sim_fs_pause(bool paused) { sim.paused = paused; }
 uint64_t sim_fs_open_files(void) { return sim.open; }
 sim_locks *sim_fs_locks(uint32_t inode) { return &sim_file(inode)->locks; }
 
-/* --- the log and faults --- */
+/* ---- the log and faults ---- */
 
 static void sim_do(const sim_op *op) {
     sim_image_apply(&sim.now, op);
@@ -124,7 +124,7 @@ sim_result sim_fs_call(sim_origin origin) {
     return sim.fault.error;
 }
 
-/* --- calls --- */
+/* ---- calls ---- */
 
 sim_result sim_fs_open(sim_origin origin, const char *path, bool create, bool exclusive, uint32_t *ret_inode,
                        bool *ret_created) {

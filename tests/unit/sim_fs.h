@@ -61,7 +61,7 @@ void sim_fs_pause(bool paused);
 /* How many files are open. */
 uint64_t sim_fs_open_files(void);
 
-/* --- calls --- */
+/* ---- calls ---- */
 
 /* Opens a file: makes it when there is none and `create`; SIM_EXISTS when there is one and `exclusive`. A path of NULL
 ** makes a nameless file, of which nothing persists. */
@@ -87,7 +87,7 @@ sim_result sim_fs_call(sim_origin origin);
 typedef bool (*sim_fs_visit)(void *context, const char *path);
 bool sim_fs_list(const char *directory, sim_fs_visit visit, void *context);
 
-/* --- locks of a file; they end with the last of its open files --- */
+/* ---- locks of a file; they end with the last of its open files ---- */
 
 #define SIM_SHM_LOCKS 8
 

@@ -16,7 +16,7 @@ void *sim_resize(void *block, uint64_t size) {
     return grown;
 }
 
-/* --- names --- */
+/* ---- names ---- */
 
 typedef struct sim_name_slot {
     char *path;
@@ -61,7 +61,7 @@ void sim_log_free(sim_log *log) {
     *log = (sim_log){0};
 }
 
-/* --- pages and contents --- */
+/* ---- pages and contents ---- */
 
 typedef struct sim_page {
     uint32_t references;
@@ -155,7 +155,7 @@ static uint64_t sim_content_hash(sim_content *content) {
     return hash;
 }
 
-/* --- images --- */
+/* ---- images ---- */
 
 void sim_image_copy(const sim_image *from, sim_image *ret_image) {
     *ret_image = (sim_image){.inode_count = from->inode_count,

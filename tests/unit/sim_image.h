@@ -14,7 +14,7 @@
 
 #define SIM_NONE UINT32_MAX
 
-/* --- names --- */
+/* ---- names ---- */
 
 /* The number of an absolute path; the path of a number; the number of the directory that it lies in. Names live until
 ** sim_names_clear. */
@@ -23,7 +23,7 @@ const char *sim_path(uint32_t name);
 uint32_t sim_parent(uint32_t name);
 void sim_names_clear(void);
 
-/* --- operations --- */
+/* ---- operations ---- */
 
 typedef enum sim_kind {
     SIM_CREATE,         /* `name` means `inode` from now on */
@@ -54,7 +54,7 @@ typedef struct sim_log {
 
 void sim_log_free(sim_log *log);
 
-/* --- images --- */
+/* ---- images ---- */
 
 typedef struct sim_content sim_content;
 

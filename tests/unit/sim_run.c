@@ -25,7 +25,7 @@ void sim_teardown(void) {
     sim_vfs_unregister();
 }
 
-/* --- life --- */
+/* ---- life ---- */
 
 static void sim_run_push(sim_run *run, uint64_t digest) {
     if (run->started + 1 >= run->capacity) {
@@ -76,7 +76,7 @@ int64_t sim_run_find(const sim_run *run, uint64_t digest, int64_t low, int64_t h
     return -1;
 }
 
-/* --- steps --- */
+/* ---- steps ---- */
 
 #define SIM_TRY(call)                                                                                                  \
     do {                                                                                                               \
@@ -250,7 +250,7 @@ void sim_run_make(const sim_shape *shape, sim_image *ret_disk) {
     sim_image_prune(ret_disk);
 }
 
-/* --- which workloads --- */
+/* ---- which workloads ---- */
 
 const char *sim_variable(const char *name) {
     const char *value = getenv(name);

@@ -60,7 +60,7 @@ void sim_run_recover(sim_run *run);
 /* The commit in [low, high] after which the rows had this digest, the latest one; -1 when there is none. */
 int64_t sim_run_find(const sim_run *run, uint64_t digest, int64_t low, int64_t high);
 
-/* --- which workloads --- */
+/* ---- which workloads ---- */
 
 /* A variable of the environment, NULL when it is not set or empty; a number. */
 const char *sim_variable(const char *name);
@@ -78,7 +78,7 @@ bool sim_is_usual(void);
 /* Faults of files and memory stop for what a test does on its own behalf. */
 void sim_pause(bool paused);
 
-/* --- memory --- */
+/* ---- memory ---- */
 
 /* The nth allocation from now on fails, or that one and all after it; 0: none does. */
 void sim_memory_plan(uint64_t nth, bool forever);

@@ -31,7 +31,7 @@ static shx_status sim_store_status(sim_result result) {
     return SHX_IO;
 }
 
-/* --- the store --- */
+/* ---- the store ---- */
 
 static void sim_store_close(shx_store *base) { free(base); }
 
@@ -105,7 +105,7 @@ static shx_status sim_store_open_file(shx_store *base, const char *name, shx_ope
     return SHX_OK;
 }
 
-/* --- files --- */
+/* ---- files ---- */
 
 static void sim_store_unlock(sim_store_file *file) {
     sim_locks *locks = sim_fs_locks(file->inode);

@@ -27,7 +27,7 @@ sim_shape sim_shape_make(uint64_t seed, sim_mode mode) {
     return shape;
 }
 
-/* --- failing --- */
+/* ---- failing ---- */
 
 static char sim_noted[512];
 
@@ -50,7 +50,7 @@ void sim_fail(const char *format, ...) {
     abort();
 }
 
-/* --- a connection --- */
+/* ---- a connection ---- */
 
 typedef enum sim_text {
     SIM_TEXT_PUT,
@@ -217,7 +217,7 @@ int sim_table_change(sim_table *table, fixture_random *random) {
     return SQLITE_OK;
 }
 
-/* --- judging --- */
+/* ---- judging ---- */
 
 static uint64_t sim_table_hash_row(sqlite3_stmt *row, uint64_t hash) {
     for (int i = 0; i < 4; i++) {

@@ -31,7 +31,7 @@ typedef struct sim_shape {
 
 sim_shape sim_shape_make(uint64_t seed, sim_mode mode);
 
-/* --- failing --- */
+/* ---- failing ---- */
 
 /* Says what is being looked at: printed by sim_fail, and enough to see it again. */
 void sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -39,7 +39,7 @@ void sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Ends the test. */
 void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* --- a connection --- */
+/* ---- a connection ---- */
 
 #define SIM_TEXTS 24
 
@@ -71,7 +71,7 @@ int sim_table_change(sim_table *table, fixture_random *random);
 /* A vector that is near one of a few centres. */
 void sim_table_vector(const sim_shape *shape, fixture_random *random, float *vector);
 
-/* --- judging --- */
+/* ---- judging ---- */
 
 /* A hash of all rows of the twin; SQLite's code. */
 int sim_table_digest(sim_table *table, uint64_t *ret_digest);

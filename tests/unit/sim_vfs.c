@@ -32,7 +32,7 @@ static int sim_vfs_code(sim_result result, int otherwise) {
 /* The directory of a file; the text is shared. */
 static const char *sim_vfs_directory(uint32_t name) { return sim_path(sim_parent(name)); }
 
-/* --- a file --- */
+/* ---- a file ---- */
 
 static int sim_vfs_close(sqlite3_file *base) {
     sim_vfs_file *file = (sim_vfs_file *)base;
@@ -143,7 +143,7 @@ static int sim_vfs_characteristics(sqlite3_file *base) {
     return sim_vfs.characteristics;
 }
 
-/* --- shared memory --- */
+/* ---- shared memory ---- */
 
 static int sim_vfs_shm_map(sqlite3_file *base, int region, int size, int extend, void volatile **ret_region) {
     sim_vfs_file *file = (sim_vfs_file *)base;
@@ -234,7 +234,7 @@ static const sqlite3_io_methods sim_vfs_methods = {
     .xShmUnmap = sim_vfs_shm_unmap,
 };
 
-/* --- the VFS --- */
+/* ---- the VFS ---- */
 
 static int sim_vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *ret_flags) {
     (void)vfs;

@@ -42,7 +42,7 @@ static int size_tear_down(void **state) {
     return 0;
 }
 
-/* --- memory --- */
+/* ---- memory ---- */
 
 static atomic_long size_peak;
 static atomic_bool size_watching;
@@ -84,7 +84,7 @@ static long size_end_watch(const char *what, long before) {
     return taken;
 }
 
-/* --- rows --- */
+/* ---- rows ---- */
 
 /* Row i: near one of 1,000 places that rows share. */
 static void size_vector(int64_t row, float *vector) {
@@ -129,7 +129,7 @@ static void size_insert(twin_pair *twin, uint64_t first, uint64_t last) {
              (long long)first, (long long)last);
 }
 
-/* --- judging --- */
+/* ---- judging ---- */
 
 static void size_brute_force(uint64_t rows, const float *query, shx_topk *best) {
     float *vector = malloc(size_dim * sizeof *vector);

@@ -49,7 +49,7 @@ static void spill_changes(twin_pair *twin, fixture_random *random, int count) {
     for (int i = 0; i < count; i++) twin_change(twin, random, 900);
 }
 
-/* --- savepoints --- */
+/* ---- savepoints ---- */
 
 /* A transaction of changes and savepoints, three deep, some of them rolled back to, some several times. */
 static void spill_random_savepoints(twin_pair *twin, fixture_random *random) {
@@ -93,7 +93,7 @@ static void random_savepoints(void **state) {
     twin_close(&twin);
 }
 
-/* --- whole transactions --- */
+/* ---- whole transactions ---- */
 
 /* The file is there while the transaction is under way; a rollback takes it away, a commit leaves the record in it. */
 static void a_file_of_its_own(void **state) {
@@ -152,7 +152,7 @@ static void a_refused_commit(void **state) {
     }
 }
 
-/* --- kills --- */
+/* ---- kills ---- */
 
 static void spill_write_forever(int ready) {
     fixture_random random = fixture_seed("spill child", 44);
@@ -194,7 +194,7 @@ static void killed_on_the_way(void **state) {
     }
 }
 
-/* --- failing directories --- */
+/* ---- failing directories ---- */
 
 static shx_store *spill_inner, *spill_faulty;
 
@@ -276,7 +276,7 @@ static void no_room_at_all(void **state) {
     shx_store_use(shx_store_open_posix);
 }
 
-/* --- the tail --- */
+/* ---- the tail ---- */
 
 /* Without a background the tail grows; a writer flushes it when it is four times as long as it should be, and the last
 ** close when it is twice as long. */

@@ -20,7 +20,7 @@ void stress_fail(stress *run, sqlite3 *db, const char *format, ...) {
              run->step + 1);
 }
 
-/* --- both tables --- */
+/* ---- both tables ---- */
 
 void stress_peer_end(stress *run) {
     if (run->peer_reads) host_run(run->peer, "COMMIT");
@@ -97,7 +97,7 @@ void stress_both(stress *run, const char *format, ...) {
     sqlite3_free(text);
 }
 
-/* --- connections --- */
+/* ---- connections ---- */
 
 static sqlite3 *stress_connect(stress *run, bool attached) {
     sqlite3 *db = host_open(run->path && !attached ? run->path : ":memory:");
@@ -176,7 +176,7 @@ static void stress_meet_peer(stress *run) {
     }
 }
 
-/* --- what stands around the rows --- */
+/* ---- what stands around the rows ---- */
 
 static void stress_transact(stress *run) {
     switch (stress_pick(run, 6)) {
@@ -318,7 +318,7 @@ static void stress_upkeep(stress *run) {
     }
 }
 
-/* --- a life --- */
+/* ---- a life ---- */
 
 static const char *stress_metric(stress *run) {
     static const char *const metrics[] = {"l2", "l2", "cosine", "ip", "l1"};

@@ -51,7 +51,7 @@ typedef struct stress {
 /* Lives the first `steps` operations of a life. A folder of NULL: in memory. */
 void stress_live(uint64_t seed, int steps, const char *folder);
 
-/* --- between the files of the stress --- */
+/* ---- between the files of the stress ---- */
 
 uint32_t stress_pick(stress *run, uint32_t count);
 #define STRESS_CHOOSE(run, list) (list)[stress_pick((run), sizeof(list) / sizeof *(list))]

@@ -17,7 +17,7 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
-/* ------------------------------------------------------------------------------------------------ memory */
+/* ---- memory ---- */
 
 #define NARROW_HEAD 24 /* in front of a block, which begins at 16 × n + 8 then; holds its size */
 
@@ -54,7 +54,7 @@ static int narrow_init(void *unused) {
 }
 static void narrow_shutdown(void *unused) { (void)unused; }
 
-/* ------------------------------------------------------------------------------------------------ children */
+/* ---- children ---- */
 
 /* Runs in a child; what fails there fails here. */
 static void in_child(void (*work)(story *tale), story *tale) {
@@ -93,7 +93,7 @@ static bool child_finds(sqlite3 *db, const char *sql, const char *expected) {
     "'[30,0]' AND k = 5 AND exact = 1) = (SELECT group_concat(id) FROM (SELECT id FROM twin ORDER BY "                 \
     "vec_distance_l2(v, '[30,0]'), id LIMIT 5))"
 
-/* ------------------------------------------------------------------------------------------------ settings */
+/* ---- settings ---- */
 
 static void settings_of_the_connection(void **context) {
     static const int configs[][2] = {{SQLITE_DBCONFIG_DQS_DML, 0},        {SQLITE_DBCONFIG_DQS_DDL, 0},
@@ -232,7 +232,7 @@ static void limits_of_sqlite(void **context) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ files */
+/* ---- files ---- */
 
 /* The database is emptied under its connections. */
 static void a_database_that_is_reset(void **context) {
@@ -411,7 +411,7 @@ static void names_as_long_as_can_be(void **context) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ the process */
+/* ---- the process ---- */
 
 /* Files cannot grow, and the process has said nothing about the signal that comes of it. */
 static void write_under_a_file_limit(story *tale) {

@@ -22,7 +22,7 @@
 static const char *const files_options[] = {", router=flat", ", router=levels", ", router=graph, graph_m=4"};
 #define FILES_TABLES (sizeof files_options / sizeof *files_options)
 
-/* --- where other bytes come from --- */
+/* ---- where other bytes come from ---- */
 
 static const char *files_name(const char *path) { return strrchr(path, '/') + 1; }
 
@@ -50,7 +50,7 @@ static uint64_t files_others(const damage_table *table, const damage_disk *stran
     return count;
 }
 
-/* --- states --- */
+/* ---- states ---- */
 
 typedef struct files_walk {
     damage_table table;

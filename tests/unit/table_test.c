@@ -6,7 +6,7 @@
 */
 #include "story.h"
 
-/* ------------------------------------------------------------------------------------------------ savepoints */
+/* ---- savepoints ---- */
 
 static void savepoint_opened_before_the_first_write(void **context) {
     story *tale = *context;
@@ -72,7 +72,7 @@ static void a_statement_that_fails_leaves_nothing(void **context) {
     check_anew(tale, "t");
 }
 
-/* ------------------------------------------------------------------------------------------------ commits */
+/* ---- commits ---- */
 
 static void commit_that_was_busy_is_repeated(void **context) {
     story *tale = *context;
@@ -142,7 +142,7 @@ static void commits_depend_on_the_operations_alone(void **context) {
     host_expect(tale->db, "SELECT shardex_info('t') ->> '$.commit' = shardex_info('u') ->> '$.commit'", "0");
 }
 
-/* ------------------------------------------------------------------------------------------------ schema changes */
+/* ---- schema changes ---- */
 
 static void rename_and_drop_with_rollback(void **context) {
     story *tale = *context;
@@ -232,7 +232,7 @@ static void vacuum_and_foreign_schema_changes(void **context) {
     check_anew(tale, "t");
 }
 
-/* ------------------------------------------------------------------------------------------------ other databases */
+/* ---- other databases ---- */
 
 static void one_name_in_several_databases(void **context) {
     story *tale = *context;
@@ -346,7 +346,7 @@ static void the_directory_disappears(void **context) {
     check_anew(tale, "t");
 }
 
-/* ------------------------------------------------------------------------------------------------ queries */
+/* ---- queries ---- */
 
 static void own_changes_are_seen(void **context) {
     story *tale = *context;
@@ -536,7 +536,7 @@ static void a_row_that_goes_during_the_query(void **context) {
     check_anew(tale, "t");
 }
 
-/* ------------------------------------------------------------------------------------------------ refusals */
+/* ---- refusals ---- */
 
 static void writes_that_are_refused(void **context) {
     story *tale = *context;

@@ -39,7 +39,7 @@ static void twin_fail(const char *format, ...) {
     sqlite3_free(text);
 }
 
-/* --- a connection --- */
+/* ---- a connection ---- */
 
 void twin_register(sqlite3 *db) {
     char *message = NULL;
@@ -168,7 +168,7 @@ int64_t twin_figure(twin_pair *twin, const char *name) {
     return twin_number(twin, "SELECT json_extract(shardex_info('t', %Q), '$.%s')", twin->schema, name);
 }
 
-/* --- writing both tables --- */
+/* ---- writing both tables ---- */
 
 void twin_vector(fixture_random *random, uint32_t dim, float *vector) {
     fixture_random centre = {fixture_below(random, 40)};
@@ -247,7 +247,7 @@ void twin_transaction(twin_pair *twin, fixture_random *random, int count, int64_
     twin_run(twin, "COMMIT");
 }
 
-/* --- judging --- */
+/* ---- judging ---- */
 
 twin_model twin_model_read(twin_pair *twin) {
     twin_model model = {0};
@@ -434,7 +434,7 @@ void twin_require_sound(twin_pair *twin) {
     twin_run(twin, "INSERT INTO \"%w\".t(t) VALUES('integrity-check')", twin->schema);
 }
 
-/* --- processes --- */
+/* ---- processes ---- */
 
 pid_t twin_fork(void) {
     fflush(NULL);
@@ -465,7 +465,7 @@ void twin_in_child(void (*body)(void *context), void *context) {
     twin_wait(child);
 }
 
-/* --- files --- */
+/* ---- files ---- */
 
 /* A path that was put together; sqlite3_free. */
 static char *twin_path(const char *format, const char *start, const char *end) {

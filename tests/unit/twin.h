@@ -16,7 +16,7 @@
 
 void twin_require_at(bool condition, const char *what, const char *file, int line);
 
-/* --- a connection --- */
+/* ---- a connection ---- */
 
 #define TWIN_STATEMENTS 96
 
@@ -54,7 +54,7 @@ bool twin_state_is(twin_pair *twin, const char *state);
 /* A figure of shardex_info. */
 int64_t twin_figure(twin_pair *twin, const char *name);
 
-/* --- writing both tables --- */
+/* ---- writing both tables ---- */
 
 /* A vector near one of 40 centres; now and then a coarse one (so that distances tie), a zero one. */
 void twin_vector(fixture_random *random, uint32_t dim, float *vector);
@@ -72,7 +72,7 @@ void twin_fill(twin_pair *twin, fixture_random *random, int64_t first, int64_t c
 /* `count` random changes in one transaction. */
 void twin_transaction(twin_pair *twin, fixture_random *random, int count, int64_t ids);
 
-/* --- judging --- */
+/* ---- judging ---- */
 
 /* The rows that a table must have, in the order of rowids. */
 typedef struct twin_model {
@@ -107,7 +107,7 @@ void twin_require_right(twin_pair *twin, fixture_random *random);
 /* PRAGMA integrity_check and the table's own. */
 void twin_require_sound(twin_pair *twin);
 
-/* --- processes --- */
+/* ---- processes ---- */
 
 /* Runs `body` in a child process and requires that it ends well. Nothing may be open in this process. */
 void twin_in_child(void (*body)(void *context), void *context);
@@ -119,7 +119,7 @@ void twin_child_done(void);
 /* Waits for a child that ends by itself. */
 void twin_wait(pid_t child);
 
-/* --- files --- */
+/* ---- files ---- */
 
 /* Copies a file or a tree; nothing happens when there is none. The target is replaced. */
 void twin_copy(const char *from, const char *to);

@@ -2,6 +2,7 @@
 ** that are missing, old, foreign, read-only or out of order. */
 #include "fixture.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -342,10 +343,15 @@ static void a_missing_directory(void **state) {
 
 static void a_read_only_directory(void **state) {
     (void)state;
-    bool root = geteuid() == 0; /* to whom nothing is read-only */
-    if (root) assert_int_equal(seteuid(65534), 0);
     fixture_random random = fixture_seed("read-only", 10);
     fixture_directory directory = fixture_directory_make();
+    bool root = geteuid() == 0; /* to whom nothing is read-only: somebody else does this, where there is one */
+    bool able = !root || (chown(directory.root, 65534, 65534) == 0 && seteuid(65534) == 0);
+    if (!able || faccessat(AT_FDCWD, directory.root, W_OK, AT_EACCESS) != 0) {
+        if (root) assert_int_equal(seteuid(0), 0);
+        fixture_directory_remove(&directory);
+        skip();
+    }
     fixture_table table = fixture_table_make(SHX_L2, DIM, CAPACITY);
     fixture_open(&table, NULL, directory.path);
     commit_some(&table, &random, 50, 20);

@@ -177,8 +177,9 @@ static int backup_each_table(backup_job *job, int (*visit)(backup_job *job, cons
 
 static int backup_visit_index(backup_job *job, const char *name, void *context) {
     (void)context;
-    shx_table *table = shx_table_find(job->connection, job->schema, name);
-    return table ? backup_index(job, table) : SQLITE_OK;
+    shx_table *table;
+    bool found = shx_table_find(job->connection, job->schema, name, &table) == SQLITE_OK;
+    return found ? backup_index(job, table) : SQLITE_OK;
 }
 
 /* ---- pages ---- */
@@ -196,7 +197,8 @@ static int backup_copy_pages(backup_job *job, sqlite3 *to) {
 
 /* Without success the copy is as right, and slower until its first writer. */
 static int backup_visit_copy(backup_job *job, const char *name, void *copy) {
-    if (!shx_table_find(job->connection, job->schema, name)) return SQLITE_OK;
+    shx_table *table;
+    if (shx_table_find(job->connection, job->schema, name, &table) != SQLITE_OK) return SQLITE_OK;
     char *text = sqlite3_mprintf(SHX_SQL_CATCH_UP_TABLE, name);
     if (text) (void)sqlite3_exec(copy, text, NULL, NULL, NULL);
     sqlite3_free(text);

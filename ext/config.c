@@ -83,7 +83,9 @@ static void config_function(sqlite3_context *context, int count, sqlite3_value *
         if (key == SHX_CONFIG_ANY_VFS) shx_location_allow_any(value[0] == '1');
     }
     char *present = shx_config_get((shx_config_key)key);
-    if (entry->whole && present) {
+    if (!present) {
+        sqlite3_result_error_nomem(context);
+    } else if (entry->whole) {
         sqlite3_result_int(context, present[0] - '0');
         sqlite3_free(present);
     } else {

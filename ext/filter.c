@@ -308,6 +308,7 @@ static int filter_add_list(shx_filter *filter, const shx_term *term, sqlite3_val
     filter->listed |= count > FILTER_LIST_FEW;
     sqlite3 *db = filter->table->connection->db;
     uint64_t room = (uint64_t)sqlite3_limit(db, SQLITE_LIMIT_VARIABLE_NUMBER, -1) / 2;
+    if (room == 0) room = 1; /* for SQLite to refuse */
     if (filter->value_count > room) return filter_add_long_list(filter, term, from, room);
     rc = filter_add_late(filter, &(shx_filter_late){.term = *term, .from = from, .count = count});
     return rc == SQLITE_OK ? filter_scan(filter, term, filter->values + from, count) : rc;

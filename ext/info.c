@@ -34,12 +34,12 @@ static shx_table *info_table(sqlite3_context *context, sqlite3_value *name_value
         sqlite3_result_error(context, SHX_FORKED_MESSAGE, -1);
         return NULL;
     }
-    const char *name = (const char *)sqlite3_value_text(name_value);
-    const char *schema = schema_value ? (const char *)sqlite3_value_text(schema_value) : NULL;
-    shx_table *table = schema || !schema_value ? shx_lookup_table(connection, name, schema) : NULL;
-    if (table) return table;
-    char *message = sqlite3_mprintf("shardex: there is no shardex table \"%s\"", name ? name : "");
-    sqlite3_result_error(context, message ? message : "out of memory", -1);
+    shx_table *table = NULL;
+    char *message = NULL;
+    int rc = shx_lookup_table(connection, name_value, schema_value, &table, &message);
+    if (rc == SQLITE_OK) return table;
+    if (message) sqlite3_result_error(context, message, -1);
+    sqlite3_result_error_code(context, rc);
     sqlite3_free(message);
     return NULL;
 }
@@ -57,7 +57,11 @@ static void info_fail(sqlite3_context *context, shx_table *table, int rc) {
 static void info_version(sqlite3_context *context, int count, sqlite3_value **arguments) {
     (void)count, (void)arguments;
     char *text = sqlite3_mprintf("%s (%s)", SHARDEX_VERSION, shx_kernels_get()->name);
-    sqlite3_result_text(context, text, -1, sqlite3_free);
+    if (text) {
+        sqlite3_result_text(context, text, -1, sqlite3_free);
+    } else {
+        sqlite3_result_error_nomem(context);
+    }
 }
 
 static void info_write_text(sqlite3_str *json, const char *name, const char *text) {

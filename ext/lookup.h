@@ -5,9 +5,11 @@
 
 #include "table.h"
 
-/* The table `name` (`t` or `schema.t`), or `name` in `schema` when that is not NULL; connects it when it is not yet.
-** NULL when there is none. */
-shx_table *shx_lookup_table(shx_connection *connection, const char *name, const char *schema);
+/* The table `name` (`t` or `schema.t`), or `name` in `schema` when that argument is there; connects it when it is not
+** yet. An SQLite result code; with a message (sqlite3_free) when there is no such table, or when it could not be seen
+** whether there is one, unless memory ran out. */
+int shx_lookup_table(shx_connection *connection, sqlite3_value *name, sqlite3_value *schema, shx_table **ret_table,
+                     char **ret_message);
 
 /* Opens a read of the table that stays open, so that everything until shx_statement_give_back sees one state of the
 ** database. */

@@ -79,20 +79,8 @@ static int stats_close(sqlite3_vtab_cursor *cursor) {
     return SQLITE_OK;
 }
 
-static int stats_filter(sqlite3_vtab_cursor *base, int with_schema, const char *text, int argument_count,
-                        sqlite3_value **arguments) {
-    (void)text, (void)argument_count;
-    stats_cursor *cursor = (stats_cursor *)base;
-    stats_table *stats = (stats_table *)base->pVtab;
-    const char *name = (const char *)sqlite3_value_text(arguments[0]);
-    const char *schema = with_schema ? (const char *)sqlite3_value_text(arguments[1]) : NULL;
-    shx_table *table = with_schema && !schema ? NULL : shx_lookup_table(stats->connection, name, schema);
-    cursor->at = cursor->count = 0;
-    if (!table) {
-        sqlite3_free(base->pVtab->zErrMsg);
-        base->pVtab->zErrMsg = sqlite3_mprintf("shardex: there is no shardex table \"%s\"", name ? name : "");
-        return SQLITE_ERROR;
-    }
+/* The failure's message is the table's, which gives it away. */
+static int stats_take(stats_cursor *cursor, shx_table *table, char **ret_message) {
     sqlite3_stmt *held = NULL;
     shx_snapshot snapshot = {0};
     int rc = shx_lookup_hold(table, &held);
@@ -100,6 +88,25 @@ static int stats_filter(sqlite3_vtab_cursor *base, int with_schema, const char *
     if (rc == SQLITE_OK) cursor->count = shx_figures_take(&snapshot, cursor->figures);
     shx_snapshot_close(&snapshot);
     shx_statement_give_back(table, held);
+    if (rc == SQLITE_OK) return rc;
+    *ret_message = table->base.zErrMsg;
+    table->base.zErrMsg = NULL;
+    return rc;
+}
+
+static int stats_filter(sqlite3_vtab_cursor *base, int with_schema, const char *text, int argument_count,
+                        sqlite3_value **arguments) {
+    (void)text, (void)argument_count;
+    stats_cursor *cursor = (stats_cursor *)base;
+    stats_table *stats = (stats_table *)base->pVtab;
+    shx_table *table = NULL;
+    char *message = NULL;
+    cursor->at = cursor->count = 0;
+    int rc = shx_lookup_table(stats->connection, arguments[0], with_schema ? arguments[1] : NULL, &table, &message);
+    if (rc == SQLITE_OK) rc = stats_take(cursor, table, &message);
+    if (rc == SQLITE_OK) return rc;
+    sqlite3_free(base->pVtab->zErrMsg);
+    base->pVtab->zErrMsg = message;
     return rc;
 }
 

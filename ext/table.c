@@ -38,17 +38,19 @@ void shx_table_use(shx_table *table, shx_state *state) {
     table->state = state;
 }
 
-shx_table *shx_table_find(shx_connection *connection, const char *schema, const char *name) {
+int shx_table_find(shx_connection *connection, const char *schema, const char *name, shx_table **ret_table) {
     char *text = sqlite3_mprintf(SHX_SQL_TOUCH_TABLE, schema, name);
     sqlite3_stmt *touch = NULL;
     int rc = text ? sqlite3_prepare_v2(connection->db, text, -1, &touch, NULL) : SQLITE_NOMEM;
     sqlite3_finalize(touch);
     sqlite3_free(text);
-    if (rc != SQLITE_OK) return NULL;
+    if (rc != SQLITE_OK) return (rc & 0xff) == SQLITE_ERROR ? SQLITE_ERROR : rc;
     for (shx_table *table = connection->tables; table; table = table->next) {
-        if (sqlite3_stricmp(table->schema, schema) == 0 && sqlite3_stricmp(table->name, name) == 0) return table;
+        if (sqlite3_stricmp(table->schema, schema) != 0 || sqlite3_stricmp(table->name, name) != 0) continue;
+        *ret_table = table;
+        return SQLITE_OK;
     }
-    return NULL;
+    return SQLITE_ERROR;
 }
 
 static void table_free(shx_table *table) {

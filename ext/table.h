@@ -42,9 +42,9 @@ int shx_table_destroy(sqlite3_vtab *vtab);
 int shx_table_rename(sqlite3_vtab *vtab, const char *name);
 int shx_table_is_shadow(const char *suffix);
 
-/* The shardex table of this name, connected if need be, NULL when there is none; the newest when ALTER TABLE RENAME has
-** left an older one. */
-shx_table *shx_table_find(shx_connection *connection, const char *schema, const char *name);
+/* The shardex table of this name, connected if need be; the newest when ALTER TABLE RENAME has left an older one. An
+** SQLite result code: SQLITE_ERROR when there is none, another when that could not be seen. */
+int shx_table_find(shx_connection *connection, const char *schema, const char *name, shx_table **ret_table);
 
 /* Makes `state` the table's. */
 void shx_table_use(shx_table *table, shx_state *state);

@@ -101,7 +101,8 @@ void shx_connection_destroy(void *connection);
 int shx_connection_state(shx_connection *connection, const char *schema, const char *name, const shx_id *uuid,
                          const shx_declaration *declaration, shx_state **ret_state);
 
-/* Where the directory of an index beside a database file is: `<database file>-shardex/<uuid in hex>`; sqlite3_free. */
+/* Where the directory of an index of a database file is: `<database file>-shardex/<uuid in hex>`, or in the place where
+** the process keeps them; sqlite3_free. */
 char *shx_connection_directory(const char *file, const shx_id *uuid);
 
 /* Drops states that nobody can need any more. */

@@ -13,7 +13,7 @@
 /* The uuids that the database names, as directories are called. */
 typedef struct gc_sweep {
     shx_table *table;
-    char *folder; /* `<database file>-shardex` */
+    char *folder; /* that the directories of this database's indexes are in */
     char (*names)[GC_NAME_LENGTH + 1];
     uint64_t count, capacity;
 } gc_sweep;
@@ -70,7 +70,8 @@ int shx_gc_run(shx_table *table) {
         return shx_table_error(table, SQLITE_ERROR, "shardex: 'gc' runs outside of transactions");
     }
     if (!table->state->file[0] || !shx_catch_up_barrier(table)) return SQLITE_OK;
-    sweep.folder = sqlite3_mprintf("%s-shardex", table->state->file);
+    sweep.folder = shx_connection_directory(table->state->file, &table->state->uuid);
+    if (sweep.folder) *strrchr(sweep.folder, '/') = '\0'; /* the table's own is one of them */
     int rc = sweep.folder ? gc_read_names(&sweep) : SQLITE_NOMEM;
     shx_status status = rc == SQLITE_OK ? shx_folder_list(sweep.folder, gc_visit, &sweep) : SHX_OK;
     sqlite3_free(sweep.folder);

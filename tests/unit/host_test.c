@@ -318,6 +318,59 @@ static void sqlites_own_vfs_have_a_directory(void **context) {
     assert_int_equal(count_in_directory(tale), 0);
 }
 
+/* The process keeps directories in another place; the databases there may have the same name. */
+static void directories_in_another_place(void **context) {
+    story *tale = *context;
+    char *place = sqlite3_mprintf("%s/place", tale->folder), *path = sqlite3_mprintf("%s/inner/table.db", tale->folder);
+    char *inner = sqlite3_mprintf("%s/inner", tale->folder), *copy = sqlite3_mprintf("%s/copy.db", tale->folder);
+    assert_true(mkdir(place, 0700) == 0 && mkdir(inner, 0700) == 0);
+    start_over(tale);
+    tale->db = host_open(tale->path);
+    host_refuse(tale->db, SQLITE_ERROR, "SELECT shardex_config('directory', 'place')", "is an absolute path, or ''");
+    host_run(tale->db, "SELECT shardex_config('directory', %Q)", place);
+    host_expect(tale->db, "SELECT shardex_config('directory')", place);
+    sqlite3 *other = host_open(path);
+    sqlite3 *both[] = {tale->db, other};
+    for (int i = 0; i < 2; i++) {
+        host_run(both[i], CREATE_T "; CREATE VIRTUAL TABLE u USING shardex(v float[2])");
+        fill(both[i], "t", 1, 30 + i);
+        host_run(both[i], "INSERT INTO u(v) VALUES('[1,2]'); INSERT INTO t(t) VALUES('flush')");
+        check(both[i], "t");
+        host_expect(both[i], "SELECT shardex_info('t') ->> '$.directory' GLOB shardex_config('directory') || '/*'",
+                    "1");
+    }
+    host_run(tale->db, "SELECT shardex_backup(%Q)", copy);
+    host_close(other);
+    check_anew(tale, "t");
+    assert_int_equal(count_in_directory(tale), 0);
+    int files = count_files(place);
+    host_run(tale->db, "DROP TABLE u");
+    host_close(tale->db);
+    tale->db = host_open(tale->path);
+    host_run(tale->db, "INSERT INTO t(t) VALUES('gc')");
+    assert_true(count_files(place) < files);
+    other = host_open(copy);
+    check(other, "t");
+    host_close(other);
+    other = host_open(path);
+    check(other, "t");
+    host_expect(other, "SELECT count(*) FROM u WHERE v MATCH '[1,2]' AND k = 3", "1");
+    host_close(other);
+    host_run(tale->db, "SELECT shardex_config('directory', '%q/nowhere')", tale->folder);
+    host_close(tale->db);
+    tale->db = host_open(tale->path); /* there is no such folder: right all the same, and nothing is made */
+    fill(tale->db, "t", 31, 60);
+    host_expect(tale->db, "SELECT rowid FROM t WHERE v MATCH '[55,0]' AND k = 1", "55");
+    assert_int_equal(count_in_directory(tale), 0);
+    host_expect(tale->db, "SELECT shardex_config('directory', '')", "");
+    host_close(tale->db);
+    tale->db = host_open(tale->path);
+    host_run(tale->db, "INSERT INTO t(t) VALUES('rebuild')");
+    check_anew(tale, "t");
+    assert_true(count_in_directory(tale) > 2);
+    sqlite3_free(place), sqlite3_free(path), sqlite3_free(inner), sqlite3_free(copy);
+}
+
 /* ---- integrity ---- */
 
 /* Where SQLite asks (3.44 and later) it hears of every problem; quick_check looks at the state row only. */
@@ -379,6 +432,7 @@ int main(void) {
         STORY(a_database_that_may_be_encrypted_has_no_directory),
         STORY(a_directory_beside_an_unknown_vfs_is_a_setting),
         STORY(sqlites_own_vfs_have_a_directory),
+        STORY(directories_in_another_place),
         STORY(pragma_integrity_check_asks_us),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 #define CALIBRATE_UNCODED_SHARE 0.5 /* where vectors are compared, a pass takes longer */
 #define CALIBRATE_QUERY_ROWS 1000   /* … but for so many rows there is one query, up to the least */
 #define CALIBRATE_ORDER_EVERY 4     /* of so many queries one keeps the order of its shards */
+#define CALIBRATE_VAGUE_SHARE 0.05  /* of the pilots that codes do not tell the order of their neighbours */
 
 typedef struct calibrate_work {
     const shx_base *base;
@@ -26,6 +27,7 @@ typedef struct calibrate_work {
     uint64_t count, pilots;    /* the latter come first */
     shx_stop_rule wide;        /* of the others */
     const shx_stop_rule *stop; /* NULL: the pilots are on their way */
+    bool compares;             /* vectors, where they have codes */
     shx_progress *progress;
 } calibrate_work;
 
@@ -33,7 +35,7 @@ static shx_status calibrate_walk(void *context, uint64_t first, uint64_t end, un
     (void)thread;
     const calibrate_work *work = context;
     shx_trace_walker *walker;
-    SHX_TRY(shx_trace_walker_create(work->base, &work->bytes, work->progress, &walker));
+    SHX_TRY(shx_trace_walker_create(work->base, &work->bytes, work->compares, work->progress, &walker));
     shx_status status = SHX_OK;
     for (uint64_t i = first; status == SHX_OK && i < end; i++) {
         bool keep_order = !work->stop || i % CALIBRATE_ORDER_EVERY == 0;
@@ -73,6 +75,13 @@ static shx_status calibrate_widen(calibrate_work *work, uint64_t pilots) {
     return SHX_OK;
 }
 
+/* Are there such queries that vectors must be compared? */
+static bool calibrate_is_vague(const shx_trace *traces, uint64_t count) {
+    uint64_t vague = 0;
+    for (uint64_t i = 0; i < count; i++) vague += shx_trace_is_vague(&traces[i]);
+    return (double)vague > CALIBRATE_VAGUE_SHARE * (double)count;
+}
+
 /* How many queries there shall be besides the pilots. */
 static uint64_t calibrate_query_count(const shx_base *base, double rows) {
     double live = (double)base->info.live_rows;
@@ -84,12 +93,21 @@ static uint64_t calibrate_query_count(const shx_base *base, double rows) {
     return (uint64_t)fmax(count, least);
 }
 
+/* The pilots go through everything; where codes do not tell the order of their neighbours, once more with vectors. */
+static shx_status calibrate_send_pilots(calibrate_work *work, shx_pool *pool, uint64_t pilots) {
+    shx_progress_begin(work->progress, SHX_PHASE_CALIBRATING, pilots);
+    SHX_TRY(shx_pool_run(pool, pilots, 4, calibrate_walk, work));
+    work->compares = shx_encoding_coded(&work->base->encoding) && calibrate_is_vague(work->traces, pilots);
+    if (!work->compares) return SHX_OK;
+    for (uint64_t i = 0; i < pilots; i++) shx_trace_free(&work->traces[i]);
+    shx_progress_begin(work->progress, SHX_PHASE_CALIBRATING, pilots);
+    return shx_pool_run(pool, pilots, 4, calibrate_walk, work);
+}
+
 /* The pilots, then the others: first they are chosen, then they walk. */
 static shx_status calibrate_explore(calibrate_work *work, shx_pool *pool) {
     uint64_t pilots = calibrate_spread(work->base, CALIBRATE_PILOTS, 0.5, work->traces);
-    work->stop = NULL;
-    shx_progress_begin(work->progress, SHX_PHASE_CALIBRATING, pilots);
-    SHX_TRY(shx_pool_run(pool, pilots, 4, calibrate_walk, work));
+    SHX_TRY(calibrate_send_pilots(work, pool, pilots));
     SHX_TRY(calibrate_widen(work, pilots));
     uint64_t wanted = calibrate_query_count(work->base, shx_fit_rows(work->traces, pilots, &work->wide));
     uint64_t others = calibrate_spread(work->base, wanted, 0.25, work->traces + pilots);

@@ -11,6 +11,7 @@
 #define TRACE_EPSILON 2.4f  /* wider than any that is tried: what it loses is 0.2 % of the postings at the threshold */
 #define TRACE_SIGMAS 3      /* of the refined bounds, as searches have it */
 #define TRACE_ALL 12        /* nearest of all rows that are kept: k is 10 at most … */
+#define TRACE_VAGUE_SHARE 0.5 /* of what the nearest ones' distances span: about 1 where chance orders them */
 #define TRACE_FREE_SHARDS 2 /* shards that a search always probes */
 #define TRACE_SURVIVORS 256
 #define TRACE_PREFETCH_BYTES 4096
@@ -27,6 +28,7 @@ struct shx_trace_walker {
     const shx_base *base;
     const shx_trace_bytes *bytes;
     shx_progress *progress;
+    bool compares;      /* survivors by their vectors */
     double bytes_scale; /* from the square of the bytes' distance to the one in code space */
     const shx_kernels *kernels;
     shx_query *query;
@@ -54,13 +56,14 @@ void shx_trace_free(shx_trace *trace) {
     trace->log_order2 = trace->log_rank = NULL;
 }
 
-shx_status shx_trace_walker_create(const shx_base *base, const shx_trace_bytes *bytes, shx_progress *progress,
-                                   shx_trace_walker **ret_walker) {
+shx_status shx_trace_walker_create(const shx_base *base, const shx_trace_bytes *bytes, bool compares,
+                                   shx_progress *progress, shx_trace_walker **ret_walker) {
     uint64_t shards = base->shards->count;
     shx_trace_walker *walker = shx_alloc_zero(1, sizeof *walker);
     SHX_CHECK(walker, SHX_NOMEM);
     walker->base = base;
     walker->bytes = bytes;
+    walker->compares = compares;
     walker->progress = progress;
     if (bytes->vectors) walker->bytes_scale = shx_distance_to_code(&base->encoding, 0, bytes->unit);
     walker->kernels = shx_kernels_get();
@@ -133,6 +136,14 @@ static uint32_t trace_lanes(const trace_walk *walk, shx_place place, uint32_t i)
     return lanes;
 }
 
+static float trace_compare(const trace_walk *walk, const void *vector) {
+    const shx_trace_walker *walker = walk->walker;
+    const shx_encoding *encoding = &walker->base->encoding;
+    double distance =
+        shx_distance_from(encoding->metric, encoding->element, walk->vector, walker->norm2, vector, encoding->dim);
+    return (float)shx_distance_to_code(encoding, walker->query->norm, distance);
+}
+
 static void trace_refine(trace_walk *walk, const shx_segment *segment) {
     shx_trace_walker *walker = walk->walker;
     for (uint32_t i = 0; i < walker->survivor_count; i++) {
@@ -145,6 +156,11 @@ static void trace_refine(trace_walk *walk, const shx_segment *segment) {
                                      .estimate2 = survivor->estimate2,
                                      .deviation = survivor->deviation,
                                      .position = walk->position};
+        float lower2 = refined.distance2 - TRACE_SIGMAS * refined.deviation;
+        if (walker->compares) {
+            if (!(lower2 < trace_worst(&walk->trace->lists[survivor->level]))) continue;
+            posting.distance2 = trace_compare(walk, shx_segment_vector_at(segment, survivor->row));
+        }
         trace_offer(walk->trace, &posting, survivor->level);
     }
     walker->survivor_count = 0;
@@ -211,13 +227,9 @@ static void trace_compare_bytes(const trace_walk *walk, uint32_t segment, uint64
 
 static void trace_compare_vectors(const trace_walk *walk, const shx_segment *segment, uint64_t first, uint32_t count,
                                   float ret_distances2[SHX_BLOCK_ROWS]) {
-    const shx_trace_walker *walker = walk->walker;
-    const shx_encoding *encoding = &walker->base->encoding;
     const uint8_t *vector = shx_segment_vector_at(segment, first);
     for (uint32_t i = 0; i < count; i++, vector += segment->vector_bytes) {
-        double distance =
-            shx_distance_from(encoding->metric, encoding->element, walk->vector, walker->norm2, vector, encoding->dim);
-        ret_distances2[i] = (float)shx_distance_to_code(encoding, walker->query->norm, distance);
+        ret_distances2[i] = trace_compare(walk, vector);
     }
 }
 
@@ -243,6 +255,17 @@ static void trace_offer_block(const trace_walk *walk, uint32_t lanes, const floa
     }
 }
 
+/* The overflow shard of a small table is a single block, and under ip its rows are everybody's neighbours: they are
+** taken row by row. */
+static void trace_offer_overflow(const trace_walk *walk, uint32_t lanes, const float *distances2, uint32_t count,
+                                 uint64_t first_row) {
+    for (unsigned level = 0; level < SHX_TRACE_LISTS; level++) {
+        uint32_t those = 0;
+        for (uint32_t i = 0; i < count; i++) those |= (uint32_t)(trace_level(first_row + i) == level) << i;
+        trace_offer_block(walk, lanes & those, distances2, count, level);
+    }
+}
+
 /* Vectors without codes, or without a point in code space. */
 static shx_status trace_scan_vectors(trace_walk *walk, shx_place place) {
     const shx_base *base = walk->walker->base;
@@ -260,7 +283,12 @@ static shx_status trace_scan_vectors(trace_walk *walk, shx_place place) {
         } else {
             trace_compare_vectors(walk, segment, run->first_row + before, count, distances2);
         }
-        trace_offer_block(walk, trace_lanes(walk, place, i), distances2, count, trace_level(run->first_block + i));
+        uint32_t lanes = trace_lanes(walk, place, i);
+        if (shx_encoding_coded(&base->encoding)) {
+            trace_offer_overflow(walk, lanes, distances2, count, run->first_row + before);
+        } else {
+            trace_offer_block(walk, lanes, distances2, count, trace_level(run->first_block + i));
+        }
     }
     return SHX_OK;
 }
@@ -380,4 +408,15 @@ shx_status shx_trace_walk(shx_trace_walker *walker, const shx_stop_rule *stop, b
     if (base->encoding.metric != SHX_COSINE) SHX_TRY(trace_scan_shard(&walk, base->shards->count, false));
     SHX_TRY(trace_go(&walk, stop));
     return trace_settle(walker, keep_order, trace);
+}
+
+bool shx_trace_is_vague(const shx_trace *trace) {
+    const shx_trace_list *list = &trace->lists[SHX_TRACE_ALL];
+    double deviations = 0;
+    if (!trace->usable || list->count < 2) return false;
+    for (uint32_t i = 0; i < list->count; i++) {
+        deviations += (list->items[i].upper2 - list->items[i].distance2) / TRACE_SIGMAS;
+    }
+    float spread = list->items[list->count - 1].distance2 - list->items[0].distance2;
+    return deviations / list->count > TRACE_VAGUE_SHARE * spread;
 }

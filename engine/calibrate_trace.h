@@ -8,7 +8,8 @@
 **
 ** Distances are those of the refine codes: a neighbour that changes places with another as near lies in a shard as
 ** near. So nothing is compared exactly, and no vector is read, but where there are no codes; there, l1 is that of bytes
-** (calibrate_bytes.h).
+** (calibrate_bytes.h). But where neighbours are nearer to each other than codes tell, as copies with small differences
+** are, whom the codes take for near are those that a search finds: there, vectors must be compared.
 */
 #ifndef SHX_CALIBRATE_TRACE_H
 #define SHX_CALIBRATE_TRACE_H
@@ -28,7 +29,7 @@ extern const uint32_t shx_trace_ks[SHX_TRACE_KS]; /* 1, 2, 10, 12 */
 
 /* A posting near the query, by squared distances in code space. */
 typedef struct shx_trace_posting {
-    float distance2, upper2;    /* as refined, and what a search takes for certain */
+    float distance2, upper2;    /* as refined or compared, and what a search takes for certain */
     float estimate2, deviation; /* by its scan code */
     float met2[SHX_TRACE_KS];   /* the thresholds that it met when it was refined; infinite while there were fewer */
     uint32_t position;          /* of its shard in the query's order */
@@ -57,12 +58,16 @@ typedef struct shx_trace {
 
 void shx_trace_free(shx_trace *trace);
 
-/* Memory for walks over one base, reused. Bytes (empty: there are none) and progress (NULL: none) are borrowed. */
+/* Memory for walks over one base, reused. Bytes (empty: there are none) and progress (NULL: none) are borrowed. With
+** `compares` the vectors of postings tell their distances, not their codes. */
 typedef struct shx_trace_walker shx_trace_walker;
 
-shx_status shx_trace_walker_create(const shx_base *base, const shx_trace_bytes *bytes, shx_progress *progress,
-                                   shx_trace_walker **ret_walker);
+shx_status shx_trace_walker_create(const shx_base *base, const shx_trace_bytes *bytes, bool compares,
+                                   shx_progress *progress, shx_trace_walker **ret_walker);
 void shx_trace_walker_destroy(shx_trace_walker *walker);
+
+/* Of a walk by codes: are its neighbours nearer to each other than codes tell? */
+bool shx_trace_is_vague(const shx_trace *trace);
 
 /* Walks until the rule (form FIRST) holds; over all shards without one. Sets everything but `segment` and `row`.
 ** SHX_INTERRUPT when the progress says so, SHX_CORRUPT when a segment proves damaged. */

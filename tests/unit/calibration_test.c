@@ -319,7 +319,7 @@ static void a_walk_asks(void **state) {
     shx_trace_walker *walker;
     shx_trace trace = {.row = 7};
     shx_progress_open(&progress, count_question, &asked);
-    assert_ok(shx_trace_walker_create(base, &no_bytes, &progress, &walker));
+    assert_ok(shx_trace_walker_create(base, &no_bytes, false, &progress, &walker));
     assert_ok(shx_trace_walk(walker, NULL, false, &trace));
     assert_true(trace.rows == ROWS && asked >= base->shards->count / STEP && asked > 1);
     shx_trace_walker_destroy(walker);
@@ -327,6 +327,55 @@ static void a_walk_asks(void **state) {
     shx_view_release(view);
     free(vectors);
     fixture_table_free(&table);
+}
+
+/* Flushes them and asks the last `count` vectors, which are not rows: what is asked for is found, up to `slack`. */
+static void require_found(const char *what, shx_metric metric, uint32_t dim, uint64_t rows, const float *vectors,
+                          uint64_t count, uint64_t k, double slack) {
+    const double recalls[] = {0.8, 0.9, 0.95, 0.99};
+    fixture_table table = fixture_table_make(metric, dim, rows);
+    fixture_open(&table, NULL, NULL);
+    fixture_put_many(&table, 0, rows, vectors);
+    fixture_commit(&table);
+    fixture_flush(&table);
+    for (int i = 0; i < 4; i++) {
+        double found = fixture_recall(&table, vectors + rows * dim, count, k, recalls[i]);
+        print_message("             %s: asked %.2f for %d, found %.4f\n", what, recalls[i], (int)k, found);
+        if (found < recalls[i] - slack) fail_msg("%s: asked %.2f, found %.4f", what, recalls[i], found);
+    }
+    fixture_table_free(&table);
+}
+
+/* Rows that differ from each other by less than their codes tell: whom the codes take for near is found more easily
+** than who is near. */
+static void copies_are_told_apart(void **state) {
+    (void)state;
+    enum { DIM = 32, ROWS = 20000, COPIES = 500, HELD_OUT = 500 };
+    fixture_random random = fixture_seed("copies", 73);
+    float *vectors = fixture_gaussian(&random, ROWS + HELD_OUT, DIM);
+    float *originals = fixture_gaussian(&random, ROWS / COPIES, DIM);
+    for (uint64_t i = 0; i < ROWS + HELD_OUT; i++) {
+        const float *original = originals + fixture_below(&random, ROWS / COPIES) * DIM;
+        for (uint64_t d = 0; d < DIM; d++) vectors[i * DIM + d] = original[d] + 1e-3f * vectors[i * DIM + d];
+    }
+    require_found("copies", SHX_L2, DIM, ROWS, vectors, HELD_OUT, 10, 0.03);
+    require_found("copies, cosine", SHX_COSINE, DIM, ROWS, vectors, HELD_OUT, 10, 0.03);
+    free(originals);
+    free(vectors);
+}
+
+/* Under ip the few rows of great norm, which every query compares, are among everybody's 100 nearest; as many of them
+** as of others stand in the sample that this k is fitted on. */
+static void great_norms_are_counted_once(void **state) {
+    (void)state;
+    enum { DIM = 32, ROWS = 20000, GREAT = 20, HELD_OUT = 500 };
+    fixture_random random = fixture_seed("norms", 74);
+    float *vectors = fixture_gaussian(&random, ROWS + HELD_OUT, DIM);
+    for (uint64_t i = 0; i < ROWS; i += ROWS / GREAT) {
+        for (uint64_t d = 0; d < DIM; d++) vectors[i * DIM + d] *= 20;
+    }
+    require_found("norms", SHX_IP, DIM, ROWS, vectors, HELD_OUT, 100, 0.03);
+    free(vectors);
 }
 
 int main(void) {
@@ -342,6 +391,8 @@ int main(void) {
         cmocka_unit_test(large_changes_are_measured),
         cmocka_unit_test(bytes_stand_for_vectors),
         cmocka_unit_test(a_walk_asks),
+        cmocka_unit_test(copies_are_told_apart),
+        cmocka_unit_test(great_norms_are_counted_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

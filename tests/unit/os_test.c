@@ -126,8 +126,8 @@ static void files_are_created_listed_and_removed(void **state) {
     assert_int_equal(shx_store_sync(store), SHX_OK);
 }
 
-/* At a limit the system writes what fits: the rest is an error, not forgotten. In a child: limits are the process's. */
-static void a_short_write_is_gone_on_with(void **state) {
+/* What would pass the limit on files is refused, and told. In a child: limits are the process's. */
+static void a_write_past_the_limit_is_told(void **state) {
     shx_store *store = prepared(state);
     pid_t child = fork();
     assert_true(child >= 0);
@@ -698,7 +698,7 @@ int main(void) {
         ON_BOTH(a_removed_name_can_be_created_again),
         ON_BOTH(locks_exclude_each_other),
         ON_BOTH(threads_share_a_store),
-        ON_POSIX(a_short_write_is_gone_on_with),
+        ON_POSIX(a_write_past_the_limit_is_told),
         ON_POSIX(opening_touches_nothing),
         ON_POSIX(only_two_components_are_made),
         ON_POSIX(paths_must_be_absolute_and_deep_enough),

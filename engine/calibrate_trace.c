@@ -36,7 +36,7 @@ struct shx_trace_walker {
     uint32_t *shard_rows; /* per shard of the table: rows in all segments */
     shx_route *routes;
     double live_share;
-    double norm2; /* of the user's query */
+    double scale; /* of the user's query */
     trace_survivor survivors[TRACE_SURVIVORS];
     uint32_t survivor_count;
 };
@@ -140,7 +140,7 @@ static float trace_compare(const trace_walk *walk, const void *vector) {
     const shx_trace_walker *walker = walk->walker;
     const shx_encoding *encoding = &walker->base->encoding;
     double distance =
-        shx_distance_from(encoding->metric, encoding->element, walk->vector, walker->norm2, vector, encoding->dim);
+        shx_distance_from(encoding->metric, encoding->element, walk->vector, walker->scale, vector, encoding->dim);
     return (float)shx_distance_to_code(encoding, walker->query->norm, distance);
 }
 
@@ -403,7 +403,7 @@ shx_status shx_trace_walk(shx_trace_walker *walker, const shx_stop_rule *stop, b
     SHX_TRY(shx_segment_vector(base->segments[trace->segment], trace->row, &walk.vector));
     trace->usable = shx_query_set(walker->query, &base->encoding, walk.vector);
     if (!trace->usable) return SHX_OK;
-    walker->norm2 = shx_norm2(base->encoding.element, walk.vector, base->encoding.dim);
+    walker->scale = shx_scale(base->encoding.element, walk.vector, base->encoding.dim);
     /* The overflow shard is always found, at no cost; zero vectors, which cosine has there, are nobody's neighbours. */
     if (base->encoding.metric != SHX_COSINE) SHX_TRY(trace_scan_shard(&walk, base->shards->count, false));
     SHX_TRY(trace_go(&walk, stop));

@@ -22,7 +22,6 @@ typedef enum distance_sum { DISTANCE_L2, DISTANCE_DOT, DISTANCE_L1, DISTANCE_SCA
 
 typedef struct distance_pair {
     const void *a, *b;
-    double norm2_a;
     double scale_a, scale_b; /* of DISTANCE_SCALED */
 } distance_pair;
 
@@ -56,10 +55,8 @@ static double distance_total(distance_sum sum, shx_element element, const distan
 }
 
 static double distance_cosine(shx_element element, distance_pair pair, uint32_t dim) {
-    double norm2_b = shx_norm2(element, pair.b, dim);
-    if (pair.norm2_a == 0 || norm2_b == 0) return 1;
-    pair.scale_a = 1 / sqrt(pair.norm2_a);
-    pair.scale_b = 1 / sqrt(norm2_b);
+    pair.scale_b = shx_scale(element, pair.b, dim);
+    if (pair.scale_a == 0 || pair.scale_b == 0) return 1;
     return distance_total(DISTANCE_SCALED, element, &pair, dim) / 2;
 }
 
@@ -104,15 +101,20 @@ static double distance_of_int8(shx_metric metric, const int8_t *a, const int8_t 
 
 double shx_distance(shx_metric metric, shx_element element, const void *a, const void *b, uint32_t dim) {
     bool normed = metric == SHX_COSINE && element != SHX_INT8;
-    return shx_distance_from(metric, element, a, normed ? shx_norm2(element, a, dim) : 0, b, dim);
+    return shx_distance_from(metric, element, a, normed ? shx_scale(element, a, dim) : 0, b, dim);
 }
 
-double shx_distance_from(shx_metric metric, shx_element element, const void *a, double norm2, const void *b,
+double shx_distance_from(shx_metric metric, shx_element element, const void *a, double scale, const void *b,
                          uint32_t dim) {
     assert(shx_metric_fits(metric, element));
     if (element == SHX_INT8) return distance_of_int8(metric, a, b, dim);
     if (element == SHX_BIT) return (double)shx_kernels_get()->hamming(a, b, dim / 8);
-    return distance_of_floats(metric, element, (distance_pair){.a = a, .b = b, .norm2_a = norm2}, dim);
+    return distance_of_floats(metric, element, (distance_pair){.a = a, .b = b, .scale_a = scale}, dim);
+}
+
+double shx_scale(shx_element element, const void *vector, uint32_t dim) {
+    double norm2 = shx_norm2(element, vector, dim);
+    return norm2 == 0 ? 0 : 1 / sqrt(norm2);
 }
 
 double shx_norm2(shx_element element, const void *vector, uint32_t dim) {

@@ -31,9 +31,12 @@ bool shx_metric_fits(shx_metric metric, shx_element element);
 ** same on every machine and for every caller; finite for finite vectors. */
 double shx_distance(shx_metric metric, shx_element element, const void *a, const void *b, uint32_t dim);
 
-/* The same where Σ of the squares of `a` (shx_norm2) is known already: for one vector and many others. */
-double shx_distance_from(shx_metric metric, shx_element element, const void *a, double norm2, const void *b,
+/* The same where shx_scale of `a` is known already: for one vector and many others. */
+double shx_distance_from(shx_metric metric, shx_element element, const void *a, double scale, const void *b,
                          uint32_t dim);
+
+/* 1 / |vector|, which the cosine distance takes it by; 0 for a zero vector. */
+double shx_scale(shx_element element, const void *vector, uint32_t dim);
 
 /* Σ of the squares of the values; a bit counts as ±1/2. */
 double shx_norm2(shx_element element, const void *vector, uint32_t dim);

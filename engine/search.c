@@ -400,7 +400,7 @@ shx_status shx_search(shx_view *view, const shx_search_params *params, shx_searc
                           .threshold = INFINITY,
                           .share = 1};
     if (run.base->encoding.metric == SHX_COSINE) {
-        run.norm2 = shx_norm2(run.base->encoding.element, params->query, run.base->encoding.dim);
+        run.scale = shx_scale(run.base->encoding.element, params->query, run.base->encoding.dim);
     }
     shx_topk_reset(ret_hits, params->k);
     scratch->found.count = 0;

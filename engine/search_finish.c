@@ -60,7 +60,7 @@ static shx_status finish_verify_one(shx_search_run *run, const shx_candidate *ca
     if (candidate->segment != SHX_SEARCH_DELTA && !run->trusted) {
         SHX_TRY(shx_segment_vector(run->base->segments[candidate->segment], candidate->row, &vector));
     }
-    double distance = shx_distance_from(encoding->metric, encoding->element, run->params->query, run->norm2, vector,
+    double distance = shx_distance_from(encoding->metric, encoding->element, run->params->query, run->scale, vector,
                                         encoding->dim);
     run->work.verified++;
     if (shx_search_is_beyond(run, distance)) return SHX_OK;

@@ -52,7 +52,7 @@ static shx_status gather_add_upper(shx_search_run *run, float upper) {
 
 shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const void *vector, bool committed) {
     const shx_encoding *encoding = &run->base->encoding;
-    double distance = shx_distance_from(encoding->metric, encoding->element, run->params->query, run->norm2, vector,
+    double distance = shx_distance_from(encoding->metric, encoding->element, run->params->query, run->scale, vector,
                                         encoding->dim);
     bool accepted = false;
     run->work.verified++;

@@ -84,7 +84,7 @@ typedef struct shx_search_run {
     float sigmas;      /* of the refined bounds, unless exact */
     float norm;        /* |query| in code space */
     double query_norm; /* |query| of the user's vector */
-    double norm2;      /* Σ of its squares, where its distances need it */
+    double scale;      /* shx_scale of it, where its distances need it */
     shx_near near;     /* for scans of vectors */
     bool looks;        /* `near` is prepared */
     bool trusted;      /* all vectors were tested against their fingerprints */

@@ -90,6 +90,25 @@
 **     10,000 to 20,000 rows: all codes cost more than shards | shards from 10,000 rows on | 19,000 words at 0.95, 0.99,
 **         0.999: 61, 61, 62 -> 25, 33, 46 us, found 0.958, 0.993, 0.999; from 5,000 on too (33 -> 19 us at 6,000), but
 **         ip then missed its recall in a test after its bound moved. 12,000 x 768 (text): 96 -> 66, 79, 92 us
+**     (the same day, in the evening; load 15 to 30; plain C as a virtual table, and SQLite with the answer ready, are
+**     measured beside, short queries in a row: long.c. Floor: SQLite takes 2.7 us for ten rows of a virtual table that
+**     has them ready, three calls of the system among it; plain C 0.4 us for 10 rows, 2.4 for 100, 6.1 for 340 side by
+**     side. Both together are 8, 2.1 and 1.4 times plain C: through SQL, twice plain C cannot be had at 10 and 100)
+**     tables of 10 and 100 rows took 31,000 and 65,000 instructions, 10,950 of them SQLite's: looks at rows that are
+**         all compared anyway, a query rotated to order its one shard | neither, where two thirds of a small table
+**         are asked for, or below 2,000 rows | 23,300 and 52,500; 5.5 -> 5.0 and 8.5 -> 7.4 us
+**     340 listed rows: whether one lives, is tested or wants to stop is asked for each | for a segment, for 32 rows |
+**         a seventh of the instructions, 14.4 -> 13.3 us
+**     candidates are sorted where all of them are compared | not if they are hardly more than k | 300 of 1,000 rows
+**         92.7 -> 88.5 us
+**     sums of 2 (AVX2) or 4 rows (AVX-512) at a time, folded together, and far rows left out without a branch: half
+**         the instructions of a look | tried | nothing: 400 bytes a row come no faster; 5 % slower for 340,000
+**     a vector's last elements are copied behind zeros, |query| is taken for each distance | loaded under a mask, taken
+**         once | a tenth to a fifth of an exact distance's instructions; 1 to 3 % for k = 100,000
+**     result, times plain C, and times plain C as a virtual table: 10 rows 10 and 1.4, 100 rows 2.9 and 1.6, one of
+**         1,000 partitions 2.6 to 3.0 and 2.0 to 2.4, k = 100,000 1.7 to 1.9 and 1.4; all else at most 1.5. Left: the
+**         partition's 340 places, where 40 % of the walk waits for addresses. SQL above the engine: 14,700
+**         instructions, 2.4 us on a calmer machine, SQLite's 10,950 among them
 **
 ** Ledger of the build (60,000 x 768, CPU seconds of load + optimize on a busy machine with AVX-512, 2026-11-21).
 ** Floor of 1M x 768 on one core: sample and train 2 s, assign 4.5 s, rotate 2 s, encode 2-3 s, write 3-8 s.

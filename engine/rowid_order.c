@@ -87,3 +87,10 @@ shx_status shx_rowid_order(const void *elements, size_t stride, uint64_t count, 
     *ret_order = order;
     return SHX_OK;
 }
+
+int shx_rowid_compare(const void *a, const void *b) {
+    int64_t left, right;
+    memcpy(&left, a, sizeof left);
+    memcpy(&right, b, sizeof right);
+    return left < right ? -1 : left > right;
+}

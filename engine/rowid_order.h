@@ -1,4 +1,4 @@
-/* The ascending order of rowids that stand somewhere in an array.
+/* The ascending order of rowids.
 */
 #ifndef SHX_ROWID_ORDER_H
 #define SHX_ROWID_ORDER_H
@@ -15,5 +15,8 @@
 ** SHX_INTERRUPT when `stop` (may be NULL) says so, SHX_FULL when there are more. */
 shx_status shx_rowid_order(const void *elements, size_t stride, uint64_t count, const shx_stop *stop,
                            uint32_t **ret_order);
+
+/* The same order of two rowids (int64_t), for qsort and bsearch. */
+int shx_rowid_compare(const void *a, const void *b);
 
 #endif

@@ -1,6 +1,7 @@
 #include "filter.h"
 
 #include "../engine/memory.h"
+#include "../engine/rowid_order.h"
 #include "affinity.h"
 #include "statements.h"
 
@@ -79,16 +80,9 @@ void shx_filter_free(shx_filter *filter) {
 
 /* ---- rowid sets ---- */
 
-static int filter_compare_rowids(const void *a, const void *b) {
-    int64_t left, right;
-    memcpy(&left, a, sizeof left);
-    memcpy(&right, b, sizeof right);
-    return left < right ? -1 : left > right;
-}
-
 static bool filter_has_rowid(const shx_filter *filter, int64_t rowid) {
     const shx_rowid_list *named = &filter->named;
-    return named->count > 0 && bsearch(&rowid, named->rowids, named->count, sizeof rowid, filter_compare_rowids);
+    return named->count > 0 && bsearch(&rowid, named->rowids, named->count, sizeof rowid, shx_rowid_compare);
 }
 
 /* Makes the rowids that came, in any order, a further restriction. */
@@ -96,7 +90,7 @@ static void filter_restrict(shx_filter *filter) {
     shx_rowid_list coming = filter->coming;
     int64_t *rowids = coming.rowids;
     uint64_t kept = 0;
-    if (coming.count > 0) qsort(rowids, coming.count, sizeof *rowids, filter_compare_rowids);
+    if (coming.count > 0) qsort(rowids, coming.count, sizeof *rowids, shx_rowid_compare);
     for (uint64_t i = 0; i < coming.count; i++) {
         bool twice = kept > 0 && rowids[kept - 1] == rowids[i];
         if (!twice && (!filter->restricted || filter_has_rowid(filter, rowids[i]))) rowids[kept++] = rowids[i];

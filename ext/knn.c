@@ -8,6 +8,7 @@
 #include "knn.h"
 
 #include "../engine/memory.h"
+#include "../engine/rowid_order.h"
 #include "database_search.h"
 #include "snapshot.h"
 
@@ -146,13 +147,6 @@ int shx_knn_search(shx_knn *knn, uint64_t k, shx_knn_manner manner) {
 
 /* ---- rounds ---- */
 
-static int knn_compare_rowids(const void *a, const void *b) {
-    int64_t left, right;
-    memcpy(&left, a, sizeof left);
-    memcpy(&right, b, sizeof right);
-    return left < right ? -1 : left > right;
-}
-
 /* Notes the hits of a rough round, all of which have been given out. */
 static int knn_note_returned(shx_knn *knn) {
     void *block = knn->returned;
@@ -160,7 +154,7 @@ static int knn_note_returned(shx_knn *knn) {
     if (shx_grow(&block, &knn->returned_capacity, count, sizeof *knn->returned) != SHX_OK) return SQLITE_NOMEM;
     knn->returned = block;
     for (uint64_t i = 0; i < knn->hits.count; i++) knn->returned[knn->returned_count++] = knn->hits.hits[i].rowid;
-    qsort(knn->returned, knn->returned_count, sizeof *knn->returned, knn_compare_rowids);
+    qsort(knn->returned, knn->returned_count, sizeof *knn->returned, shx_rowid_compare);
     return SQLITE_OK;
 }
 
@@ -171,7 +165,7 @@ static void knn_drop_returned(shx_knn *knn, bool in_order) {
         const shx_hit *hit = &knn->hits.hits[i];
         if (in_order && knn->any && !shx_hit_before(&knn->passed, hit)) continue;
         if (knn->returned_count > 0 &&
-            bsearch(&hit->rowid, knn->returned, knn->returned_count, sizeof hit->rowid, knn_compare_rowids)) {
+            bsearch(&hit->rowid, knn->returned, knn->returned_count, sizeof hit->rowid, shx_rowid_compare)) {
             continue;
         }
         knn->hits.hits[kept++] = *hit;

@@ -2,6 +2,7 @@
 
 #include "../engine/memory.h"
 #include "../engine/planted.h"
+#include "../engine/rowid_order.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -165,14 +166,9 @@ size_t shx_ring_commits(const shx_ring *ring, shx_id ret_commits[SHX_RING_COMMIT
     return count;
 }
 
-static int ring_compare(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 static size_t ring_unique(int64_t *rowids, size_t count) {
     size_t kept = 0;
-    qsort(rowids, count, sizeof *rowids, ring_compare);
+    qsort(rowids, count, sizeof *rowids, shx_rowid_compare);
     for (size_t i = 0; i < count; i++) {
         if (kept == 0 || rowids[kept - 1] != rowids[i]) rowids[kept++] = rowids[i];
     }

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-static_assert(sizeof(shx_calibration) == 24 + 8 * 6 * SHX_CALIBRATION_KS * SHX_CALIBRATION_RECALLS,
+static_assert(sizeof(shx_calibration) == 40 + 8 * 6 * SHX_CALIBRATION_KS * SHX_CALIBRATION_RECALLS,
               "a calibration is made of 8-byte fields");
 
 enum base_section { BASE_INFO = 1, BASE_MEAN, BASE_CALIBRATION, BASE_SEGMENTS, BASE_TOMBSTONES };
@@ -245,12 +245,6 @@ static shx_status base_place_runs(shx_base *base) {
     return status;
 }
 
-/* A shard's postings are as far from a query as its centroid and their scatter together, on average. The nearest ones
-** gain by scatter, too, so that the shards where neighbours are found first are those ordered by the distance and a
-** part of the scatter: with 0.3, searches for 10 neighbours scan 10 to 30 % fewer rows of word vectors and text at
-** recalls of 0.9 to 0.99, and 3 to 5 % of image descriptors; with 0.2 or 0.4, at most 4 % more than with 0.3. */
-#define BASE_SCATTER_PART 0.3
-
 static shx_status base_set_handicaps(shx_base *base) {
     uint64_t shards = base->shards->count;
     base->handicaps = shx_alloc_zero(shards + 1, sizeof *base->handicaps);
@@ -261,7 +255,7 @@ static shx_status base_set_handicaps(shx_base *base) {
             const shx_run *run = shx_base_run(base, base->places[p]);
             scatter += (double)run->rows * run->scatter;
         }
-        if (rows > 0) base->handicaps[shard] = (float)(BASE_SCATTER_PART * scatter / rows);
+        if (rows > 0) base->handicaps[shard] = (float)(SHX_SCATTER_PART * scatter / rows);
     }
     return SHX_OK;
 }

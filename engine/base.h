@@ -32,6 +32,12 @@
 
 #define SHX_SEGMENTS_MAX 64
 
+/* A shard's postings are as far from a query as its centroid and their scatter together, on average. The nearest ones
+** gain by scatter, too, so that the shards where neighbours are found first are those ordered by the distance and a
+** part of the scatter: with 0.3, searches for 10 neighbours scan 10 to 30 % fewer rows of word vectors and text at
+** recalls of 0.9 to 0.99, and 3 to 5 % of image descriptors; with 0.2 or 0.4, at most 4 % more than with 0.3. */
+#define SHX_SCATTER_PART 0.3f
+
 /* Where a run stands. */
 typedef struct shx_place {
     uint32_t segment, run;
@@ -61,7 +67,7 @@ typedef struct shx_base {
     uint32_t *first_place;                  /* shards->count + 2: shard s has places[first_place[s] … first_place[s+1]);
                                             ** the overflow shard's position is shards->count */
     shx_place *places;
-    float *handicaps; /* per shard, for the router: a part of its scatter (base.c) */
+    float *handicaps; /* per shard, for the router: SHX_SCATTER_PART of its scatter */
     shx_container container;
     shx_file *lock; /* the base's file, locked shared: nothing that it names is removed (collect.h) */
 } shx_base;
@@ -75,6 +81,12 @@ shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, sh
                          uint32_t dim, const shx_base *known, shx_base **ret_base);
 void shx_base_retain(shx_base *base);
 void shx_base_release(shx_base *base);
+
+/* The mean squared distance of a shard's postings and its centroid, by the shard's position; 0 where there are no
+** codes. */
+static inline float shx_base_scatter(const shx_base *base, uint32_t shard) {
+    return base->handicaps[shard] / SHX_SCATTER_PART;
+}
 
 /* The share of the segments' rows that live, above 0. */
 double shx_base_live_share(const shx_base *base);

@@ -339,18 +339,24 @@ static void fit_adopt_kth(const fit_menu menus[FIT_VIEWS], shx_calibration *cali
     }
 }
 
-/* The squared distance of the first shard that 95 % of the queries are within; 0 when there are none. */
-static shx_status fit_usual2(const shx_trace *traces, uint64_t count, double *ret_usual2) {
-    float *logs = shx_alloc_zero(count, sizeof *logs);
-    SHX_CHECK(logs, SHX_NOMEM);
-    uint64_t kept = 0;
-    for (uint64_t t = 0; t < count; t++) {
+/* The squared distance of the first shard that 95 % of the queries are within, and the quartiles of the dimensions that
+** are known; 0 when there are none. */
+static shx_status fit_adopt_places(const shx_trace *traces, uint64_t count, shx_calibration *calibration) {
+    float *logs = shx_alloc_zero(count, sizeof *logs), *dimensions = shx_alloc_zero(count, sizeof *dimensions);
+    uint64_t kept = 0, known = 0;
+    for (uint64_t t = 0; logs && dimensions && t < count; t++) {
         if (traces[t].usable) logs[kept++] = traces[t].log_nearest2;
+        if (traces[t].usable && traces[t].dimension > 0) dimensions[known++] = (float)traces[t].dimension;
     }
+    shx_status status = logs && dimensions ? SHX_OK : SHX_NOMEM;
     fit_floats_sort(logs, kept);
-    *ret_usual2 = kept > 0 ? exp((double)logs[(uint64_t)(FIT_USUAL * (double)(kept - 1))]) : 0;
+    fit_floats_sort(dimensions, known);
+    calibration->usual2 = kept > 0 ? exp((double)logs[(uint64_t)(FIT_USUAL * (double)(kept - 1))]) : 0;
+    calibration->dimensions[0] = known > 0 ? dimensions[known / 4] : 0;
+    calibration->dimensions[1] = known > 0 ? dimensions[known - 1 - known / 4] : 0;
     shx_free(logs);
-    return SHX_OK;
+    shx_free(dimensions);
+    return status;
 }
 
 typedef struct fit_work {
@@ -409,7 +415,7 @@ shx_status shx_fit_calibration(const shx_trace *traces, uint64_t count, uint64_t
     SHX_TRY(shx_pool_run(pool, FIT_VIEWS, 1, fit_make_menus, &work));
     fit_adopt_first(work.menus, count, ret_calibration);
     fit_adopt_kth(work.menus, ret_calibration);
-    return fit_usual2(traces, count, &ret_calibration->usual2);
+    return fit_adopt_places(traces, count, ret_calibration);
 }
 
 /* ---- the widest ---- */

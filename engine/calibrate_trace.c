@@ -16,6 +16,9 @@
 #define TRACE_SURVIVORS 256
 #define TRACE_PREFETCH_BYTES 4096
 #define TRACE_CHECK_SHARDS 64 /* between two looks at the progress */
+#define TRACE_DIMENSION_MOST 4096
+#define TRACE_DIMENSION_STEPS 12
+#define TRACE_NEAR_SHARE 0.25 /* of the rows: more are not near */
 
 /* A posting that passed the scan codes and waits for its refine code. */
 typedef struct trace_survivor {
@@ -394,6 +397,33 @@ static shx_status trace_settle(const shx_trace_walker *walker, bool keep_order, 
     return status;
 }
 
+/* Postings to expect within a squared distance. */
+static double trace_expect(const shx_trace_walker *walker, uint32_t shards, double dimension, float limit2) {
+    double sum = 0;
+    for (uint32_t p = 0; p < shards; p++) {
+        const shx_route *route = &walker->routes[p];
+        sum += walker->shard_rows[route->shard] *
+               shx_share_within(dimension, route->distance2, shx_base_scatter(walker->base, route->shard), limit2);
+    }
+    return sum * walker->live_share;
+}
+
+/* The dimension by which as many postings are to be expected as there are as near as the farthest in the smallest set's
+** list: some hundreds, so that it tells of the tail of distances and not of a handful of siblings. */
+static double trace_dimension(const trace_walk *walk) {
+    const shx_trace_list *list = &walk->trace->lists[SHX_TRACE_FEW];
+    double low = 0, high = log(TRACE_DIMENSION_MOST);
+    double wanted = (double)list->count * SHX_TRACE_SHARE * SHX_TRACE_SHARE;
+    if (list->count < list->most || wanted > TRACE_NEAR_SHARE * (double)walk->trace->rows) return 0;
+    float limit2 = list->items[list->count - 1].distance2;
+    for (int step = 0; step < TRACE_DIMENSION_STEPS; step++) {
+        double middle = (low + high) / 2;
+        bool many = trace_expect(walk->walker, walk->trace->depth, exp(middle), limit2) > wanted;
+        *(many ? &low : &high) = middle;
+    }
+    return exp((low + high) / 2);
+}
+
 shx_status shx_trace_walk(shx_trace_walker *walker, const shx_stop_rule *stop, bool keep_order, shx_trace *trace) {
     const shx_base *base = walker->base;
     trace_walk walk = {.walker = walker, .trace = trace};
@@ -407,6 +437,7 @@ shx_status shx_trace_walk(shx_trace_walker *walker, const shx_stop_rule *stop, b
     /* The overflow shard is always found, at no cost; zero vectors, which cosine has there, are nobody's neighbours. */
     if (base->encoding.metric != SHX_COSINE) SHX_TRY(trace_scan_shard(&walk, base->shards->count, false));
     SHX_TRY(trace_go(&walk, stop));
+    trace->dimension = !stop && shx_encoding_coded(&base->encoding) ? trace_dimension(&walk) : 0;
     return trace_settle(walker, keep_order, trace);
 }
 

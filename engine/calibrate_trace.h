@@ -51,6 +51,7 @@ typedef struct shx_trace {
     shx_trace_list lists[SHX_TRACE_LISTS];
     float log_nearest2;   /* of the first shard's order2, had the query not been among the rows */
     uint64_t rows;        /* gone through */
+    double dimension;     /* of shx_share_within that tells how many are near; 0 unless it came to all shards */
     uint32_t depth;       /* of the order, as far as it is kept; 0: it is not */
     float *log_order2;    /* of the shards in order; owned, as is the next */
     float *log_rank;      /* log1p of the rows before each / SHX_SHARD_TARGET */

@@ -26,6 +26,9 @@ static bool calibration_rule_valid(const shx_stop_rule *rule) {
 
 bool shx_calibration_valid(const shx_calibration *calibration) {
     if (!(calibration->usual2 >= 0 && calibration->usual2 < 1e38)) return false;
+    for (int i = 0; i < 2; i++) {
+        if (!(calibration->dimensions[i] >= 0 && calibration->dimensions[i] < 1e9)) return false;
+    }
     for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
         for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
             if (!calibration_rule_valid(&calibration->first[k][r])) return false;
@@ -93,8 +96,8 @@ float shx_calibration_epsilon(const shx_calibration *calibration, double recall)
 }
 
 void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double recall, shx_stop_plan *ret_plan) {
-    *ret_plan = (shx_stop_plan){.row_cap = INFINITY};
     if (!(recall > 0 && recall <= 1)) recall = 0.95;
+    *ret_plan = (shx_stop_plan){.recall = recall, .row_cap = INFINITY};
     if (recall > SHX_RECALL_EXHAUSTIVE) {
         ret_plan->exhaustive = true;
         ret_plan->epsilon = 4;
@@ -120,6 +123,12 @@ void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double r
 void shx_stop_plan_reach(const shx_calibration *calibration, double nearest2, shx_stop_plan *plan) {
     if (!(calibration->usual2 > 0 && nearest2 > calibration->usual2)) return;
     plan->first.theta += CALIBRATION_FAR_GROWTH * plan->first.beta * log(nearest2 / calibration->usual2);
+}
+
+double shx_share_within(double dimension, float distance2, float scatter, float limit2) {
+    double missing = (double)distance2 + scatter - limit2, spread = sqrt((double)distance2 * scatter / dimension);
+    if (!(spread > 0)) return missing <= 0;
+    return erfc(missing / (sqrt(8) * spread)) / 2;
 }
 
 bool shx_stop_rule_holds(const shx_stop_rule *rule, double distance2, double reference2, double rank) {

@@ -12,6 +12,9 @@
 ** since an update leaves a dead row beside the living one. So neither segments nor changes make a rank mean something
 ** else. Of the rules tried on real data this one scans the fewest rows.
 **
+** A query that lies away from all that a filter admits has neighbours that no row has: its rule is another one
+** (search_away.c).
+**
 ** Queries were rows here. One that is farther from the first shard than 95 % of them has neighbours in more shards than
 ** they: for it theta of the form FIRST grows by 3 beta × ln(its distance / theirs). Queries that are unlike the rows in
 ** other ways, between clusters for one, find fewer than they ask for.
@@ -37,6 +40,7 @@ typedef struct shx_calibration {
     uint64_t fitted;                                               /* 0: nothing was measured yet, the defaults hold */
     uint64_t sample_size;                                          /* queries it was fitted on */
     double usual2;                                                 /* d²_c of the first shard to 95 % of them, or 0 */
+    double dimensions[2]; /* of shx_share_within: what a quarter of them falls below and exceeds; 0: not known */
     double mean_rows[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS]; /* rows a search scans on average */
     shx_stop_rule first[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS];
     shx_stop_rule kth[SHX_CALIBRATION_KS][SHX_CALIBRATION_RECALLS]; /* as without a filter … */
@@ -56,6 +60,7 @@ bool shx_calibration_valid(const shx_calibration *calibration);
 /* How one search is to be run. */
 typedef struct shx_stop_plan {
     shx_stop_rule first, kth; /* interpolated in log k and in recall */
+    double recall;            /* that is asked for */
     double growth;            /* of kth.theta when a filter admits one row in e */
     float epsilon;            /* standard deviations below an estimate that count as its lower bound */
     double row_cap;           /* rows after which to give up */
@@ -69,6 +74,12 @@ void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double r
 
 /* Widens the plan for a query that is so far from the first shard, if that is farther than usual. */
 void shx_stop_plan_reach(const shx_calibration *calibration, double nearest2, shx_stop_plan *plan);
+
+/* The share of a shard's postings to expect within a squared distance of a query, from which its centroid is distance2
+** away: a posting at a distance s from the centroid is at d² = d²_c + s² + 2 d_c s × cosine, and cosines are spread as
+** those of random directions in so many dimensions, normally with a variance of 1 / dimension. `scatter` is the mean of
+** s². (Quake, Mohoney et al. 2025, estimates its recall from such caps of spheres.) */
+double shx_share_within(double dimension, float distance2, float scatter, float limit2);
 
 /* True when the search may stop before the shard at distance2. `reference2` is the d²_ref of the rule's form. */
 bool shx_stop_rule_holds(const shx_stop_rule *rule, double distance2, double reference2, double rank);

@@ -230,20 +230,48 @@ bool shx_match_next(const shx_match *match, shx_match_walk *walk, uint64_t *ret_
     return true;
 }
 
-double shx_match_estimate(const shx_match *match) {
+/* Of the rowids that the predicate names, up to `most` that are in the segment. */
+static uint64_t match_spread_rowids(const shx_match *match, uint64_t most, uint32_t *ret_rows) {
+    const shx_predicate *predicate = match->predicate;
+    uint64_t count = 0, step = predicate->rowid_count / most + 1, row;
+    for (uint64_t i = step / 2; i < predicate->rowid_count; i += step) {
+        if (shx_segment_find(match->segment, predicate->rowids[i], &row)) ret_rows[count++] = (uint32_t)row;
+    }
+    return count;
+}
+
+/* Up to `most` of the rows that the walk comes to, evenly spread. */
+static uint64_t match_spread(const shx_match *match, uint64_t most, uint32_t *ret_rows) {
     const shx_match_condition *condition = match->narrowest;
-    bool alone = match->count < 2 && !match->predicate->restricted;
-    if (alone || match->by_rowids || match->rows == 0) return (double)match->rows;
-    uint64_t found = 0, looked = 0, step = match->rows / MATCH_SAMPLE_ROWS + 1, next = step / 2, passed = 0;
+    if (match->rows == 0 || most == 0) return 0;
+    if (match->by_rowids) return match_spread_rowids(match, most, ret_rows);
+    uint64_t count = 0, step = match->rows / most + 1, next = step / 2, passed = 0;
     for (uint64_t i = 0; condition && i < condition->count; i++) {
         const shx_id_range *range = &condition->ranges[i];
         uint64_t from = condition->starts ? condition->starts[range->low] : range->low;
         uint64_t end = condition->starts ? condition->starts[range->high] : range->high;
         for (; next < passed + (end - from); next += step) {
-            found += shx_match_row(match, condition->order[from + (next - passed)]);
-            looked++;
+            ret_rows[count++] = condition->order[from + (next - passed)];
         }
         passed += end - from;
     }
+    return count;
+}
+
+uint64_t shx_match_sample(const shx_match *match, uint64_t most, uint32_t *ret_rows) {
+    uint64_t looked = match_spread(match, most, ret_rows), count = 0;
+    for (uint64_t i = 0; i < looked; i++) {
+        uint32_t row = ret_rows[i];
+        if (shx_match_row(match, row)) ret_rows[count++] = row;
+    }
+    return count;
+}
+
+double shx_match_estimate(const shx_match *match) {
+    uint32_t rows[MATCH_SAMPLE_ROWS];
+    bool alone = match->count < 2 && !match->predicate->restricted;
+    if (alone || match->by_rowids || match->rows == 0) return (double)match->rows;
+    uint64_t looked = match_spread(match, MATCH_SAMPLE_ROWS, rows), found = 0;
+    for (uint64_t i = 0; i < looked; i++) found += shx_match_row(match, rows[i]);
     return looked ? (double)match->rows * ((double)found + 0.5) / ((double)looked + 1) : (double)match->rows;
 }

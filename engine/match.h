@@ -57,6 +57,9 @@ typedef struct shx_match_walk {
 
 bool shx_match_next(const shx_match *match, shx_match_walk *walk, uint64_t *ret_row);
 
+/* Up to `most` of the rows that are admitted, evenly spread over those that the walk comes to; returns how many. */
+uint64_t shx_match_sample(const shx_match *match, uint64_t most, uint32_t *ret_rows);
+
 /* An estimate of how many rows are admitted, by looking at a few evenly spread ones of the narrowest condition. */
 double shx_match_estimate(const shx_match *match);
 

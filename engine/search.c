@@ -16,6 +16,7 @@
 #define SEARCH_ORDERED_ROWS 2000  /* of fewer, none is near enough to be worth finding the nearest shards */
 #define SEARCH_SHORT_DIM 256      /* floats that are looked at in the time of a refine code */
 #define SEARCH_FEW_EPSILON 3      /* wide bounds cost nothing where few rows are refined */
+#define SEARCH_AWAY_SHARE 0.5 /* of the rows to expect are admitted: fewer, and the query is away from what is */
 #define SEARCH_AWAY_GROWTH 0.2    /* of theta, where 1/e of the usual share is admitted: as words and images call for */
 #define SEARCH_ONE_IN_CODE 1.999f /* less than a cosine distance of 1 is as a squared distance in code space */
 #define SEARCH_RADIUS_SLACK 1e-6f /* more than the rounding of a radius to float */
@@ -54,11 +55,22 @@ static double search_fair_share(const shx_search_run *run) {
     return local < run->share ? local / run->share : 1;
 }
 
+/* Does the query lie away from what is admitted? Once it does, it goes on to. */
+static bool search_is_away(shx_search_run *run, double fair) {
+    if (run->away || !run->predicate || !(run->base->calibration.dimensions[0] > 0)) return run->away;
+    if (fair < SEARCH_AWAY_SHARE) shx_search_go_away(run);
+    return run->away;
+}
+
 static bool search_may_stop(shx_search_run *run, float distance2, float nearest2, uint64_t rows) {
     if (run->plan.exhaustive || run->threshold == INFINITY) return false;
     if (run->params->within && rows < run->params->k) return false;
-    double fair = search_fair_share(run), passed = (double)rows * fair,
-           rank = passed * run->live_share / SHX_SHARD_TARGET;
+    double fair = search_fair_share(run);
+    if (search_is_away(run, fair)) {
+        if ((double)run->matched > run->plan.row_cap) return run->work.capped = true;
+        return shx_search_away_may_stop(run, distance2);
+    }
+    double passed = (double)rows * fair, rank = passed * run->live_share / SHX_SHARD_TARGET;
     if (passed > run->plan.row_cap) return run->work.capped = true;
     bool filtered = run->params->accept || run->predicate;
     if (!filtered) return shx_stop_limit_holds(&run->limit, &run->plan.first, distance2, nearest2, rank);

@@ -29,6 +29,13 @@ typedef struct shx_survivor {
 
 #define SHX_SEARCH_SURVIVORS 128
 
+/* The shard of an admitted row, as the query sees it (search_away.c). */
+typedef struct shx_glimpse {
+    float order2, distance2, scatter;
+} shx_glimpse;
+
+#define SHX_GLIMPSES 512
+
 typedef struct shx_candidates {
     shx_candidate *items;
     uint64_t count, capacity;
@@ -61,6 +68,8 @@ struct shx_search_scratch {
     shx_smallest uppers; /* of bounds: the threshold */
     shx_match *matches;  /* of a predicate with segments */
     uint64_t match_capacity;
+    shx_glimpse glimpses[SHX_GLIMPSES]; /* ascending by order2 */
+    uint64_t glimpse_count;
     shx_search_work work;
 };
 
@@ -100,6 +109,9 @@ typedef struct shx_search_run {
     bool every_block;               /* so few that every block that holds one is scanned */
     double share;                   /* of segments' rows that are admitted, as estimated; above 0 */
     uint64_t tested, matched;       /* rows gone through, and those of them that the predicate admits */
+    bool away;                      /* the query lies away from what is admitted: search_away.c has its rule */
+    float away_limit2;              /* shards beyond it hold too little to be worth it, as things stood … */
+    uint64_t away_until;            /* … and as they stand until so many shards were probed */
 } shx_search_run;
 
 /* Outside the radius that was asked for? */
@@ -158,6 +170,14 @@ shx_status shx_search_admits(const shx_search_run *run, int64_t rowid, const shx
 
 /* Looks at the vectors of all rows of segments that are admitted, when they are few. */
 shx_status shx_search_scan_listed(shx_search_run *run);
+
+/* ---- search_away.c: queries that lie away from what is admitted ---- */
+
+/* Begins to judge by the rows that are admitted: draws some of them. */
+void shx_search_go_away(shx_search_run *run);
+
+/* Whether the search may stop before the shard at order2. Call when there is a threshold. */
+bool shx_search_away_may_stop(shx_search_run *run, float order2);
 
 /* ---- search_scan.c: going through rows ---- */
 

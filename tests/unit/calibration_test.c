@@ -156,7 +156,37 @@ static void far_queries_go_farther(void **state) {
     for (int i = 0; i < 3; i++) {
         calibration.usual2 = never[i];
         assert_false(shx_calibration_valid(&calibration));
+        calibration.usual2 = 4;
+        for (int quartile = 0; quartile < 2; quartile++) {
+            calibration.dimensions[quartile] = never[i];
+            assert_false(shx_calibration_valid(&calibration));
+            calibration.dimensions[quartile] = 0;
+        }
     }
+}
+
+/* Against postings that are drawn by the law, and at its ends. */
+static void shares_are_those_of_random_directions(void **state) {
+    (void)state;
+    enum { DIM = 40, DRAWN = 20000 };
+    const float distance2 = 5, scatter = 2, limits2[] = {4, 5.5f, 6, 7, 8, 10};
+    fixture_random random = fixture_seed("directions", 3);
+    uint32_t within[6] = {0};
+    for (int i = 0; i < DRAWN; i++) { /* one coordinate of a random direction: it leads away from the query */
+        double first = fixture_gauss(&random), square = first * first;
+        for (int d = 1; d < DIM; d++) {
+            double coordinate = fixture_gauss(&random);
+            square += coordinate * coordinate;
+        }
+        double cosine = first / sqrt(square), drawn2 = distance2 + scatter + 2 * sqrt(distance2 * scatter) * cosine;
+        for (int l = 0; l < 6; l++) within[l] += drawn2 <= limits2[l];
+    }
+    for (int l = 0; l < 6; l++) {
+        double share = shx_share_within(DIM, distance2, scatter, limits2[l]);
+        assert_true(fabs(share - (double)within[l] / DRAWN) < 0.015);
+    }
+    assert_true(shx_share_within(DIM, distance2, 0, 5) == 1 && shx_share_within(DIM, distance2, 0, 4.9f) == 0);
+    assert_true(shx_share_within(DIM, 0, scatter, 2) == 1 && shx_share_within(DIM, 0, scatter, 1.9f) == 0);
 }
 
 /* Twice as far out as the clusters: without the reach, 0.69. */
@@ -176,6 +206,103 @@ static void queries_unlike_the_rows(void **state) {
     if (recall < 0.89) fail_msg("recall %.4f", recall);
     free(vectors);
     free(queries);
+    fixture_table_free(&table);
+}
+
+/* Gives the rows in the order of their groups; a row is in the group of the nearest of `groups` rows. ret_starts: the
+** first row of each group, and the end. */
+static float *ordered_by_group(const float *vectors, uint32_t rows, uint32_t dim, uint32_t groups,
+                               uint32_t *ret_starts) {
+    float *ordered = malloc((size_t)rows * dim * sizeof *ordered);
+    uint32_t *group = malloc(rows * sizeof *group), count = 0;
+    assert_true(ordered && group);
+    for (uint32_t row = 0; row < rows; row++) {
+        double best = INFINITY;
+        for (uint32_t g = 0; g < groups; g++) {
+            const float *pivot = vectors + (size_t)(rows / groups * g) * dim;
+            double distance = shx_distance(SHX_L2, SHX_FLOAT32, pivot, vectors + (size_t)row * dim, dim);
+            if (distance < best) group[row] = g;
+            best = fmin(best, distance);
+        }
+    }
+    for (uint32_t g = 0; g <= groups; g++) {
+        ret_starts[g] = count;
+        for (uint32_t row = 0; row < rows; row++) {
+            if (group[row] != g) continue;
+            memcpy(ordered + (size_t)count++ * dim, vectors + (size_t)row * dim, dim * sizeof *ordered);
+        }
+    }
+    free(group);
+    return ordered;
+}
+
+/* The recall of queries that ask for rows [low, high) alone; adds the rows that they go through. */
+static double recall_among(fixture_table *table, const float *queries, uint64_t count, uint32_t low, uint32_t high,
+                           double recall, uint64_t *rows) {
+    shx_view *view = fixture_view(table);
+    shx_search_scratch *scratch;
+    shx_topk hits = {0}, exact = {0};
+    shx_predicate predicate = {0};
+    shx_value first = {.type = SHX_VALUE_INTEGER, .is.integer = FIXTURE_FIRST_ROWID + (int64_t)low};
+    shx_value end = {.type = SHX_VALUE_INTEGER, .is.integer = FIXTURE_FIRST_ROWID + (int64_t)high};
+    shx_range range = {shx_cut_before(first), shx_cut_before(end)};
+    uint64_t found = 0, wanted = 0;
+    assert_ok(shx_search_scratch_create(&scratch));
+    assert_ok(shx_predicate_add(&predicate, SHX_COLUMN_ROWID, &range, 1));
+    for (uint64_t q = 0; q < count; q++) {
+        shx_search_params params = {
+            .query = queries + q * table->config.dim, .k = 10, .exact = true, .predicate = &predicate};
+        assert_ok(shx_search(view, &params, scratch, &exact));
+        params.exact = false;
+        params.recall = recall;
+        assert_ok(shx_search(view, &params, scratch, &hits));
+        *rows += shx_search_last_work(scratch).rows;
+        for (uint64_t i = 0; i < hits.count; i++) {
+            assert_true(hits.hits[i].rowid >= first.is.integer && hits.hits[i].rowid < end.is.integer);
+            found += hits.hits[i].distance <= exact.hits[exact.count - 1].distance;
+        }
+        wanted += exact.count;
+    }
+    shx_view_release(view);
+    shx_predicate_clear(&predicate);
+    shx_topk_free(&hits);
+    shx_topk_free(&exact);
+    shx_search_scratch_destroy(scratch);
+    assert_true(wanted > 0);
+    return (double)found / (double)wanted;
+}
+
+/* Groups are regions of the space; who asks for those at the other end of the list finds none of them nearby. */
+static void queries_away_from_what_is_admitted(void **state) {
+    (void)state;
+    enum { DIM = 32, ROWS = 40000, GROUPS = 40, TOGETHER = 6, EACH = 20 };
+    const double asked[] = {0.8, 0.9, 0.95, 0.99};
+    fixture_random random = fixture_seed("away", 17);
+    fixture_table table = fixture_table_make(SHX_L2, DIM, ROWS);
+    float *vectors = fixture_clustered(&random, ROWS, DIM, 300);
+    uint32_t starts[GROUPS + 1];
+    float *ordered = ordered_by_group(vectors, ROWS, DIM, GROUPS, starts);
+    fixture_open(&table, NULL, NULL);
+    fixture_put_many(&table, 0, ROWS, ordered);
+    fixture_commit(&table);
+    fixture_flush(&table);
+    for (size_t r = 0; r < sizeof asked / sizeof *asked; r++) {
+        double sum = 0;
+        uint32_t regions = 0;
+        uint64_t rows = 0;
+        for (uint32_t g = 0; g + TOGETHER <= GROUPS; g++) {
+            uint32_t low = starts[g], high = starts[g + TOGETHER], like = (g + GROUPS / 2) % GROUPS;
+            if (high - low < 3000 || starts[like + 1] - starts[like] < EACH) continue; /* few rows are all looked at */
+            sum += recall_among(&table, ordered + (size_t)starts[like] * DIM, EACH, low, high, asked[r], &rows);
+            regions++;
+        }
+        assert_true(regions > 10);
+        double found = sum / regions, most = asked[r] < 0.99 ? 0.5 * ROWS : 0.75 * ROWS;
+        if (!(found >= asked[r] - (asked[r] < 0.99 ? 0.01 : 0.003))) fail_msg("%.2f: %.4f", asked[r], found);
+        assert_true((double)rows / (regions * EACH) < most); /* and by leaving something out */
+    }
+    free(vectors);
+    free(ordered);
     fixture_table_free(&table);
 }
 
@@ -386,6 +513,8 @@ int main(void) {
         cmocka_unit_test(odd_requests),
         cmocka_unit_test(far_queries_go_farther),
         cmocka_unit_test(queries_unlike_the_rows),
+        cmocka_unit_test(shares_are_those_of_random_directions),
+        cmocka_unit_test(queries_away_from_what_is_admitted),
         cmocka_unit_test(a_rule_holds_from_some_distance_on),
         cmocka_unit_test(a_limit_stands_for_its_rule),
         cmocka_unit_test(large_changes_are_measured),

@@ -97,6 +97,21 @@ static void add_condition(fixture_random *random, shx_predicate *predicate) {
     assert_ok(shx_predicate_add(predicate, column, ranges, count));
 }
 
+/* A sample has admitted rows only, each once, and all of them when there is room for more. */
+static void assert_samples(const shx_match *match, uint64_t admitted_rows) {
+    uint64_t sizes[] = {0, 1, 7, 64, match->rows + 1};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        uint32_t *rows = calloc(sizes[s] + 1, sizeof *rows);
+        uint8_t *seen = calloc(match->segment->row_count, 1);
+        uint64_t count = shx_match_sample(match, sizes[s], rows);
+        assert_true(rows && seen && count <= sizes[s]);
+        for (uint64_t i = 0; i < count; i++) assert_true(shx_match_row(match, rows[i]) && !seen[rows[i]]++);
+        if (sizes[s] > match->rows) assert_int_equal(count, admitted_rows);
+        free(rows);
+        free(seen);
+    }
+}
+
 /* Every row of a segment: told alone, in its block, by its run's zone and in the list, as the predicate tells it. */
 static void compare_match(const column_table *columns, shx_segment *segment, const shx_predicate *predicate) {
     shx_match match = {0};
@@ -124,6 +139,7 @@ static void compare_match(const column_table *columns, shx_segment *segment, con
     }
     assert_true(admitted_rows <= match.rows && listed_rows <= match.rows);
     assert_true(shx_match_estimate(&match) <= (double)match.rows);
+    assert_samples(&match, admitted_rows);
     free(listed);
     shx_match_free(&match);
 }

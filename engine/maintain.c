@@ -111,13 +111,11 @@ static shx_status maintain_reserve(maintain_job *job) {
     return shx_rewrite_reserve(&job->rewrite, rows);
 }
 
-/* Postings per shard. A search pays for every shard of the table, whose centroid it bounds, and for every row of the
-** shards it probes: what costs least in all grows with the root of the rows. Measured with 128 and 256 at recalls of
-** 0.95 and 0.99: 1M generated ones of 128 dimensions 101 to 83 and 338 to 235 us, 520,000 descriptors 38.4 to 37.2 and
-** 62.7 to 60.1, 340,000 words the same, 318,000 texts 88 to 104 (they need twice the rows then), 842 to 684. */
-static uint32_t maintain_shard_size(const maintain_job *job) {
-    if (job->index->config.shard_size > 0) return job->index->config.shard_size;
-    double size = SHX_SHARD_TARGET * sqrt((double)job->view->mark.live_rows / SHX_SHARD_ROWS);
+/* Measured with 128 and 256 at recalls of 0.95 and 0.99, us: 1M generated ones of 128 dimensions 119 to 94 and 316 to
+** 242, 520,000 descriptors 44 to 42 and 75 to 70, 340,000 words 66 as before and 136 to 130, 318,000 texts 102 to 120
+** (they need twice the rows then) and 842 to 684. */
+uint32_t shx_maintain_shard_size(uint64_t rows) {
+    double size = SHX_SHARD_TARGET * sqrt((double)rows / SHX_SHARD_ROWS);
     if (!(size > SHX_SHARD_TARGET)) return SHX_SHARD_TARGET;
     return size < SHX_SHARD_MOST ? (uint32_t)size : SHX_SHARD_MOST;
 }
@@ -127,7 +125,8 @@ static shx_status maintain_collect_postings(maintain_job *job) {
     const shx_base *base = job->base;
     rewrite->pool = job->pool;
     rewrite->view = job->view;
-    rewrite->shard_size = maintain_shard_size(job);
+    rewrite->shard_size = job->index->config.shard_size;
+    if (rewrite->shard_size == 0) rewrite->shard_size = shx_maintain_shard_size(job->view->mark.live_rows);
     rewrite->columns = job->index->config.columns;
     rewrite->encoding = base->encoding;
     rewrite->encoding_id = base->info.encoding_id;

@@ -15,6 +15,11 @@ shx_status shx_maintain_flush(shx_index *index, const shx_id *commit, shx_interr
 /* Re-clusters everything up to `commit` into one segment with a new encoding, and calibrates. */
 shx_status shx_maintain_optimize(shx_index *index, const shx_id *commit, shx_interrupted interrupted, void *context);
 
+/* How many postings a shard of a table of so many rows is to hold where the user names no size: SHX_SHARD_TARGET, from
+** SHX_SHARD_ROWS on more. A search pays for every shard of the table, whose centroid it bounds, and for every row of
+** the shards it probes; what costs least in all grows with the root of the rows. */
+uint32_t shx_maintain_shard_size(uint64_t rows);
+
 /* Verifies every checksum and structural invariant of the files behind a view; each problem is reported as one line of
 ** text. SHX_OK when the walk was completed, whatever it found; SHX_INTERRUPT when `stop` (may be NULL) ended it. */
 typedef void (*shx_report)(void *context, const char *problem);

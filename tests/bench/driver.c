@@ -56,6 +56,23 @@
 **     the losses of bounds were foreseen with a threshold that searches have only later | what a posting meets is noted
 **         where it is met, and what is lost and what is not probed are counted together | what is asked for is found as
 **         before; descriptors 41.7 -> 37.1 (0.98: 57.1 -> 49.5, 0.99: 74 -> 62), words 81 -> 75 at 0.95
+**     (the same day, last; load 10 to 20, both sides in one process in turns, 128 rows a shard beside the others)
+**     a quarter of a query on descriptors is for 4,600 shards, of which it scans 49, and it grows with their number: a
+**         root law | shards of 128 x sqrt(rows / 250,000) rows (maintain.c has the times) | 1M generated x 128 a fifth
+**         less at 0.95, a quarter at 0.99; descriptors (184) 4 % less at 0.95 through SQL, nothing sure at 0.99 (the
+**         engine with 256: 3 to 6 % at both); words and text have 144 to 149 rows now. At 256 text scans twice the rows
+**         at 0.95; at 192 it takes as long as at 128, at 0.99 3 % less
+**     what leads to a shard (its runs' places) is a cache miss after the other: 2 us | fetched one shard earlier each;
+**         codes whole, up to 16 KB | 1 to 3 %. The first 512 or 1,024 bytes only, the rest by the processor: 4 to 7 %
+**         slower
+**     187 centroids are measured for 44 shards, where 124 are within the limit in the end (words: 457, 321, 105
+**         shards) | tried: cuts half as large again, not twice and at most a fifth of the way to the limit, which falls
+**         | a fifth fewer are measured; 1 to 4 % of the time, and 0.001 of recall. Not built. Two fifths of the way and
+**         no other cut: descriptors 246, text 630 instead of 158. A first cut of 32, 48, 64: 3 to 4 % slower, as its
+**         sample grows
+**     the same with bounds of 0.6, 0.3 and 0 deviations | tried | words 353, 290, 243 measured, but 0.002, 0.006, 0.012
+**         of recall: nothing gained
+**     left through SQL: 85 % is the engine's, the rest SQLite's locks (two fcntl and an fstat, 3 us) and its own code
 **
 ** Ledger of long searches and of SQL (the words, CPU times on a busy machine, 2026-11-21). "Plain" is one pass of
 ** float32 dot products (AVX2, FMA) over vectors that were normalised beforehand, quickselect, qsort of the k.

@@ -577,12 +577,29 @@ static void the_keeper_flushes_by_itself(void **state) {
     fixture_directory_remove(&directory);
 }
 
+/* Twice as many rows in each for four times as many in all, between two bounds. */
+static void shards_grow_with_the_root_of_the_rows(void **state) {
+    (void)state;
+    assert_int_equal(shx_maintain_shard_size(0), 128);
+    assert_int_equal(shx_maintain_shard_size(250000), 128);
+    assert_int_equal(shx_maintain_shard_size(1000000), 256);
+    assert_int_equal(shx_maintain_shard_size(4000000), 512);
+    assert_int_equal(shx_maintain_shard_size(UINT64_MAX), 512);
+    uint32_t before = 0;
+    for (uint64_t rows = 1; rows < UINT64_C(1) << 40; rows += rows / 8 + 1) {
+        uint32_t size = shx_maintain_shard_size(rows);
+        assert_true(size >= before);
+        before = size;
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_flush_moves_everything_into_segments),
         cmocka_unit_test(flushing_again_does_nothing),
         cmocka_unit_test(everything_deleted),
         cmocka_unit_test(tombstones),
+        cmocka_unit_test(shards_grow_with_the_root_of_the_rows),
         cmocka_unit_test(shards_split_and_fold),
         cmocka_unit_test(duplicates_and_vectors_without_a_point),
         cmocka_unit_test(the_bound_of_ip_moves),

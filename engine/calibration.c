@@ -86,7 +86,7 @@ static double calibration_growth(const shx_calibration *calibration, calibration
 /* Tight bounds miss some neighbours (one-sided 14, 8, 4 and 2 % of those at the very threshold), which calibration
 ** makes up for by more shards; on words, descriptors and text that costs less than the refining that wide bounds call
 ** for: a row that passes costs as much as 30 that are scanned. Between two recalls of the table the wider bounds of the
-** two count. Without a calibration they are wide; above 0.999 they are those of calibrating itself. */
+** two count. Without a calibration they are wide, and above 0.999, which is not fitted, wider. */
 float shx_calibration_epsilon(const shx_calibration *calibration, double recall) {
     if (recall > 0.999) return 3.2f;
     if (!calibration->fitted) return 2.6f;

@@ -14,9 +14,13 @@
 #define SEARCH_MOST_SHARE 8       /* one row in so many asked for: all are looked at, when vectors are short, … */
 #define SEARCH_MANY_SHARE 16      /* … and from here on those of the nearest shards first */
 #define SEARCH_ORDERED_ROWS 2000  /* of fewer, none is near enough to be worth finding the nearest shards */
+#define SEARCH_EXACT_SHARE 64     /* one row in so many asked for exactly: no bounds spare enough of them */
 #define SEARCH_SHORT_DIM 256      /* floats that are looked at in the time of a refine code */
+#define SEARCH_WIDE_EPSILON 2.5f  /* bounds as wide, for want of a calibration or by wish, are wide when refined too: */
+#define SEARCH_WIDE_SIGMAS 4
+#define SEARCH_SIGMAS 3
 #define SEARCH_FEW_EPSILON 3      /* wide bounds cost nothing where few rows are refined */
-#define SEARCH_AWAY_SHARE 0.5 /* of the rows to expect are admitted: fewer, and the query is away from what is */
+#define SEARCH_AWAY_SHARE 0.5     /* of the rows to expect are admitted: fewer, and the query is away from what is */
 #define SEARCH_AWAY_GROWTH 0.2    /* of theta, where 1/e of the usual share is admitted: as words and images call for */
 #define SEARCH_ONE_IN_CODE 1.999f /* less than a cosine distance of 1 is as a squared distance in code space */
 #define SEARCH_RADIUS_SLACK 1e-6f /* more than the rounding of a radius to float */
@@ -89,7 +93,7 @@ static void search_prefetch_places(const shx_search_run *run, uint32_t shard) {
 static void search_prefetch_runs(const shx_search_run *run, uint32_t shard) {
     const shx_base *base = run->base;
     for (uint32_t p = base->first_place[shard]; p < base->first_place[shard + 1]; p++) {
-        __builtin_prefetch(&base->segments[base->places[p].segment]->runs[base->places[p].run]);
+        __builtin_prefetch(shx_base_run(base, base->places[p]));
     }
 }
 
@@ -125,7 +129,7 @@ static shx_status search_compare_shard(shx_search_run *run, const shx_route *rou
     const shx_base *base = run->base;
     for (uint32_t p = base->first_place[route->shard]; p < base->first_place[route->shard + 1]; p++) {
         SHX_TRY(shx_search_scan_vectors(run, base->places[p], route->distance2));
-        *rows += base->segments[base->places[p].segment]->runs[base->places[p].run].rows;
+        *rows += shx_base_run(base, base->places[p])->rows;
     }
     run->work.shards++;
     double worst = shx_topk_worst(run->hits);
@@ -139,7 +143,7 @@ static shx_status search_scan_shard(shx_search_run *run, const shx_route *route,
     run->survivors_before = run->survivor_count;
     for (uint32_t p = base->first_place[route->shard]; p < base->first_place[route->shard + 1]; p++) {
         SHX_TRY(shx_search_scan_codes(run, base->places[p], route->distance2));
-        *rows += base->segments[base->places[p].segment]->runs[base->places[p].run].rows;
+        *rows += shx_base_run(base, base->places[p])->rows;
     }
     run->work.shards++;
     uint32_t older = run->survivors_before < run->survivor_count ? run->survivors_before : run->survivor_count;
@@ -171,7 +175,7 @@ static shx_route search_queue_take(shx_search_run *run, search_queue *queue) {
     return route;
 }
 
-/* The runs of a shard, to be scanned in a wave; returns how many rows they hold. */
+/* Adds the runs of a shard to those that a wave scans, and their rows to *rows. */
 static shx_status search_add_pieces(shx_search_run *run, const shx_route *route, uint64_t *rows) {
     const shx_base *base = run->base;
     shx_search_scratch *scratch = run->scratch;
@@ -180,7 +184,7 @@ static shx_status search_add_pieces(shx_search_run *run, const shx_route *route,
                      sizeof *scratch->pieces));
     for (uint64_t p = first; p < end; p++) {
         scratch->pieces[scratch->piece_count++] = (shx_piece){base->places[p], route->distance2};
-        *rows += base->segments[base->places[p].segment]->runs[base->places[p].run].rows;
+        *rows += shx_base_run(base, base->places[p])->rows;
     }
     return SHX_OK;
 }
@@ -327,7 +331,7 @@ static shx_status search_by_codes(shx_search_run *run) {
     run->norm = sqrtf(run->scratch->query->norm2);
     search_set_radius(run);
     run->live_share = shx_base_live_share(run->base);
-    run->sigmas = run->plan.epsilon >= 2.5f ? 4 : 3;
+    run->sigmas = run->plan.epsilon >= SEARCH_WIDE_EPSILON ? SEARCH_WIDE_SIGMAS : SEARCH_SIGMAS;
     bool zeros = run->base->encoding.metric == SHX_COSINE;
     SHX_TRY(shx_search_scan_delta(run, coded));
     if (!zeros) SHX_TRY(shx_search_scan_overflow(run));
@@ -380,7 +384,7 @@ static bool search_prefers_vectors(const shx_search_run *run) {
     if (!run->coded) return params->exact || params->recall > SHX_RECALL_EXHAUSTIVE || rows < SHX_ROUTED_ROWS;
     bool is_short = encoding->element == SHX_FLOAT32 && encoding->dim <= SEARCH_SHORT_DIM;
     if (is_short && params->k > rows / SEARCH_MOST_SHARE && !params->within) return true;
-    return params->exact && (is_short || (params->k > rows / 64 && !params->within));
+    return params->exact && (is_short || (params->k > rows / SEARCH_EXACT_SHARE && !params->within));
 }
 
 static shx_status search_prepare_query(shx_search_run *run, bool *ret_usable) {

@@ -4,7 +4,7 @@
 
 #define FINISH_SORTED 2048    /* candidates that are worth sorting, … */
 #define FINISH_SORTED_SHARE 8 /* … unless so few more than k that nearly all of them are compared anyway */
-#define FINISH_AHEAD 16    /* candidates that are asked for before they are compared */
+#define FINISH_AHEAD 16       /* candidates that are asked for before they are compared */
 #define FINISH_PREFETCH_BYTES 1024
 
 /* A total order: what is verified does not depend on the order in which candidates were found. */

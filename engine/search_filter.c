@@ -6,8 +6,8 @@
 **     more                          the ordinary search, whose stop rule takes account of the share that is admitted
 **
 ** A query that lies far from all that is admitted is the hard case: shards near to it hold nothing. The first two ways
-** do not depend on where the admitted rows lie; in the third, rows count as passed only as far as they hold admitted
-** ones in the usual share.
+** do not depend on where the admitted rows lie; the third has a rule of its own for it (search_away.c), and, where
+** nothing is calibrated, counts rows as passed only as far as they hold admitted ones in the usual share.
 */
 #include "search_run.h"
 

@@ -32,7 +32,7 @@ typedef struct shx_index_config {
     shx_element element;
     uint32_t dim;
     uint32_t columns;         /* filterable ones; every posting comes with so many values */
-    uint32_t shard_size;      /* postings per shard to aim at, 0 = by the rows (maintain.c); may change later */
+    uint32_t shard_size;      /* postings per shard to aim at, 0 = by the rows (maintain.h); may change later */
     uint32_t flush_rows;      /* operations in the delta that call for a flush, 0 = default; may change later */
     uint32_t threads;         /* for builds, 0 = all processors; may change later */
     shx_routing_wish routing; /* how shards are found; may change later */

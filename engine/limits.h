@@ -8,7 +8,7 @@
 #define SHX_CODE_DIM_MIN 64   /* fewer would leave too few bits for the error of an estimate to average out */
 #define SHX_SHARD_TARGET 128  /* postings in a shard of a small table, and what ranks are counted in */
 #define SHX_SHARD_MOST 512    /* postings in a shard of a large one: */
-#define SHX_SHARD_ROWS 250000 /* from here on they grow with the root of the rows (maintain.c) */
+#define SHX_SHARD_ROWS 250000 /* from here on they grow with the root of the rows (maintain.h) */
 #define SHX_FLUSH_ROWS 8192   /* operations in the delta that call for a flush */
 #define SHX_SPILL_BYTES (UINT64_C(32) << 20) /* of vectors and columns that a transaction may have in memory */
 

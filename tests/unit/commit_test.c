@@ -252,16 +252,6 @@ static int between_connect(sqlite3 *db, void *other, int count, const char *cons
     return sqlite3_declare_vtab(db, "CREATE TABLE between_t(x)");
 }
 
-static int between_disconnect(sqlite3_vtab *table) {
-    sqlite3_free(table);
-    return SQLITE_OK;
-}
-
-static int between_best_index(sqlite3_vtab *table, sqlite3_index_info *info) {
-    (void)table, (void)info;
-    return SQLITE_CONSTRAINT;
-}
-
 static int between_update(sqlite3_vtab *table, int count, sqlite3_value **values, sqlite3_int64 *rowid) {
     (void)table, (void)count, (void)values, (void)rowid;
     return SQLITE_OK;
@@ -280,8 +270,8 @@ static int between_commit(sqlite3_vtab *table) {
 /* With a shared cache another thread may commit before the first one's tables hear of their commit. */
 static void shared_cache_written_between(void **context) {
     static const sqlite3_module module = {.xConnect = between_connect,
-                                          .xBestIndex = between_best_index,
-                                          .xDisconnect = between_disconnect,
+                                          .xBestIndex = host_table_has_no_plan,
+                                          .xDisconnect = host_table_disconnect,
                                           .xUpdate = between_update,
                                           .xBegin = between_begin,
                                           .xCommit = between_commit};

@@ -116,4 +116,16 @@ static inline uint64_t host_random(uint64_t *state) {
     return z ^ (z >> 31);
 }
 
+/* xDisconnect of a test's own module, whose tables sqlite3_malloc has made. */
+static inline int host_table_disconnect(sqlite3_vtab *table) {
+    sqlite3_free(table);
+    return SQLITE_OK;
+}
+
+/* xBestIndex of a test's own module, whose tables nobody reads. */
+static inline int host_table_has_no_plan(sqlite3_vtab *table, sqlite3_index_info *info) {
+    (void)table, (void)info;
+    return SQLITE_CONSTRAINT;
+}
+
 #endif

@@ -23,16 +23,6 @@ static int neighbour_connect(sqlite3 *db, void *unused, int count, const char *c
     return sqlite3_declare_vtab(db, "CREATE TABLE x(a)");
 }
 
-static int neighbour_disconnect(sqlite3_vtab *table) {
-    sqlite3_free(table);
-    return SQLITE_OK;
-}
-
-static int neighbour_best_index(sqlite3_vtab *table, sqlite3_index_info *info) {
-    (void)table, (void)info;
-    return SQLITE_CONSTRAINT;
-}
-
 static int neighbour_update(sqlite3_vtab *table, int count, sqlite3_value **values, sqlite3_int64 *ret_rowid) {
     (void)table, (void)count, (void)values;
     *ret_rowid = 1;
@@ -55,8 +45,8 @@ static int neighbour_nothing_to(sqlite3_vtab *table, int number) { return (void)
 static const sqlite3_module NEIGHBOUR = {
     .iVersion = 2,
     .xConnect = neighbour_connect,
-    .xBestIndex = neighbour_best_index,
-    .xDisconnect = neighbour_disconnect,
+    .xBestIndex = host_table_has_no_plan,
+    .xDisconnect = host_table_disconnect,
     .xUpdate = neighbour_update,
     .xBegin = neighbour_begin,
     .xSync = neighbour_sync,

@@ -313,17 +313,23 @@ static void damage_heal(const damage_table *table) {
     damage_close(db);
 }
 
-void damage_live(damage_table *table, uint64_t first, bool heal) {
-    sqlite3 *db = damage_open();
-    damage_ask(db, table->before, first, "at first");
-    bool sound = damage_is_current(db) && damage_is_sound(db);
+/* Somebody writes, and the next one reads. */
+static void damage_go_on_living(const damage_table *table, sqlite3 *db, uint64_t first) {
     damage_write(db);
     damage_ask(db, table->after, first, "after a commit");
     damage_close(db);
     db = damage_open();
     damage_ask(db, table->after, first, "opened anew");
     damage_close(db);
-    if (heal) damage_heal(table);
+}
+
+void damage_live(damage_table *table, uint64_t first, damage_depth depth) {
+    sqlite3 *db = damage_open();
+    damage_ask(db, table->before, first, "at first");
+    bool sound = damage_is_current(db) && damage_is_sound(db);
+    if (depth == DAMAGE_READ) damage_close(db);
+    if (depth >= DAMAGE_WRITTEN) damage_go_on_living(table, db, first);
+    if (depth >= DAMAGE_HEALED) damage_heal(table);
     table->states++;
     table->noticed += !sound;
     if (sim_fs_open_files() > 0) sim_fail("%llu files stay open", (unsigned long long)sim_fs_open_files());

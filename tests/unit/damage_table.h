@@ -54,7 +54,14 @@ int64_t damage_number(sqlite3 *db, const char *sql);
 ** behind it. */
 void damage_ask(sqlite3 *db, const uint64_t answers[DAMAGE_ASKS], uint64_t first, const char *when);
 
-/* The life of a table whose disk was damaged, asked from question `first` on. With `heal` it ends with `rebuild`. */
-void damage_live(damage_table *table, uint64_t first, bool heal);
+/* How far a life goes. */
+typedef enum damage_depth {
+    DAMAGE_READ,    /* all questions, and the integrity check */
+    DAMAGE_WRITTEN, /* a commit on top, the questions again, and for whoever opens the database later */
+    DAMAGE_HEALED,  /* `rebuild` in the end */
+} damage_depth;
+
+/* The life of a table whose disk was damaged, asked from question `first` on. */
+void damage_live(damage_table *table, uint64_t first, damage_depth depth);
 
 #endif

@@ -126,7 +126,7 @@ static uint64_t rows_each_bit(const rows_place *place, const char *name, rows_ju
 
 static void rows_judge_state(const rows_place *place, const rows_value *right, uint64_t bit) {
     (void)place, (void)right;
-    damage_live(&rows_table, bit, bit % ROWS_HEAL_EVERY == 0);
+    damage_live(&rows_table, bit, bit % ROWS_HEAL_EVERY == 0 ? DAMAGE_HEALED : DAMAGE_WRITTEN);
 }
 
 /* The directory without the newest records: what leads from there to the state is told by the ring. */

@@ -14,6 +14,7 @@
 #include "stats.h"
 #include "table.h"
 #include "transaction.h"
+#include "vector_each.h"
 #include "vector_value.h"
 #include "write.h"
 
@@ -124,6 +125,7 @@ int sqlite3_shardex_init(sqlite3 *db, char **error_message, const sqlite3_api_ro
     if (rc == SQLITE_OK) rc = shx_stats_register(connection);
     if (rc == SQLITE_OK) rc = shx_config_register(db);
     if (rc == SQLITE_OK) rc = shx_vector_functions_register(db);
+    if (rc == SQLITE_OK) rc = shx_vector_each_register(db);
     if (rc != SQLITE_OK) return rc;
 #ifdef SQLITE_CORE
     return SQLITE_OK;

@@ -1,8 +1,12 @@
 /* The SQL functions on vectors, with the names and messages of sqlite-vec. All are pure. */
-#include "vector_value.h"
+#include "vector_argument.h"
 
 #include "../engine/distance.h"
+#include "../engine/kernels.h"
+#include "../engine/shardex.h"
 #include "statements.h"
+#include "vector_aggregate.h"
+#include "vector_math.h"
 
 #include <string.h>
 
@@ -14,44 +18,18 @@
 #endif
 #define FUNCTIONS_FLAGS (SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS | SQLITE_SUBTYPE)
 
-/* Ends the function with the failure of shx_vector_read_as; takes the message. `which` is "" or names the argument. */
-static void functions_fail(sqlite3_context *context, int rc, const char *which, char *message) {
-    char *text = rc == SQLITE_NOMEM ? NULL : sqlite3_mprintf("%s%s", which, message);
-    if (text) {
-        sqlite3_result_error(context, text, -1);
-    } else {
-        sqlite3_result_error_nomem(context);
-    }
-    sqlite3_free(text);
-    sqlite3_free(message);
-}
-
-static bool functions_read(sqlite3_context *context, sqlite3_value *value, shx_element element, const char *which,
-                           shx_vector *ret_vector) {
-    char *message = NULL;
-    int rc = shx_vector_read_as(value, element, ret_vector, &message);
-    if (rc != SQLITE_OK) functions_fail(context, rc, which, message);
-    return rc == SQLITE_OK;
-}
-
-/* Gives the vector away as the result. */
-static void functions_result(sqlite3_context *context, shx_vector *vector) {
-    sqlite3_result_blob64(context, vector->data, shx_vector_bytes(vector), sqlite3_free);
-    sqlite3_result_subtype(context, shx_vector_subtype(vector->element));
-}
-
 /* vec_f32 and its like: the element type is the function's. */
 static void functions_make(sqlite3_context *context, int count, sqlite3_value **values) {
     const shx_element *element = sqlite3_user_data(context);
     shx_vector vector;
     (void)count;
-    if (functions_read(context, values[0], *element, "", &vector)) functions_result(context, &vector);
+    if (shx_vector_argument_as(context, values[0], *element, &vector)) shx_vector_result(context, &vector);
 }
 
 static void functions_to_json(sqlite3_context *context, int count, sqlite3_value **values) {
     shx_vector vector;
     (void)count;
-    if (!functions_read(context, values[0], shx_vector_element(values[0]), "", &vector)) return;
+    if (!shx_vector_argument(context, values[0], &vector)) return;
     char *json = shx_vector_json(&vector);
     shx_vector_clear(&vector);
     if (!json) {
@@ -65,7 +43,7 @@ static void functions_to_json(sqlite3_context *context, int count, sqlite3_value
 static void functions_length(sqlite3_context *context, int count, sqlite3_value **values) {
     shx_vector vector;
     (void)count;
-    if (!functions_read(context, values[0], shx_vector_element(values[0]), "", &vector)) return;
+    if (!shx_vector_argument(context, values[0], &vector)) return;
     sqlite3_result_int64(context, vector.dim);
     shx_vector_clear(&vector);
 }
@@ -73,55 +51,39 @@ static void functions_length(sqlite3_context *context, int count, sqlite3_value 
 static void functions_type(sqlite3_context *context, int count, sqlite3_value **values) {
     shx_vector vector;
     (void)count;
-    if (!functions_read(context, values[0], shx_vector_element(values[0]), "", &vector)) return;
+    if (!shx_vector_argument(context, values[0], &vector)) return;
     sqlite3_result_text(context, shx_element_name(vector.element), -1, SQLITE_STATIC);
     shx_vector_clear(&vector);
 }
 
 /* ---- distances ---- */
 
-static char *functions_mismatch(shx_metric metric, const shx_vector *a, const shx_vector *b) {
-    if (a->element != b->element) {
-        return sqlite3_mprintf("Vector type mismatch. First vector has type %s, while the second has type %s.",
-                               shx_element_name(a->element), shx_element_name(b->element));
-    }
-    if (a->dim != b->dim) {
-        return sqlite3_mprintf("Vector dimension mismatch. First vector has %u dimensions, while the second has %u "
-                               "dimensions.",
-                               a->dim, b->dim);
-    }
-    return sqlite3_mprintf("Cannot calculate %s distance between two %s vectors.", shx_metric_name(metric),
-                           shx_element_name(a->element));
+/* sqlite-vec's texts: "L2" and "bitvectors". */
+static void functions_refuse_metric(sqlite3_context *context, shx_metric metric, shx_element element) {
+    const char *name = metric == SHX_L2 ? "L2" : metric == SHX_L1 ? "L1" : shx_metric_name(metric);
+    bool bits = element == SHX_BIT;
+    shx_vector_refuse(context,
+                      sqlite3_mprintf("Cannot calculate %s distance between two %s%s.", name,
+                                      bits ? "bitvectors" : shx_element_name(element), bits ? "" : " vectors"));
 }
 
-static void functions_measure(sqlite3_context *context, const shx_vector *a, const shx_vector *b) {
+static void functions_distance(sqlite3_context *context, int count, sqlite3_value **values) {
     const shx_metric *metric = sqlite3_user_data(context);
-    if (a->element == b->element && a->dim == b->dim && shx_metric_fits(*metric, a->element)) {
-        double distance = shx_distance(*metric, a->element, a->data, b->data, a->dim);
-        if (*metric == SHX_L1 && a->element == SHX_INT8) {
+    shx_vector_pair pair;
+    (void)count;
+    if (!shx_vector_arguments(context, values, &pair)) return;
+    shx_element element = pair.a.element;
+    if (!shx_metric_fits(*metric, element)) {
+        functions_refuse_metric(context, *metric, element);
+    } else {
+        double distance = shx_distance(*metric, element, pair.a.data, pair.b.data, pair.a.dim);
+        if (*metric == SHX_L1 && element == SHX_INT8) {
             sqlite3_result_int64(context, (sqlite3_int64)distance); /* as sqlite-vec */
         } else {
             sqlite3_result_double(context, distance);
         }
-        return;
     }
-    char *message = functions_mismatch(*metric, a, b);
-    functions_fail(context, message ? SQLITE_ERROR : SQLITE_NOMEM, "", message);
-}
-
-/* JSON text is read as a vector of the other one's type. */
-static void functions_distance(sqlite3_context *context, int count, sqlite3_value **values) {
-    shx_vector a, b;
-    (void)count;
-    shx_element first = shx_vector_element(values[0]), second = shx_vector_element(values[1]);
-    if (sqlite3_value_type(values[0]) == SQLITE_TEXT) first = second;
-    if (sqlite3_value_type(values[1]) == SQLITE_TEXT) second = first;
-    if (!functions_read(context, values[0], first, "Error reading 1st vector: ", &a)) return;
-    if (functions_read(context, values[1], second, "Error reading 2nd vector: ", &b)) {
-        functions_measure(context, &a, &b);
-        shx_vector_clear(&b);
-    }
-    shx_vector_clear(&a);
+    shx_vector_pair_clear(&pair);
 }
 
 /* ---- quantizing ---- */
@@ -142,17 +104,14 @@ static void functions_quantize_int8(sqlite3_context *context, int count, sqlite3
         sqlite3_result_error(context, "2nd argument to vec_quantize_int8() must be 'unit'.", -1);
         return;
     }
-    if (!functions_read(context, values[0], SHX_FLOAT32, "", &from)) return;
-    shx_vector to = {sqlite3_malloc64(from.dim), SHX_INT8, from.dim};
+    if (!shx_vector_argument_as(context, values[0], SHX_FLOAT32, &from)) return;
+    shx_vector to;
     const float *numbers = from.data;
-    int8_t *levels = to.data;
-    for (uint32_t i = 0; to.data && i < from.dim; i++) levels[i] = functions_unit_to_int8(numbers[i]);
-    shx_vector_clear(&from);
-    if (to.data) {
-        functions_result(context, &to);
-    } else {
-        sqlite3_result_error_nomem(context);
+    if (shx_vector_make(context, SHX_INT8, from.dim, &to)) {
+        for (uint32_t i = 0; i < from.dim; i++) ((int8_t *)to.data)[i] = functions_unit_to_int8(numbers[i]);
+        shx_vector_result(context, &to);
     }
+    shx_vector_clear(&from);
 }
 
 /* A bit is set where the number is positive. */
@@ -160,22 +119,39 @@ static void functions_quantize_binary(sqlite3_context *context, int count, sqlit
     shx_vector from;
     (void)count;
     shx_element element = shx_vector_element(values[0]) == SHX_INT8 ? SHX_INT8 : SHX_FLOAT32;
-    if (!functions_read(context, values[0], element, "", &from)) return;
+    if (!shx_vector_argument_as(context, values[0], element, &from)) return;
     if (from.dim % 8 != 0) {
         sqlite3_result_error(context, "Binary quantization requires vectors with a length divisible by 8", -1);
         shx_vector_clear(&from);
         return;
     }
-    shx_vector to = {sqlite3_malloc64(from.dim / 8), SHX_BIT, from.dim};
-    uint8_t *bits = to.data;
-    if (bits) memset(bits, 0, from.dim / 8);
-    for (uint32_t i = 0; bits && i < from.dim; i++) {
-        bool set = element == SHX_INT8 ? ((const int8_t *)from.data)[i] > 0 : ((const float *)from.data)[i] > 0;
-        bits[i / 8] |= (uint8_t)(set << i % 8);
+    shx_vector to;
+    if (shx_vector_make(context, SHX_BIT, from.dim, &to)) {
+        uint8_t *bits = to.data;
+        memset(bits, 0, from.dim / 8);
+        for (uint32_t i = 0; i < from.dim; i++) bits[i / 8] |= (uint8_t)((shx_vector_number(&from, i) > 0) << i % 8);
+        shx_vector_result(context, &to);
     }
     shx_vector_clear(&from);
-    if (bits) {
-        functions_result(context, &to);
+}
+
+/* ---- versions ---- */
+
+#define FUNCTIONS_VERSION "v0.1.9 (shardex " SHARDEX_VERSION ")"
+
+static void functions_version(sqlite3_context *context, int count, sqlite3_value **values) {
+    (void)count, (void)values;
+    sqlite3_result_text(context, FUNCTIONS_VERSION, -1, SQLITE_STATIC);
+}
+
+/* Four lines, as sqlite-vec; without a date, so that one source gives one program. */
+static void functions_debug(sqlite3_context *context, int count, sqlite3_value **values) {
+    (void)count, (void)values;
+    char *text =
+        sqlite3_mprintf("Version: " FUNCTIONS_VERSION "\nSQLite: %s\nCompiler: " __VERSION__ "\nBuild flags: %s",
+                        sqlite3_libversion(), shx_kernels_get()->name);
+    if (text) {
+        sqlite3_result_text(context, text, -1, sqlite3_free);
     } else {
         sqlite3_result_error_nomem(context);
     }
@@ -191,22 +167,31 @@ static const struct {
     int argument_count, more_flags;
     void (*call)(sqlite3_context *context, int count, sqlite3_value **values);
     const void *data;
+    void (*final)(sqlite3_context *context); /* of an aggregate, whose step is `call` */
 } functions_all[] = {
-    {"vec_f32", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[0]},
-    {"vec_f16", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[1]},
-    {"vec_bf16", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[2]},
-    {"vec_int8", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[3]},
-    {"vec_bit", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[4]},
-    {"vec_to_json", 1, FUNCTIONS_RESULT_SUBTYPE, functions_to_json, NULL},
-    {"vec_length", 1, 0, functions_length, NULL},
-    {"vec_type", 1, 0, functions_type, NULL},
-    {"vec_quantize_int8", 2, FUNCTIONS_RESULT_SUBTYPE, functions_quantize_int8, NULL},
-    {"vec_quantize_binary", 1, FUNCTIONS_RESULT_SUBTYPE, functions_quantize_binary, NULL},
-    {"vec_distance_l2", 2, 0, functions_distance, &functions_metrics[0]},
-    {"vec_distance_cosine", 2, 0, functions_distance, &functions_metrics[1]},
-    {"vec_distance_ip", 2, 0, functions_distance, &functions_metrics[2]},
-    {"vec_distance_l1", 2, 0, functions_distance, &functions_metrics[3]},
-    {"vec_distance_hamming", 2, 0, functions_distance, &functions_metrics[4]},
+    {"vec_f32", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[0], NULL},
+    {"vec_f16", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[1], NULL},
+    {"vec_bf16", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[2], NULL},
+    {"vec_int8", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[3], NULL},
+    {"vec_bit", 1, FUNCTIONS_RESULT_SUBTYPE, functions_make, &functions_elements[4], NULL},
+    {"vec_to_json", 1, FUNCTIONS_RESULT_SUBTYPE, functions_to_json, NULL, NULL},
+    {"vec_length", 1, 0, functions_length, NULL, NULL},
+    {"vec_type", 1, 0, functions_type, NULL, NULL},
+    {"vec_quantize_int8", 2, FUNCTIONS_RESULT_SUBTYPE, functions_quantize_int8, NULL, NULL},
+    {"vec_quantize_binary", 1, FUNCTIONS_RESULT_SUBTYPE, functions_quantize_binary, NULL, NULL},
+    {"vec_add", 2, FUNCTIONS_RESULT_SUBTYPE, shx_vector_add, NULL, NULL},
+    {"vec_sub", 2, FUNCTIONS_RESULT_SUBTYPE, shx_vector_sub, NULL, NULL},
+    {"vec_normalize", 1, FUNCTIONS_RESULT_SUBTYPE, shx_vector_normalize, NULL, NULL},
+    {"vec_slice", 3, FUNCTIONS_RESULT_SUBTYPE, shx_vector_slice, NULL, NULL},
+    {"vec_sum", 1, FUNCTIONS_RESULT_SUBTYPE, shx_vector_aggregate_step, NULL, shx_vector_sum_final},
+    {"vec_avg", 1, FUNCTIONS_RESULT_SUBTYPE, shx_vector_aggregate_step, NULL, shx_vector_avg_final},
+    {"vec_version", 0, 0, functions_version, NULL, NULL},
+    {"vec_debug", 0, 0, functions_debug, NULL, NULL},
+    {"vec_distance_l2", 2, 0, functions_distance, &functions_metrics[0], NULL},
+    {"vec_distance_cosine", 2, 0, functions_distance, &functions_metrics[1], NULL},
+    {"vec_distance_ip", 2, 0, functions_distance, &functions_metrics[2], NULL},
+    {"vec_distance_l1", 2, 0, functions_distance, &functions_metrics[3], NULL},
+    {"vec_distance_hamming", 2, 0, functions_distance, &functions_metrics[4], NULL},
 };
 
 _Static_assert(sizeof functions_all / sizeof *functions_all <= 32, "a bit for each");
@@ -236,9 +221,11 @@ int shx_vector_functions_register(sqlite3 *db) {
     int rc = functions_present(db, &present);
     for (size_t i = 0; rc == SQLITE_OK && i < sizeof functions_all / sizeof *functions_all; i++) {
         if (present >> i & 1) continue;
+        bool aggregate = functions_all[i].final != NULL;
         rc = sqlite3_create_function_v2(db, functions_all[i].name, functions_all[i].argument_count,
                                         FUNCTIONS_FLAGS | functions_all[i].more_flags, (void *)functions_all[i].data,
-                                        functions_all[i].call, NULL, NULL, NULL);
+                                        aggregate ? NULL : functions_all[i].call,
+                                        aggregate ? functions_all[i].call : NULL, functions_all[i].final, NULL);
     }
     return rc;
 }

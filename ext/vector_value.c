@@ -75,10 +75,11 @@ static int value_fail_size(char **ret_message, uint64_t dim) {
                                                    dim > SHX_DIM_MAX ? "" : "more than ", dim, SHX_DIM_MAX));
 }
 
+/* As sqlite-vec names them. */
 static const char *value_type_name(int type) {
     switch (type) {
     case SQLITE_INTEGER: return "INTEGER";
-    case SQLITE_FLOAT: return "REAL";
+    case SQLITE_FLOAT: return "FLOAT";
     case SQLITE_TEXT: return "TEXT";
     case SQLITE_BLOB: return "BLOB";
     default: return "NULL";
@@ -209,12 +210,10 @@ static int value_fail_infinite(const shx_vector *vector, uint32_t position, shx_
 
 /* Takes the bytes as they are. */
 static int value_read_bytes(sqlite3_value *value, shx_element element, shx_vector *ret_vector, char **ret_message) {
-    const void *bytes = sqlite3_value_blob(value);
-    size_t size = (size_t)sqlite3_value_bytes(value);
+    size_t size = (size_t)sqlite3_value_bytes(value); /* first: zeroblob(1e9) takes no memory before its bytes are */
     size_t unit = element == SHX_BIT ? 1 : shx_element_bytes(element, 1);
     uint32_t position;
     if (size == 0) return value_fail_empty(ret_message);
-    if (!bytes) return SQLITE_NOMEM;
     if (size % unit) {
         return value_fail(ret_message,
                           sqlite3_mprintf("invalid %s vector BLOB length. Must be divisible by %d, found %d",
@@ -222,6 +221,8 @@ static int value_read_bytes(sqlite3_value *value, shx_element element, shx_vecto
     }
     uint64_t dim = element == SHX_BIT ? (uint64_t)size * 8 : size / unit;
     if (dim > SHX_DIM_MAX) return value_fail_size(ret_message, dim);
+    const void *bytes = sqlite3_value_blob(value);
+    if (!bytes) return SQLITE_NOMEM;
     shx_vector vector = {sqlite3_malloc64(size), element, (uint32_t)dim};
     if (!vector.data) return SQLITE_NOMEM;
     memcpy(vector.data, bytes, size);
@@ -275,9 +276,11 @@ int shx_vector_read_as(sqlite3_value *value, shx_element element, shx_vector *re
     int type = sqlite3_value_type(value);
     if (type == SQLITE_BLOB) return value_read_blob(value, element, ret_vector, ret_message);
     if (type == SQLITE_TEXT) return value_read_json(value, element, ret_vector, ret_message);
-    return value_fail(
-        ret_message,
-        sqlite3_mprintf("Input must have type BLOB (compact format) or TEXT (JSON), found %s", value_type_name(type)));
+    const char *format = element == SHX_BIT ? "Unknown type for bitvector. Expected a BLOB, found %s"
+                         : element == SHX_INT8
+                             ? "Unknown type for int8 vector. Expected a BLOB or TEXT (JSON), found %s"
+                             : "Input must have type BLOB (compact format) or TEXT (JSON), found %s";
+    return value_fail(ret_message, sqlite3_mprintf(format, value_type_name(type)));
 }
 
 bool shx_vector_stands(sqlite3_value *value, shx_element element, uint32_t dim) {
@@ -296,18 +299,19 @@ const char *shx_vector_hint(sqlite3_value *value, const shx_vector *vector, uint
     return times < sizeof hints / sizeof *hints && hints[times] ? hints[times] : "";
 }
 
+float shx_vector_number(const shx_vector *vector, uint32_t position) {
+    const uint8_t *data = vector->data;
+    if (vector->element == SHX_BIT) return (float)(data[position / 8] >> position % 8 & 1);
+    float number = 0;
+    shx_element_decode(vector->element, data + position * shx_element_bytes(vector->element, 1), 1, &number);
+    return number;
+}
+
 char *shx_vector_json(const shx_vector *vector) {
     sqlite3_str *json = sqlite3_str_new(NULL);
-    const uint8_t *bits = vector->data;
     for (uint32_t i = 0; i < vector->dim; i++) {
-        float number = 0;
-        if (vector->element == SHX_BIT) {
-            number = (float)(bits[i / 8] >> i % 8 & 1);
-        } else {
-            shx_element_decode(vector->element, bits + i * shx_element_bytes(vector->element, 1), 1, &number);
-        }
         sqlite3_str_appendf(json, value_is_floating(vector->element) ? "%c%f" : "%c%.0f", i ? ',' : '[',
-                            (double)number);
+                            (double)shx_vector_number(vector, i));
     }
     sqlite3_str_appendall(json, vector->dim ? "]" : "[]");
     return sqlite3_str_finish(json);

@@ -52,6 +52,9 @@ bool shx_vector_stands(sqlite3_value *value, shx_element element, uint32_t dim);
 ** with: a BLOB of numbers that are wider than the column's, such as doubles. "" when it is something else. */
 const char *shx_vector_hint(sqlite3_value *value, const shx_vector *vector, uint32_t expected);
 
+/* The number at a position of a vector; of bits 0 or 1, the lowest bit of a byte first. */
+float shx_vector_number(const shx_vector *vector, uint32_t position);
+
 /* JSON text of a vector as sqlite-vec prints it, "[1.000000,2.000000]", whole numbers for int8 and bits; sqlite3_free.
 ** NULL when out of memory. */
 char *shx_vector_json(const shx_vector *vector);

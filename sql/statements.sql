@@ -155,6 +155,10 @@ SELECT 1;
 -- name: vector_functions
 PRAGMA function_list;
 
+-- The modules of the connection, as the functions.
+-- name: modules
+PRAGMA module_list;
+
 -- As many bytes as a letter has in the database's encoding; an authorizer may deny PRAGMA encoding.
 -- name: letter
 SELECT CAST('a' AS BLOB);
@@ -162,10 +166,14 @@ SELECT CAST('a' AS BLOB);
 -- name: list_databases
 PRAGMA database_list;
 
--- Makes SQLite connect the virtual table.
+-- What table functions look like (table_function.h).
 -- name: declare_stats
 CREATE TABLE x(name TEXT, value, unit TEXT, "table" HIDDEN, "schema" HIDDEN);
 
+-- name: declare_each
+CREATE TABLE x(value, vector HIDDEN);
+
+-- Makes SQLite connect the virtual table.
 -- name: touch_table
 SELECT 1 FROM "%w"."%w" LIMIT 0;
 

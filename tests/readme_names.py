@@ -12,6 +12,7 @@ import re
 import sys
 
 WORD = r"[a-z][\w-]*"
+FUNCTION_FILES = ("vector_functions", "vector_each", "info", "backup", "config", "stats")
 
 
 def block(source, start):
@@ -22,9 +23,10 @@ def block(source, start):
 
 def names_in_code(read):
     declare, command, config = read("ext/declare.c"), read("ext/command.c"), read("ext/config.c")
-    functions = "".join(read(f"ext/{name}.c") for name in ("vector_functions", "info", "backup", "config", "stats"))
+    functions = "".join(read(f"ext/{name}.c") for name in FUNCTION_FILES)
     registered = re.findall(r'\{"((?:vec|shardex)_\w+)", \d', functions)
     registered += re.findall(r'sqlite3_create_(?:function|module)_v2\([^;"]*"(shardex_\w+)"', functions)
+    registered += re.findall(r'\.name = "((?:vec|shardex)_\w+)"', functions)
     return {
         "function": registered,
         "option": re.findall(r'\{"(\w+)", [\w-]+, \w+\}', block(declare, "declare_options[DECLARE_OPTION_COUNT] = {")),

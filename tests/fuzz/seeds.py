@@ -117,6 +117,13 @@ SEEDS.update({
         "half": bytes([17]) + text("[65504,1e-8,-0.0,1]"),
         "search": bytes([21]) + text("[1,2,3,4]") + integer(3),
         "fault": bytes([4]) + text("[1,,2]"),
+        "sum": bytes([28]) + text("[1,-2.5,3]") + text("[4,5,6e3]"),
+        "unit": bytes([29]) + blob(FLOATS) + blob(FLOATS),
+        "slice": bytes([30]) + text("[1,2,3]") + integer(2),
+        "bytes": bytes([31]) + blob(b"\1\2\3") + integer(8),
+        "average": bytes([32]) + text("[1,2,3]") + text("[7,8,9]"),
+        "each": bytes([33]) + text("[1,2,3]") + real(1.5),
+        "each_bit": bytes([34]) + blob(b"\1\2") + text("[-1,2]"),
     },
     "filter": {
         "numbers": bytes([3]) + integer(1) + text("a") + real(1.5) + text("b") + NULL + NULL

@@ -33,6 +33,13 @@ static const char *const STATEMENTS[] = {
     "SELECT rowid, distance, vec_to_json(v) FROM b1 WHERE v MATCH ?1 AND k = 3 AND exact = ?2",
     "UPDATE f32 SET v = ?1 WHERE rowid = 1",
     "SELECT rowid FROM f32 WHERE v = ?1 OR v > ?2",
+    "SELECT vec_to_json(vec_add(?1, ?2)), vec_to_json(vec_sub(vec_int8(?1), ?2))",
+    "SELECT vec_normalize(?1), vec_normalize(vec_f16(?1)), vec_add(vec_bf16(?1), ?2)",
+    "SELECT vec_to_json(vec_slice(?1, ?2, 3)), vec_slice(?1, 1, ?2)",
+    "SELECT vec_slice(vec_bit(?1), ?2, 16), vec_add(vec_bit(?1), vec_bit(?2))",
+    "SELECT vec_sum(v), vec_avg(v), vec_avg(vec_int8(v)) FROM (SELECT ?1 AS v UNION ALL SELECT ?2)",
+    "SELECT rowid, value FROM vec_each(?1) WHERE value > ?2",
+    "SELECT rowid, value FROM vec_each(vec_bit(?1)) UNION ALL SELECT rowid, value FROM vec_each(vec_int8(?2))",
 };
 
 #define STATEMENT_COUNT (sizeof STATEMENTS / sizeof *STATEMENTS)

@@ -1,0 +1,360 @@
+/* The functions on vectors beside those of sqlite-vec itself: random calls, right and wrong ones, on a connection with
+** either; both must give the same value, of the same type and subtype, or the same error. What is meant to differ
+** stands in a table, and is seen to differ. SHARDEX_PEERS names the folder where the benchmark keeps its peers;
+** without sqlite-vec in it that part is skipped, and only our side of the table is checked.
+*/
+#include "../../ext/sqlite_api.h"
+
+#include "../../engine/shardex.h"
+
+#include <glob.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#else
+static void __lsan_disable(void) {}
+static void __lsan_enable(void) {}
+#endif
+
+#define PEER_CALLS 20000
+
+static sqlite3 *ours, *theirs; /* theirs: NULL where it is not installed */
+
+static void peer_subtype(sqlite3_context *context, int count, sqlite3_value **values) {
+    (void)count;
+    sqlite3_result_int(context, (int)sqlite3_value_subtype(values[0]));
+}
+
+static sqlite3 *peer_open(void) {
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    sqlite3_create_function(db, "subtype_of", 1, SQLITE_UTF8, NULL, peer_subtype, NULL, NULL);
+    return db;
+}
+
+static int peer_load(const char *path) {
+    char *message = NULL;
+    theirs = peer_open();
+    sqlite3_enable_load_extension(theirs, 1);
+    if (sqlite3_load_extension(theirs, path, NULL, &message) == SQLITE_OK) return 0;
+    print_error("%s\n", message);
+    return -1;
+}
+
+static int peer_set_up(void **state) {
+    char pattern[1024];
+    const char *folder = getenv("SHARDEX_PEERS");
+    glob_t found = {0};
+    (void)state;
+    ours = peer_open();
+    if (sqlite3_shardex_init(ours, NULL, NULL) != SQLITE_OK) return -1;
+    snprintf(pattern, sizeof pattern, "%s/sqlite-vec-*/vec0.[sd]*", folder ? folder : "");
+    int rc = 0;
+    if (folder && glob(pattern, 0, NULL, &found) == 0) rc = peer_load(found.gl_pathv[0]);
+    if (!theirs) print_message("sqlite-vec is not installed: not compared with it\n");
+    globfree(&found);
+    return rc;
+}
+
+static int peer_tear_down(void **state) {
+    (void)state;
+    sqlite3_close(theirs);
+    return sqlite3_close(ours);
+}
+
+/* ---- what a call comes to ---- */
+
+#define PEER_BYTES 4096
+
+typedef struct peer_answer {
+    int rc, type, subtype, size;
+    uint8_t bytes[PEER_BYTES]; /* of a blob, a text or an error */
+    double number;
+} peer_answer;
+
+static void peer_keep(peer_answer *answer, const void *bytes, int size) {
+    answer->size = size < PEER_BYTES ? size : PEER_BYTES - 1;
+    if (answer->size > 0) memcpy(answer->bytes, bytes, (size_t)answer->size);
+    answer->bytes[answer->size] = '\0';
+}
+
+/* What sqlite-vec leaks is its own affair. */
+static peer_answer peer_ask(sqlite3 *db, const char *call) {
+    peer_answer answer = {0};
+    sqlite3_stmt *statement = NULL;
+    char *sql = sqlite3_mprintf("SELECT %s, subtype_of(%s)", call, call);
+    if (db == theirs) __lsan_disable();
+    answer.rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    if (answer.rc == SQLITE_OK) answer.rc = sqlite3_step(statement);
+    if (answer.rc == SQLITE_ROW) {
+        answer.type = sqlite3_column_type(statement, 0);
+        answer.number = sqlite3_column_double(statement, 0);
+        answer.subtype = sqlite3_column_int(statement, 1);
+        const void *bytes = sqlite3_column_blob(statement, 0);
+        peer_keep(&answer, bytes, sqlite3_column_bytes(statement, 0));
+    } else {
+        peer_keep(&answer, sqlite3_errmsg(db), (int)strlen(sqlite3_errmsg(db)));
+    }
+    sqlite3_finalize(statement);
+    if (db == theirs) __lsan_enable();
+    sqlite3_free(sql);
+    return answer;
+}
+
+/* ---- the same? ---- */
+
+/* They compute lengths and distances in float arithmetic, we in double. */
+static bool peer_near(double a, double b) { return fabs(a - b) <= 1e-5 * fmax(1, fmax(fabs(a), fabs(b))); }
+
+static bool peer_near_floats(const peer_answer *a, const peer_answer *b) {
+    for (int i = 0; i + 4 <= a->size; i += 4) {
+        float x, y;
+        memcpy(&x, a->bytes + i, 4);
+        memcpy(&y, b->bytes + i, 4);
+        if (!peer_near((double)x, (double)y)) return false;
+    }
+    return true;
+}
+
+static bool peer_begins(const peer_answer *answer, const char *text) {
+    return strncmp((const char *)answer->bytes, text, strlen(text)) == 0;
+}
+
+/* Ours may say more than theirs, behind the same words. */
+static bool peer_same_error(const peer_answer *us, const peer_answer *them) {
+    size_t size = strlen((const char *)them->bytes);
+    if (size > 0 && them->bytes[size - 1] == '.') size--;
+    return strcmp((const char *)them->bytes, "SQL logic error") == 0 || /* all that vec_each says */
+           peer_begins(them, "JSON parsing error") ||                   /* ours says which number is at fault */
+           peer_begins(them, "Error reading 1st vector: JSON") || peer_begins(them, "Error reading 2nd vector: JSON") ||
+           strncmp((const char *)us->bytes, (const char *)them->bytes, size) == 0;
+}
+
+static bool peer_same(const peer_answer *us, const peer_answer *them, bool rounded) {
+    if (peer_begins(us, "expected a vector of type ")) return true; /* see the table: what is one is no other */
+    if (us->rc != them->rc) return false;
+    if (us->rc != SQLITE_ROW) return peer_same_error(us, them);
+    if (us->type != them->type || us->subtype != them->subtype) return false;
+    if (us->type == SQLITE_FLOAT) return peer_near(us->number, them->number);
+    if (us->size != them->size) return false;
+    return rounded ? peer_near_floats(us, them) : memcmp(us->bytes, them->bytes, (size_t)us->size) == 0;
+}
+
+/* ---- random calls ---- */
+
+static uint64_t peer_state;
+
+static uint32_t peer_random(uint32_t limit) {
+    peer_state = peer_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(peer_state >> 33) % limit;
+}
+
+static void peer_write_array(sqlite3_str *sql, uint32_t dim, bool whole) {
+    for (uint32_t i = 0; i < dim; i++) {
+        sqlite3_str_appendall(sql, i ? "," : "[");
+        if (whole) {
+            sqlite3_str_appendf(sql, "%d", (int)peer_random(256) - 128);
+        } else {
+            sqlite3_str_appendf(sql, "%.6g", ((double)peer_random(2000001) - 1e6) / (peer_random(2) ? 1e6 : 1e3));
+        }
+    }
+    sqlite3_str_appendall(sql, dim ? "]" : "[]");
+}
+
+static void peer_write_bytes(sqlite3_str *sql, uint32_t bytes) {
+    sqlite3_str_appendall(sql, "x'");
+    for (uint32_t i = 0; i < bytes; i++) sqlite3_str_appendf(sql, "%02x", peer_random(256));
+    sqlite3_str_appendall(sql, "'");
+}
+
+/* Floats as the bytes that they are. */
+static void peer_write_floats(sqlite3_str *sql, uint32_t dim) {
+    sqlite3_str_appendall(sql, "x'");
+    for (uint32_t i = 0; i < dim; i++)
+        sqlite3_str_appendf(sql, "%02x%02x%02x%02x", peer_random(256), peer_random(256), peer_random(256),
+                            0x3e | (peer_random(2) << 7));
+    sqlite3_str_appendall(sql, "'");
+}
+
+/* What is no vector: of all types and sizes, and faults that they see as well. */
+static const char *const peer_wrong[] = {"NULL",       "1",
+                                         "2.5",        "''",
+                                         "x''",        "x'010203'",
+                                         "'[]'",       "' '",
+                                         "'abc'",      "'1,2'",
+                                         "'[a]'",      "vec_bit('')",
+                                         "'{}'",       "vec_int8(NULL)",
+                                         "vec_f32(7)", "vec_bit(NULL)",
+                                         "vec_bit(1)", "vec_int8(x'')",
+                                         "json('{}')"};
+
+enum peer_kind { PEER_TEXT, PEER_FLOATS, PEER_F32, PEER_INT8, PEER_BIT, PEER_KINDS };
+
+static void peer_write_vector(sqlite3_str *sql, enum peer_kind kind, uint32_t dim) {
+    static const char *const begins[] = {"'", "", "vec_f32('", "vec_int8('", "vec_bit("};
+    static const char *const ends[] = {"'", "", "')", "')", ")"};
+    sqlite3_str_appendall(sql, begins[kind]);
+    if (kind == PEER_FLOATS) peer_write_floats(sql, dim);
+    if (kind == PEER_BIT) peer_write_bytes(sql, dim);
+    if (kind != PEER_FLOATS && kind != PEER_BIT) peer_write_array(sql, dim, kind == PEER_INT8);
+    sqlite3_str_appendall(sql, ends[kind]);
+}
+
+/* An argument: mostly a vector of the wanted kind and size. */
+static void peer_write_argument(sqlite3_str *sql, enum peer_kind *kind, uint32_t *dim) {
+    if (peer_random(12) == 0) {
+        sqlite3_str_appendall(sql, peer_wrong[peer_random(sizeof peer_wrong / sizeof *peer_wrong)]);
+        return;
+    }
+    if (peer_random(12) == 0) *dim = 1 + peer_random(12);
+    /* Text beside int8 or bits is what they refuse and we read: see the table. */
+    if (peer_random(12) == 0) *kind = *kind >= PEER_INT8 ? PEER_F32 + peer_random(3) : peer_random(PEER_INT8);
+    peer_write_vector(sql, *kind, *dim);
+}
+
+static const struct {
+    const char *name;
+    int vectors, numbers; /* arguments */
+    bool rounded;
+} peer_functions[] = {
+    {"vec_f32(", 1, 0, false},
+    {"vec_int8(", 1, 0, false},
+    {"vec_bit(", 1, 0, false},
+    {"vec_length(", 1, 0, false},
+    {"vec_type(", 1, 0, false},
+    {"vec_to_json(", 1, 0, false},
+    {"vec_quantize_binary(", 1, 0, false},
+    {"vec_normalize(", 1, 0, true},
+    {"vec_add(", 2, 0, false},
+    {"vec_sub(", 2, 0, false},
+    {"vec_slice(", 1, 2, false},
+    {"vec_distance_l2(", 2, 0, false},
+    {"vec_distance_l1(", 2, 0, false},
+    {"vec_distance_cosine(", 2, 0, false},
+    {"vec_distance_hamming(", 2, 0, false},
+    {"(SELECT group_concat(rowid || typeof(value) || value) FROM vec_each(", 1, 0, false},
+};
+
+#define PEER_FUNCTIONS (sizeof peer_functions / sizeof *peer_functions)
+
+static char *peer_write_call(size_t function) {
+    sqlite3_str *sql = sqlite3_str_new(NULL);
+    enum peer_kind kind = peer_random(PEER_KINDS);
+    uint32_t dim = 1 + peer_random(12);
+    sqlite3_str_appendall(sql, peer_functions[function].name);
+    for (int i = 0; i < peer_functions[function].vectors; i++) {
+        if (i > 0) sqlite3_str_appendall(sql, ", ");
+        peer_write_argument(sql, &kind, &dim);
+    }
+    for (int i = 0; i < peer_functions[function].numbers; i++) {
+        sqlite3_str_appendf(sql, ", %d",
+                            (int)(peer_random(3) ? 8 * peer_random(14) : peer_random(16)) - 2 * !peer_random(9));
+    }
+    sqlite3_str_appendall(sql, peer_functions[function].name[0] == '(' ? "))" : ")");
+    return sqlite3_str_finish(sql);
+}
+
+static void random_calls(void **state) {
+    uint32_t answered = 0, refused = 0;
+    (void)state;
+    if (!theirs) skip();
+    for (uint32_t seed = 1; seed <= PEER_CALLS; seed++) {
+        peer_state = seed * UINT64_C(0x9e3779b97f4a7c15);
+        size_t function = seed % PEER_FUNCTIONS;
+        char *call = peer_write_call(function);
+        peer_answer us = peer_ask(ours, call), them = peer_ask(theirs, call);
+        if (!peer_same(&us, &them, peer_functions[function].rounded)) {
+            fail_msg("seed %u: %s\nours:   %d %d %d %s\ntheirs: %d %d %d %s", seed, call, us.rc, us.type, us.subtype,
+                     us.bytes, them.rc, them.type, them.subtype, them.bytes);
+        }
+        if (them.rc == SQLITE_ROW) {
+            answered++;
+        } else {
+            refused++;
+        }
+        sqlite3_free(call);
+    }
+    assert_true(answered > PEER_CALLS / 4 && refused > PEER_CALLS / 10);
+}
+
+/* ---- what differs, and is meant to ---- */
+
+static const struct {
+    const char *call, *ours, *theirs; /* values as text, blobs in hex; errors */
+} peer_differences[] = {
+    /* Text is read strictly: all of it is one array of numbers. */
+    {"vec_to_json('[1')", "JSON parsing error: expected \",\" or \"]\", found the end of the text at byte 3",
+     "[1.000000]"},
+    {"vec_to_json('[1] x')", "JSON parsing error: expected nothing after the array, found \"x\" at byte 5",
+     "[1.000000]"},
+    /* NaN and infinities are no vectors, and do not become any. */
+    {"vec_normalize('[0,0]')", "0000000000000000", NULL}, /* a NaN, which one is the processor's */
+    {"vec_normalize('[3e38]')", "0000803F", "00000000"},
+    {"vec_add('[3e38]', '[3e38]')", "invalid float32 vector: element 0 is Inf", "0000807F"},
+    /* Text beside a vector of int8 is one too. */
+    {"vec_add(vec_int8('[1]'), '[2]')", "03",
+     "Vector type mistmatch. First vector has type int8, while the second has type float32."},
+    /* The bytes of one type are not taken for another. */
+    {"vec_bit(vec_f32('[1]'))", "expected a vector of type bit, but a vector of type float32 was provided.",
+     "0000803F"},
+    {"vec_int8(vec_bit(x'01'))", "expected a vector of type int8, but a vector of type bit was provided.", "01"},
+    {"vec_slice('[1,2]', 0, 4294967297)", "slice 'end' index is greater than the number of dimensions", "0000803F"},
+};
+
+/* The value as text, blobs in hex, or the error. */
+static void peer_check(sqlite3 *db, const char *call, const char *expected) {
+    char *sql = sqlite3_mprintf("iif(typeof(%s) = 'blob', hex(%s), %s)", call, call, call);
+    peer_answer answer = peer_ask(db, sql);
+    if (strcmp((const char *)answer.bytes, expected) != 0) fail_msg("%s: %s", call, answer.bytes);
+    sqlite3_free(sql);
+}
+
+static void differences(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof peer_differences / sizeof *peer_differences; i++) {
+        peer_check(ours, peer_differences[i].call, peer_differences[i].ours);
+        const char *other = peer_differences[i].theirs;
+        if (theirs && other) peer_check(theirs, peer_differences[i].call, other);
+    }
+}
+
+/* Both have the same functions, with the same numbers of arguments; ours has more. */
+static void all_names(void **state) {
+    sqlite3_stmt *statement;
+    int count = 0;
+    (void)state;
+    if (!theirs) skip();
+    assert_int_equal(sqlite3_prepare_v2(theirs, "SELECT name, narg FROM pragma_function_list WHERE name GLOB 'vec_*'",
+                                        -1, &statement, NULL),
+                     SQLITE_OK);
+    while (sqlite3_step(statement) == SQLITE_ROW) {
+        char *call = sqlite3_mprintf("(SELECT count(*) FROM pragma_function_list WHERE name = %Q AND narg = %d)",
+                                     sqlite3_column_text(statement, 0), sqlite3_column_int(statement, 1));
+        peer_answer answer = peer_ask(ours, call);
+        if (answer.number != 1) fail_msg("%s: %g", call, answer.number);
+        sqlite3_free(call);
+        count++;
+    }
+    sqlite3_finalize(statement);
+    assert_true(count >= 18);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_calls),
+        cmocka_unit_test(all_names),
+        cmocka_unit_test(differences),
+    };
+    return cmocka_run_group_tests(tests, peer_set_up, peer_tear_down);
+}

@@ -146,7 +146,10 @@ static shx_status cluster_group(cluster_training *training, uint32_t k) {
         shx_panels_fill(&grouping.panels, training->parents);
         status = shx_pool_run(training->pool, training->count, CLUSTER_BATCH, cluster_label, &grouping);
     }
-    if (status == SHX_OK) shx_group(training->label, training->count, k, training->rows, training->first);
+    if (status == SHX_OK) {
+        const shx_stop stop = shx_progress_stop(shx_pool_progress(training->pool));
+        status = shx_group(training->label, training->count, k, &stop, training->rows, training->first);
+    }
     shx_panels_free(&grouping.panels);
     return status;
 }

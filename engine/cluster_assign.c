@@ -162,7 +162,7 @@ static void assign_block(assign_work *work, const float *points, size_t rows, ui
         work->best[i] = INFINITY;
         ret_leaf[i] = clusters->first_leaf[work->probed[i * work->probes]];
     }
-    shx_group(work->probed, rows * work->probes, clusters->parent_count, work->sorted, work->first);
+    (void)shx_group(work->probed, rows * work->probes, clusters->parent_count, NULL, work->sorted, work->first);
     for (uint32_t p = 0; p < clusters->parent_count; p++) assign_visit(work, p, ret_leaf);
 }
 

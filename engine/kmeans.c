@@ -143,17 +143,18 @@ static shx_status kmeans_label_rows(void *context, uint64_t first, uint64_t end,
     return SHX_OK;
 }
 
-static void kmeans_sort(kmeans_work *work) {
-    shx_group(work->label, work->count, work->k, work->order, work->first);
+static shx_status kmeans_sort(kmeans_work *work, const shx_stop *stop) {
+    SHX_TRY(shx_group(work->label, work->count, work->k, stop, work->order, work->first));
     for (uint64_t i = 0; i < work->count; i++) work->sorted[i] = work->rows[work->order[i]];
     memcpy(work->rows, work->sorted, work->count * sizeof *work->rows);
+    return SHX_OK;
 }
 
 static shx_status kmeans_group(kmeans_work *work, shx_pool *pool) {
     shx_panels_fill(&work->panels, work->centroids);
     SHX_TRY(shx_pool_run(pool, work->count, KMEANS_CHUNK_ROWS, kmeans_label_rows, work));
-    kmeans_sort(work);
-    return SHX_OK;
+    const shx_stop stop = shx_progress_stop(shx_pool_progress(pool));
+    return kmeans_sort(work, &stop);
 }
 
 static shx_status kmeans_move_centroids(void *context, uint64_t first, uint64_t end, unsigned thread) {

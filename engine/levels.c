@@ -78,9 +78,10 @@ static shx_status levels_make(const float *parents, uint32_t parent_count, const
                          .members = members,
                          .blocks = memory,
                          .memory = memory};
-    shx_group(parent_of, count, parent_count, members, first);
     levels_coding coding = {&levels, centroids, code_dim, scales, memory};
-    shx_status status = levels_count_blocks(&levels);
+    const shx_stop stop = shx_progress_stop(shx_pool_progress(pool));
+    shx_status status = shx_group(parent_of, count, parent_count, &stop, members, first);
+    if (status == SHX_OK) status = levels_count_blocks(&levels);
     if (status == SHX_OK) {
         status = shx_centroid_codes(parents, NULL, parent_count, code_dim, NULL, &scales[0], parent_blocks);
     }

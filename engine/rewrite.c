@@ -1,5 +1,6 @@
 #include "rewrite.h"
 
+#include "grouping.h"
 #include "limits.h"
 #include "memory.h"
 #include "planted.h"
@@ -141,35 +142,14 @@ shx_status shx_rewrite_take_segment(shx_rewrite *rewrite, uint32_t segment, bool
     return SHX_OK;
 }
 
-/* Where a posting's group stands: overflow is behind all places. */
-static uint64_t rewrite_group_of(const shx_rewrite *rewrite, uint64_t posting, uint64_t places) {
-    uint32_t place = rewrite->place[posting];
-    assert(place == SHX_PLACE_OVERFLOW || place < places);
-    return place == SHX_PLACE_OVERFLOW ? places : place;
-}
-
-/* A counting sort; `next` is scratch, and as long as `first`, which is zero. */
-static shx_status rewrite_sort(const shx_rewrite *rewrite, uint64_t places, uint32_t *order, uint32_t *first,
-                               uint32_t *next) {
-    shx_progress *progress = shx_pool_progress(rewrite->pool);
-    for (uint64_t i = 0; i < rewrite->count; i++) {
-        if (i % REWRITE_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(progress));
-        first[rewrite_group_of(rewrite, i, places) + 1]++;
-    }
-    for (uint64_t p = 0; p <= places; p++) first[p + 1] += first[p];
-    memcpy(next, first, (places + 1) * sizeof *next);
-    for (uint64_t i = 0; i < rewrite->count; i++) {
-        if (i % REWRITE_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(progress));
-        order[next[rewrite_group_of(rewrite, i, places)]++] = (uint32_t)i;
-    }
-    return SHX_OK;
-}
-
 shx_status shx_rewrite_group(const shx_rewrite *rewrite, uint64_t places, uint32_t **ret_order, uint32_t **ret_first) {
+    assert(places < SHX_PLACE_OVERFLOW);
+    const shx_stop stop = shx_progress_stop(shx_pool_progress(rewrite->pool));
+    uint32_t groups = (uint32_t)places + 1; /* overflow is behind all places */
     uint32_t *order = shx_alloc_zero(rewrite->count, sizeof *order);
-    uint32_t *first = shx_alloc_zero(places + 2, sizeof *first), *next = shx_alloc_zero(places + 2, sizeof *next);
-    shx_status status = order && first && next ? rewrite_sort(rewrite, places, order, first, next) : SHX_NOMEM;
-    shx_free(next);
+    uint32_t *first = shx_alloc_zero((uint64_t)groups + 1, sizeof *first);
+    shx_status status = order && first ? SHX_OK : SHX_NOMEM;
+    if (status == SHX_OK) status = shx_group(rewrite->place, rewrite->count, groups, &stop, order, first);
     if (status == SHX_OK) {
         *ret_order = order;
         *ret_first = first;

@@ -11,6 +11,7 @@
 #include "cursor.h"
 #include "info.h"
 #include "integrity.h"
+#include "shard_list.h"
 #include "stats.h"
 #include "table.h"
 #include "transaction.h"
@@ -123,6 +124,7 @@ int sqlite3_shardex_init(sqlite3 *db, char **error_message, const sqlite3_api_ro
     if (rc == SQLITE_OK) rc = shx_info_register(connection);
     if (rc == SQLITE_OK) rc = shx_backup_register(connection);
     if (rc == SQLITE_OK) rc = shx_stats_register(connection);
+    if (rc == SQLITE_OK) rc = shx_shard_list_register(connection);
     if (rc == SQLITE_OK) rc = shx_config_register(db);
     if (rc == SQLITE_OK) rc = shx_vector_functions_register(db);
     if (rc == SQLITE_OK) rc = shx_vector_each_register(db);

@@ -1,5 +1,6 @@
 #include "lookup.h"
 
+#include "statement.h"
 #include "statements.h"
 
 #include <stdbool.h>
@@ -50,4 +51,31 @@ int shx_lookup_hold(shx_table *table, sqlite3_stmt **ret_held) {
     if (step == SQLITE_ROW) return SQLITE_OK;
     rc = sqlite3_reset(*ret_held);
     return shx_table_failed(table, step == SQLITE_DONE ? SQLITE_CORRUPT_VTAB : rc);
+}
+
+/* The failure's message is the table's, which gives it away. */
+static int lookup_show(shx_table *table, int (*take)(const shx_snapshot *snapshot, void *context), void *context,
+                       char **ret_message) {
+    sqlite3_stmt *held = NULL;
+    shx_snapshot snapshot = {0};
+    int rc = shx_lookup_hold(table, &held);
+    if (rc == SQLITE_OK) rc = shx_snapshot_open(table, &snapshot);
+    if (rc == SQLITE_OK) rc = take(&snapshot, context);
+    shx_snapshot_close(&snapshot);
+    shx_statement_give_back(table, held);
+    if (rc == SQLITE_OK) return rc;
+    *ret_message = table->base.zErrMsg;
+    table->base.zErrMsg = NULL;
+    return rc;
+}
+
+int shx_lookup_visit(shx_connection *connection, sqlite3_value *name, sqlite3_value *schema,
+                     int (*take)(const shx_snapshot *snapshot, void *context), void *context, char **ret_message) {
+    shx_table *table = NULL;
+    if (shx_connection_forked(connection)) {
+        *ret_message = sqlite3_mprintf(SHX_FORKED_MESSAGE);
+        return SQLITE_MISUSE;
+    }
+    int rc = shx_lookup_table(connection, name, schema, &table, ret_message);
+    return rc == SQLITE_OK ? lookup_show(table, take, context, ret_message) : rc;
 }

@@ -2,9 +2,7 @@
 
 #include "figures.h"
 #include "lookup.h"
-#include "statement.h"
 #include "statements.h"
-#include "table.h"
 #include "table_function.h"
 
 enum { STATS_NAME, STATS_VALUE, STATS_UNIT, STATS_COLUMNS };
@@ -14,25 +12,14 @@ typedef struct stats_rows {
     shx_figure figures[SHX_FIGURES_MAX];
 } stats_rows;
 
-/* The failure's message is the table's, which gives it away. */
-static int stats_take(stats_rows *stats, shx_table *table, char **ret_message) {
-    sqlite3_stmt *held = NULL;
-    shx_snapshot snapshot = {0};
-    int rc = shx_lookup_hold(table, &held);
-    if (rc == SQLITE_OK) rc = shx_snapshot_open(table, &snapshot);
-    if (rc == SQLITE_OK) stats->rows.count = shx_figures_take(&snapshot, stats->figures);
-    shx_snapshot_close(&snapshot);
-    shx_statement_give_back(table, held);
-    if (rc == SQLITE_OK) return rc;
-    *ret_message = table->base.zErrMsg;
-    table->base.zErrMsg = NULL;
-    return rc;
+static int stats_take(const shx_snapshot *snapshot, void *context) {
+    stats_rows *stats = context;
+    stats->rows.count = shx_figures_take(snapshot, stats->figures);
+    return SQLITE_OK;
 }
 
 static int stats_begin(shx_rows *rows, sqlite3_value *const *arguments, char **ret_message) {
-    shx_table *table = NULL;
-    int rc = shx_lookup_table(rows->owner, arguments[0], arguments[1], &table, ret_message);
-    return rc == SQLITE_OK ? stats_take((stats_rows *)rows, table, ret_message) : rc;
+    return shx_lookup_visit(rows->owner, arguments[0], arguments[1], stats_take, rows, ret_message);
 }
 
 static int stats_column(shx_rows *rows, sqlite3_context *context, int column, char **ret_message) {

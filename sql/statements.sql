@@ -170,6 +170,14 @@ PRAGMA database_list;
 -- name: declare_stats
 CREATE TABLE x(name TEXT, value, unit TEXT, "table" HIDDEN, "schema" HIDDEN);
 
+-- name: declare_segments
+CREATE TABLE x(segment INTEGER, file TEXT, rows INTEGER, dead INTEGER, shards INTEGER, bytes INTEGER, "table" HIDDEN,
+    "schema" HIDDEN);
+
+-- name: declare_shards
+CREATE TABLE x(shard INTEGER, open INTEGER, rows INTEGER, dead INTEGER, segments INTEGER, scatter REAL, "table" HIDDEN,
+    "schema" HIDDEN);
+
 -- name: declare_each
 CREATE TABLE x(value, vector HIDDEN);
 

@@ -12,7 +12,8 @@ import re
 import sys
 
 WORD = r"[a-z][\w-]*"
-FUNCTION_FILES = ("vector_functions", "vector_each", "info", "backup", "config", "stats")
+FUNCTION_FILES = ("vector_functions", "vector_each", "info", "backup", "config", "stats",
+                  "shard_list")
 
 
 def block(source, start):

@@ -10,7 +10,7 @@ static const char *const BATTERY[] = {
     "SELECT rowid FROM t WHERE v MATCH '[3,1]' AND n = 1 AND s > 's2' AND x IS NOT NULL LIMIT 3",
     "SELECT rowid, * FROM t",
     "SELECT * FROM t WHERE rowid = 2 OR n = 2",
-    "SELECT shardex_info('t'), shardex_recall('t', 3, 5)",
+    "SELECT shardex_info('t'), shardex_recall('t', 3, 5); SELECT * FROM shardex_segments('t'), shardex_shards('t')",
     "SELECT shardex_catch_up('t')",
     "BEGIN; INSERT INTO t(v, n, s, x) VALUES('[1,2]', 1, 'a', 'b'); SELECT rowid FROM t WHERE v MATCH '[1,2]' LIMIT 2",
     "ROLLBACK",

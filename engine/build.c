@@ -161,9 +161,7 @@ static uint64_t build_sample_size(const shx_rewrite *rewrite) {
 }
 
 static shx_status build_train(const shx_rewrite *rewrite, uint64_t seed, shx_clusters **ret_clusters) {
-    const shx_encoding *encoding = &rewrite->encoding;
     build_sample sample = {.rewrite = rewrite, .wanted = build_sample_size(rewrite)};
-    const shx_cluster_points points = {&sample, build_read_point};
     sample.rows = shx_alloc(sample.wanted * sizeof *sample.rows);
     shx_status status = sample.rows ? SHX_OK : SHX_NOMEM;
     if (status == SHX_OK) {
@@ -174,8 +172,8 @@ static shx_status build_train(const shx_rewrite *rewrite, uint64_t seed, shx_clu
     if (count > 0) {
         shx_progress_begin(shx_pool_progress(rewrite->pool), SHX_PHASE_CLUSTERING, count);
         uint64_t leaf = sample.wanted * rewrite->shard_size / rewrite->count;
-        status = shx_cluster_train(&points, count, encoding->code_dim, leaf ? (uint32_t)leaf : 1, seed, rewrite->pool,
-                                   ret_clusters);
+        const shx_cluster_points points = {&sample, build_read_point, count, rewrite->encoding.code_dim};
+        status = shx_cluster_train(&points, leaf ? (uint32_t)leaf : 1, seed, rewrite->pool, ret_clusters);
     }
     shx_free(sample.rows);
     return status;

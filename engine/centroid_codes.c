@@ -5,17 +5,17 @@
 
 #include <math.h>
 
-shx_status shx_centroid_codes(const float *centroids, const uint32_t *members, uint64_t count, uint32_t code_dim,
+shx_status shx_centroid_codes(const shx_centroids *centroids, const uint32_t *members, uint64_t count,
                               const float *center, shx_factor_scale *ret_scale, uint8_t *ret_blocks) {
+    uint32_t code_dim = centroids->code_dim;
     size_t bit_bytes = code_dim / 8;
     float *origin = shx_alloc_zero(code_dim, sizeof *origin);
     uint8_t *bits = shx_alloc_zero(count, bit_bytes), *refine = shx_alloc(shx_refine_bytes(code_dim));
     shx_code *codes = shx_alloc_zero(count, sizeof *codes);
     shx_status status = origin && bits && refine && codes ? SHX_OK : SHX_NOMEM;
     for (uint64_t i = 0; status == SHX_OK && i < count; i++) {
-        uint64_t row = members ? members[i] : i;
-        shx_encode(centroids + row * code_dim, center ? center : origin, code_dim, bits + i * bit_bytes, refine,
-                   &codes[i]);
+        const float *centroid = shx_centroid_at(centroids, members ? members[i] : i);
+        shx_encode(centroid, center ? center : origin, code_dim, bits + i * bit_bytes, refine, &codes[i]);
     }
     if (status == SHX_OK) shx_factor_scale_fit(codes, count, ret_scale);
     for (uint64_t first = 0; status == SHX_OK && first < count; first += SHX_BLOCK_ROWS) {

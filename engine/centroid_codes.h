@@ -10,9 +10,20 @@
 
 #include <stdbool.h>
 
-/* Codes `count` rows of `centroids` (code_dim floats each) about `center` (NULL: the origin): row i is members[i], or i
-** when members is NULL. ret_blocks: shx_blocks_of(count) blocks. */
-shx_status shx_centroid_codes(const float *centroids, const uint32_t *members, uint64_t count, uint32_t code_dim,
+/* Centroids as floats, one after the other; borrowed. */
+typedef struct shx_centroids {
+    const float *floats; /* count × code_dim */
+    uint64_t count;
+    uint32_t code_dim;
+} shx_centroids;
+
+static inline const float *shx_centroid_at(const shx_centroids *centroids, uint64_t position) {
+    return centroids->floats + position * centroids->code_dim;
+}
+
+/* Codes `count` centroids about `center` (NULL: the origin): the i-th is members[i], or i when members is NULL.
+** ret_blocks: shx_blocks_of(count) blocks. */
+shx_status shx_centroid_codes(const shx_centroids *centroids, const uint32_t *members, uint64_t count,
                               const float *center, shx_factor_scale *ret_scale, uint8_t *ret_blocks);
 
 /* Whether a coordinate of a centroid from a file can be one: no coordinate of a point is over 1e15 (quantizer.h). The

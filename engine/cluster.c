@@ -56,22 +56,22 @@ static uint32_t cluster_wanted(uint64_t count, uint64_t size) {
 
 /* ---- points ---- */
 
-/* Some points in memory: row i is rows[i]. */
+/* Some points in memory. */
 typedef struct cluster_loaded {
     float *points;
-    const float **rows;
+    shx_float_rows rows;
 } cluster_loaded;
 
 static void cluster_unload(cluster_loaded *loaded) {
     shx_free_aligned(loaded->points);
-    shx_free(loaded->rows);
+    shx_free(loaded->rows.at);
 }
 
 static shx_status cluster_load(const cluster_training *training, const uint32_t *rows, uint64_t count,
                                cluster_loaded *ret_loaded) {
     cluster_loaded loaded = {.points = shx_alloc_aligned(count * training->dim, sizeof *loaded.points),
-                             .rows = shx_alloc(count * sizeof *loaded.rows)};
-    if (!loaded.points || !loaded.rows) {
+                             .rows = {shx_alloc(count * sizeof *loaded.rows.at), count, training->dim}};
+    if (!loaded.points || !loaded.rows.at) {
         cluster_unload(&loaded);
         return SHX_NOMEM;
     }
@@ -80,7 +80,7 @@ static shx_status cluster_load(const cluster_training *training, const uint32_t 
         if (i % CLUSTER_CHECK_POINTS == 0) status = shx_progress_check(shx_pool_progress(training->pool));
         float *point = loaded.points + i * training->dim;
         training->points->read(training->points->context, rows[i], point);
-        loaded.rows[i] = point;
+        loaded.rows.at[i] = point;
     }
     if (status != SHX_OK) {
         cluster_unload(&loaded);
@@ -110,8 +110,8 @@ static shx_status cluster_find_parents(cluster_training *training, uint32_t k) {
     shx_status status = cluster_load(training, rows, wanted, &sample);
     shx_free(rows);
     SHX_TRY(status);
-    status = shx_kmeans_train(sample.rows, wanted, training->dim, k, CLUSTER_PARENT_ITERATIONS, training->seed + 1,
-                              training->pool, training->parents);
+    status = shx_kmeans_train(&sample.rows, k, CLUSTER_PARENT_ITERATIONS, training->seed + 1, training->pool,
+                              training->parents);
     cluster_unload(&sample);
     return status;
 }
@@ -130,7 +130,7 @@ static shx_status cluster_label(void *context, uint64_t first, uint64_t end, uns
         uint64_t count = end - i < CLUSTER_BATCH ? end - i : CLUSTER_BATCH;
         cluster_loaded batch;
         SHX_TRY(cluster_load(training, training->rows + i, count, &batch));
-        shx_panels_label(&grouping->panels, batch.rows, count, training->label + i);
+        shx_panels_label(&grouping->panels, batch.rows.at, count, training->label + i);
         cluster_unload(&batch);
     }
     return SHX_OK;
@@ -184,37 +184,41 @@ static shx_status cluster_train_parents(cluster_training *training) {
 /* ---- level 2 ---- */
 
 /* Adds the mean of each part of `rows` to the family. */
-static shx_status cluster_add_leaves(cluster_family *family, const float *const *rows, size_t dim,
-                                     const shx_part *parts, uint32_t part_count, double *sums) {
-    SHX_TRY(shx_grow((void **)&family->leaves, &family->capacity, family->count + (uint64_t)part_count,
+static shx_status cluster_add_leaves(cluster_family *family, const shx_float_rows *rows, const shx_parts *parts,
+                                     double *sums) {
+    size_t dim = rows->dim;
+    SHX_TRY(shx_grow((void **)&family->leaves, &family->capacity, family->count + (uint64_t)parts->count,
                      dim * sizeof *family->leaves));
-    for (uint32_t i = 0; i < part_count; i++) {
+    for (uint32_t i = 0; i < parts->count; i++) {
+        const shx_part *part = &parts->items[i];
         float *leaf = family->leaves + family->count++ * dim;
-        shx_rows_mean(rows + parts[i].first, parts[i].count, dim, sums, leaf);
+        shx_rows_mean((const float *const *)rows->at + part->first, part->count, dim, sums, leaf);
     }
     return SHX_OK;
 }
 
+/* Into how many parts so many points may be split: twice as many as they should make, since parts are uneven. */
+static uint32_t cluster_parts_most(const cluster_training *training, uint64_t count) {
+    return 2 * cluster_wanted(count, training->leaf_points) + 2;
+}
+
 /* Splits the groups of a parent's rows that are too large and adds the leaves of all that are not empty. */
-static shx_status cluster_make_leaves(const cluster_training *training, cluster_family *family, const float **rows,
-                                      const uint32_t *first, uint32_t k, uint64_t seed) {
+static shx_status cluster_make_leaves(const cluster_training *training, cluster_family *family,
+                                      const shx_float_rows *rows, const uint32_t *first, uint32_t k, uint64_t seed) {
     uint64_t size_max = (uint64_t)(training->leaf_points * CLUSTER_LEAF_EXCESS);
-    uint32_t parts_max = 2 * cluster_wanted(first[k], training->leaf_points) + 2, part_count = 0;
-    shx_part *parts = shx_alloc(parts_max * sizeof *parts);
-    double *sums = shx_alloc(training->dim * sizeof *sums);
-    shx_status status = parts && sums ? SHX_OK : SHX_NOMEM;
+    uint32_t most = cluster_parts_most(training, rows->count);
+    shx_parts parts = {.items = shx_alloc(most * sizeof *parts.items)};
+    double *sums = shx_alloc(rows->dim * sizeof *sums);
+    shx_status status = parts.items && sums ? SHX_OK : SHX_NOMEM;
     for (uint32_t c = 0; status == SHX_OK && c < k; c++) {
-        uint32_t count = first[c + 1] - first[c];
-        if (count == 0) continue;
-        uint32_t limit = 2 * cluster_wanted(count, training->leaf_points) + 2;
-        status = shx_cluster_divide(rows + first[c], count, training->dim, size_max, limit, seed + c,
-                                    shx_pool_progress(training->pool), parts, &part_count);
-        if (status != SHX_OK) break;
-        status =
-            cluster_add_leaves(family, (const float *const *)rows + first[c], training->dim, parts, part_count, sums);
+        const shx_float_rows group = {rows->at + first[c], first[c + 1] - first[c], rows->dim};
+        if (group.count == 0) continue;
+        parts.most = cluster_parts_most(training, group.count);
+        status = shx_cluster_divide(&group, size_max, seed + c, shx_pool_progress(training->pool), &parts);
+        if (status == SHX_OK) status = cluster_add_leaves(family, &group, &parts, sums);
     }
     shx_free(sums);
-    shx_free(parts);
+    shx_free(parts.items);
     return status;
 }
 
@@ -229,12 +233,11 @@ static shx_status cluster_train_family(const cluster_training *training, uint32_
     uint32_t *first = shx_alloc((k + (uint64_t)1) * sizeof *first);
     shx_status status = centroids && first ? SHX_OK : SHX_NOMEM;
     if (status != SHX_OK) goto cleanup;
-    status = shx_kmeans_train(points.rows, count, training->dim, k, CLUSTER_LEAF_ITERATIONS, seed, training->pool,
-                              centroids);
-    if (status != SHX_OK) goto cleanup;
-    status = shx_kmeans_group(points.rows, count, training->dim, centroids, k, training->pool, first);
-    if (status != SHX_OK) goto cleanup;
-    status = cluster_make_leaves(training, &training->families[parent], points.rows, first, k, seed);
+    status = shx_kmeans_train(&points.rows, k, CLUSTER_LEAF_ITERATIONS, seed, training->pool, centroids);
+    if (status == SHX_OK) status = shx_kmeans_group(&points.rows, centroids, k, training->pool, first);
+    if (status == SHX_OK) {
+        status = cluster_make_leaves(training, &training->families[parent], &points.rows, first, k, seed);
+    }
 cleanup:
     shx_free(first);
     shx_free_aligned(centroids);
@@ -330,8 +333,10 @@ static shx_status cluster_train(cluster_training *training, shx_clusters *cluste
     return cluster_fill(training, clusters);
 }
 
-shx_status shx_cluster_train(const shx_cluster_points *points, uint64_t count, size_t dim, uint32_t leaf_points,
-                             uint64_t seed, shx_pool *pool, shx_clusters **ret_clusters) {
+shx_status shx_cluster_train(const shx_cluster_points *points, uint32_t leaf_points, uint64_t seed, shx_pool *pool,
+                             shx_clusters **ret_clusters) {
+    uint64_t count = points->count;
+    size_t dim = points->dim;
     SHX_CHECK(count >= 1 && count <= UINT32_MAX && leaf_points >= 1 && dim >= 16 && dim % 16 == 0, SHX_MISUSE);
     cluster_training training = {
         .points = points, .count = count, .dim = dim, .leaf_points = leaf_points, .seed = seed, .pool = pool};

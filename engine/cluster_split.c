@@ -2,7 +2,6 @@
 
 #include "cluster.h"
 #include "kernels.h"
-#include "kmeans.h"
 #include "memory.h"
 #include "random.h"
 
@@ -37,7 +36,9 @@ static void divide_free(divide_work *work) {
     shx_free(work->sorted);
 }
 
-static shx_status divide_alloc(divide_work *work, uint64_t count, size_t dim, shx_progress *progress) {
+static shx_status divide_alloc(divide_work *work, const shx_float_rows *rows, shx_progress *progress) {
+    uint64_t count = rows->count;
+    size_t dim = rows->dim;
     *work = (divide_work){.kernels = shx_kernels_get(), .dim = dim, .progress = progress};
     work->centroid[0] = shx_alloc_aligned(2 * dim, sizeof *work->centroid[0]);
     work->centroid[1] = work->centroid[0] ? work->centroid[0] + dim : NULL;
@@ -164,68 +165,67 @@ static uint64_t divide_rows(divide_work *work, const float **rows, uint64_t coun
     return second;
 }
 
-/* The largest part that can still be split, or `part_count`. */
-static uint32_t divide_largest(const shx_part *parts, uint32_t part_count) {
-    uint32_t largest = part_count;
-    for (uint32_t i = 0; i < part_count; i++) {
-        if (!parts[i].whole && (largest == part_count || parts[i].count > parts[largest].count)) largest = i;
+/* The largest part that can still be split; NULL when there is none. */
+static shx_part *divide_largest(const shx_parts *parts) {
+    shx_part *largest = NULL;
+    for (uint32_t i = 0; i < parts->count; i++) {
+        shx_part *part = &parts->items[i];
+        if (!part->whole && (!largest || part->count > largest->count)) largest = part;
     }
     return largest;
 }
 
-shx_status shx_cluster_divide(const float **rows, uint64_t count, size_t dim, uint64_t size_max, uint32_t parts_max,
-                              uint64_t seed, shx_progress *progress, shx_part *ret_parts,
-                              uint32_t *ret_part_count) {
-    assert(count >= 1 && size_max >= 1 && parts_max >= 1);
+shx_status shx_cluster_divide(const shx_float_rows *rows, uint64_t size_max, uint64_t seed, shx_progress *progress,
+                              shx_parts *parts) {
+    assert(rows->count >= 1 && size_max >= 1 && parts->most >= 1);
     divide_work work = {0};
-    if (count > size_max) SHX_TRY(divide_alloc(&work, count, dim, progress));
-    uint32_t part_count = 1;
-    ret_parts[0] = (shx_part){0, count, false};
-    while (part_count < parts_max) {
-        uint32_t largest = divide_largest(ret_parts, part_count);
-        if (largest == part_count || ret_parts[largest].count <= size_max) break;
-        shx_part *part = &ret_parts[largest];
-        uint64_t second = divide_rows(&work, rows + part->first, part->count, shx_random_next(&seed));
+    if (rows->count > size_max) SHX_TRY(divide_alloc(&work, rows, progress));
+    shx_parts made = {parts->items, 1, parts->most};
+    made.items[0] = (shx_part){0, rows->count, false};
+    while (made.count < made.most) {
+        shx_part *largest = divide_largest(&made);
+        if (!largest || largest->count <= size_max) break;
+        uint64_t second = divide_rows(&work, rows->at + largest->first, largest->count, shx_random_next(&seed));
         if (work.status != SHX_OK) break;
-        part->whole = second == 0;
-        if (part->whole) continue;
-        part->count -= second;
-        ret_parts[part_count++] = (shx_part){part->first + part->count, second, false};
+        largest->whole = second == 0;
+        if (largest->whole) continue;
+        largest->count -= second;
+        made.items[made.count++] = (shx_part){largest->first + largest->count, second, false};
     }
     divide_free(&work);
-    if (work.status == SHX_OK) *ret_part_count = part_count;
+    if (work.status == SHX_OK) *parts = made;
     return work.status;
 }
 
 /* Writes the centroid of each part, and to each point the number of its part. */
-static shx_status divide_describe(const float *points, const float *const *rows, size_t dim, const shx_part *parts,
-                                  uint32_t part_count, float *ret_centroids, uint32_t *ret_part) {
+static shx_status divide_describe(const float *points, const shx_float_rows *rows, const shx_parts *parts,
+                                  shx_cluster_parts *described) {
+    size_t dim = rows->dim;
     double *sums = shx_alloc(dim * sizeof *sums);
     SHX_CHECK(sums, SHX_NOMEM);
-    for (uint32_t p = 0; p < part_count; p++) {
-        const float *const *row = rows + parts[p].first;
-        shx_rows_mean(row, parts[p].count, dim, sums, ret_centroids + p * dim);
-        for (uint64_t i = 0; i < parts[p].count; i++) ret_part[(size_t)(row[i] - points) / dim] = p;
+    for (uint32_t p = 0; p < parts->count; p++) {
+        const shx_part *part = &parts->items[p];
+        const float *const *row = (const float *const *)rows->at + part->first;
+        shx_rows_mean(row, part->count, dim, sums, described->centroids + p * dim);
+        for (uint64_t i = 0; i < part->count; i++) described->part[(size_t)(row[i] - points) / dim] = p;
     }
     shx_free(sums);
+    described->count = parts->count;
     return SHX_OK;
 }
 
-shx_status shx_cluster_split(const float *points, uint32_t count, size_t dim, uint32_t parts, uint64_t seed,
-                             shx_progress *progress, float *ret_centroids, uint32_t *ret_part, uint32_t *ret_parts) {
-    SHX_CHECK(count >= 1 && parts >= 2 && dim >= 16 && dim % 16 == 0, SHX_MISUSE);
-    uint32_t part_count = 0;
-    const float **rows = shx_alloc(count * sizeof *rows);
-    shx_part *made = shx_alloc(parts * sizeof *made);
-    shx_status status = rows && made ? SHX_OK : SHX_NOMEM;
+shx_status shx_cluster_split(const float *points, uint32_t count, size_t dim, uint64_t seed, shx_progress *progress,
+                             shx_cluster_parts *parts) {
+    SHX_CHECK(count >= 1 && parts->most >= 2 && dim >= 16 && dim % 16 == 0, SHX_MISUSE);
+    const shx_float_rows rows = {shx_alloc(count * sizeof *rows.at), count, dim};
+    shx_parts made = {.items = shx_alloc(parts->most * sizeof *made.items), .most = parts->most};
+    shx_status status = rows.at && made.items ? SHX_OK : SHX_NOMEM;
     if (status != SHX_OK) goto cleanup;
-    for (uint32_t i = 0; i < count; i++) rows[i] = points + i * dim;
-    status = shx_cluster_divide(rows, count, dim, 1, parts, seed, progress, made, &part_count);
-    if (status != SHX_OK) goto cleanup;
-    status = divide_describe(points, (const float *const *)rows, dim, made, part_count, ret_centroids, ret_part);
-    if (status == SHX_OK) *ret_parts = part_count;
+    for (uint32_t i = 0; i < count; i++) rows.at[i] = points + i * dim;
+    status = shx_cluster_divide(&rows, 1, seed, progress, &made);
+    if (status == SHX_OK) status = divide_describe(points, &rows, &made, parts);
 cleanup:
-    shx_free(made);
-    shx_free(rows);
+    shx_free(made.items);
+    shx_free(rows.at);
     return status;
 }

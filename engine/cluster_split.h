@@ -4,11 +4,11 @@
 #ifndef SHX_CLUSTER_SPLIT_H
 #define SHX_CLUSTER_SPLIT_H
 
+#include "kmeans.h"
 #include "progress.h"
 #include "status.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 /* Rows [first, first + count) of the array that was divided. */
@@ -17,11 +17,16 @@ typedef struct shx_part {
     bool whole; /* no two different rows: it cannot be split */
 } shx_part;
 
+/* All parts, in memory of the caller with room for `most`. */
+typedef struct shx_parts {
+    shx_part *items;
+    uint32_t count, most;
+} shx_parts;
+
 /* Divides the rows (reordering them) by splitting the largest part in two while it has more than `size_max` rows and
-** there are fewer than `parts_max`. ret_parts has room for parts_max; at least one part, none empty. Identical rows
-** stay together. Checks the progress (NULL: none) now and then. */
-shx_status shx_cluster_divide(const float **rows, uint64_t count, size_t dim, uint64_t size_max, uint32_t parts_max,
-                              uint64_t seed, shx_progress *progress, shx_part *ret_parts,
-                              uint32_t *ret_part_count);
+** there are fewer than parts->most. At least one part, none empty. Identical rows stay together. SHX_INTERRUPT when the
+** progress (NULL: none) says so: then parts->count is as it was. */
+shx_status shx_cluster_divide(const shx_float_rows *rows, uint64_t size_max, uint64_t seed, shx_progress *progress,
+                              shx_parts *parts);
 
 #endif

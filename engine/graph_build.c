@@ -1,7 +1,6 @@
 #include "graph_build.h"
 
 #include "bytes.h"
-#include "centroid_codes.h"
 #include "heap.h"
 #include "memory.h"
 #include "quantizer.h"
@@ -16,9 +15,8 @@
 #define GRAPH_JOIN_PASSES 8 /* a pass may cut off what another link held */
 
 struct shx_graph_builder {
-    uint64_t count;
-    uint32_t code_dim, m, ef, entry;
-    const float *centroids;
+    shx_centroids centroids;
+    uint32_t m, ef, entry;
     uint8_t *tops;
     uint32_t *links;
     uint32_t *upper_at; /* a deleted node's part of upper is left unused until the graph is finished */
@@ -41,11 +39,12 @@ static uint32_t *graph_list(const shx_graph_builder *builder, uint32_t node, uin
 }
 
 static const float *graph_point(const shx_graph_builder *builder, uint32_t node) {
-    return builder->centroids + (uint64_t)node * builder->code_dim;
+    return shx_centroid_at(&builder->centroids, node);
 }
 
 static float graph_distance2(const shx_graph_builder *builder, uint32_t a, uint32_t b) {
-    return shx_kernels_get()->code_l2_squared(graph_point(builder, a), graph_point(builder, b), builder->code_dim);
+    uint32_t code_dim = builder->centroids.code_dim;
+    return shx_kernels_get()->code_l2_squared(graph_point(builder, a), graph_point(builder, b), code_dim);
 }
 
 static uint64_t graph_key(const shx_graph_builder *builder, uint32_t from, uint32_t node) {
@@ -63,17 +62,14 @@ static int graph_compare_keys(const void *a, const void *b) {
 
 /* ---- life ---- */
 
-shx_status shx_graph_builder_create(const float *centroids, uint64_t count, uint32_t code_dim, uint32_t m, uint32_t ef,
+shx_status shx_graph_builder_create(const shx_centroids *centroids, uint32_t m, uint32_t ef,
                                     shx_graph_builder **ret_builder) {
+    uint64_t count = centroids->count;
     assert(m >= SHX_GRAPH_M_MIN && m <= SHX_GRAPH_M_MAX && ef > 0 && count < SHX_GRAPH_NONE);
     shx_graph_builder *builder = shx_alloc_zero(1, sizeof *builder);
     SHX_CHECK(builder, SHX_NOMEM);
-    *builder = (shx_graph_builder){.count = count,
-                                   .code_dim = code_dim,
-                                   .m = m,
-                                   .ef = ef > 2 * m ? ef : 2 * m,
-                                   .entry = SHX_GRAPH_NONE,
-                                   .centroids = centroids};
+    *builder = (shx_graph_builder){
+        .centroids = *centroids, .m = m, .ef = ef > 2 * m ? ef : 2 * m, .entry = SHX_GRAPH_NONE};
     builder->tops = shx_alloc(count);
     builder->links = shx_alloc(count * 2 * m * sizeof *builder->links);
     builder->upper_at = shx_alloc_zero(count, sizeof *builder->upper_at);
@@ -146,7 +142,7 @@ static shx_status graph_meet(shx_graph_builder *builder, uint32_t node, uint32_t
 /* Forgets which nodes were met, but for `node`. */
 static void graph_start_visit(shx_graph_builder *builder, uint32_t node) {
     if (++builder->visits == 0) {
-        memset(builder->visited, 0, builder->count * sizeof *builder->visited);
+        memset(builder->visited, 0, builder->centroids.count * sizeof *builder->visited);
         builder->visits = 1;
     }
     builder->visited[node] = builder->visits;
@@ -242,7 +238,7 @@ static shx_status graph_connect(shx_graph_builder *builder, uint32_t node, uint8
 }
 
 shx_status shx_graph_builder_insert(shx_graph_builder *builder, uint32_t node, uint64_t key) {
-    assert(node < builder->count && !shx_graph_builder_has(builder, node));
+    assert(node < builder->centroids.count && !shx_graph_builder_has(builder, node));
     uint8_t top = graph_top_of(builder, key);
     SHX_TRY(graph_appear(builder, node, top));
     bool first = builder->entry == SHX_GRAPH_NONE;
@@ -283,7 +279,7 @@ static shx_status graph_repair(shx_graph_builder *builder, const uint8_t *gone, 
 /* A living node of the highest layer. */
 static void graph_find_entry(shx_graph_builder *builder) {
     builder->entry = SHX_GRAPH_NONE;
-    for (uint32_t i = 0; i < builder->count; i++) {
+    for (uint32_t i = 0; i < builder->centroids.count; i++) {
         if (!shx_graph_builder_has(builder, i)) continue;
         bool higher = builder->entry == SHX_GRAPH_NONE || builder->tops[i] > builder->tops[builder->entry];
         if (higher) builder->entry = i;
@@ -292,7 +288,7 @@ static void graph_find_entry(shx_graph_builder *builder) {
 
 /* Nodes whose whole neighbourhood went look for a new one. */
 static shx_status graph_reconnect(shx_graph_builder *builder) {
-    for (uint32_t i = 0; builder->entry != SHX_GRAPH_NONE && i < builder->count; i++) {
+    for (uint32_t i = 0; builder->entry != SHX_GRAPH_NONE && i < builder->centroids.count; i++) {
         if (!shx_graph_builder_has(builder, i) || i == builder->entry) continue;
         uint32_t most;
         if (graph_list(builder, i, 0, &most)[0] == SHX_GRAPH_NONE) {
@@ -303,11 +299,11 @@ static shx_status graph_reconnect(shx_graph_builder *builder) {
 }
 
 shx_status shx_graph_builder_delete(shx_graph_builder *builder, const uint8_t *gone) {
-    for (uint32_t i = 0; i < builder->count; i++) {
+    for (uint32_t i = 0; i < builder->centroids.count; i++) {
         if (!shx_graph_builder_has(builder, i) || gone[i]) continue;
         for (uint32_t layer = 0; layer <= builder->tops[i]; layer++) SHX_TRY(graph_repair(builder, gone, i, layer));
     }
-    for (uint32_t i = 0; i < builder->count; i++) {
+    for (uint32_t i = 0; i < builder->centroids.count; i++) {
         if (!gone[i] || !shx_graph_builder_has(builder, i)) continue;
         builder->tops[i] = SHX_GRAPH_ABSENT;
         memset(builder->links + (uint64_t)i * 2 * builder->m, 0xff, 2 * builder->m * sizeof *builder->links);
@@ -329,7 +325,7 @@ static shx_status graph_copy(const shx_graph *graph, shx_graph_builder *builder)
 
 /* The same nodes under other numbers. */
 static shx_status graph_renumber(const shx_graph_builder *from, const uint32_t *number, shx_graph_builder *builder) {
-    for (uint32_t i = 0; i < from->count; i++) {
+    for (uint32_t i = 0; i < from->centroids.count; i++) {
         if (!shx_graph_builder_has(from, i)) continue;
         SHX_TRY(graph_appear(builder, number[i], from->tops[i]));
         for (uint32_t layer = 0; layer <= from->tops[i]; layer++) {
@@ -343,20 +339,17 @@ static shx_status graph_renumber(const shx_graph_builder *from, const uint32_t *
     return SHX_OK;
 }
 
-shx_status shx_graph_builder_follow(const shx_graph *graph, const float *centroids, const uint32_t *to, uint32_t ef,
-                                    const float *new_centroids, uint64_t new_count, shx_graph_builder **ret_builder) {
+shx_status shx_graph_builder_follow(const shx_graph *graph, const shx_centroids *centroids, const uint32_t *to,
+                                    uint32_t ef, const shx_centroids *new_centroids, shx_graph_builder **ret_builder) {
+    assert(centroids->count == graph->count);
     shx_graph_builder *before = NULL, *builder = NULL;
     uint8_t *gone = shx_alloc_zero(graph->count, 1);
     shx_status status = gone ? SHX_OK : SHX_NOMEM;
     for (uint64_t i = 0; status == SHX_OK && i < graph->count; i++) gone[i] = to[i] == SHX_GRAPH_NONE;
-    if (status == SHX_OK) {
-        status = shx_graph_builder_create(centroids, graph->count, graph->code_dim, graph->m, ef, &before);
-    }
+    if (status == SHX_OK) status = shx_graph_builder_create(centroids, graph->m, ef, &before);
     if (status == SHX_OK) status = graph_copy(graph, before);
     if (status == SHX_OK) status = shx_graph_builder_delete(before, gone);
-    if (status == SHX_OK) {
-        status = shx_graph_builder_create(new_centroids, new_count, graph->code_dim, graph->m, ef, &builder);
-    }
+    if (status == SHX_OK) status = shx_graph_builder_create(new_centroids, graph->m, ef, &builder);
     if (status == SHX_OK) status = graph_renumber(before, to, builder);
     shx_graph_builder_destroy(before);
     shx_free(gone);
@@ -409,11 +402,11 @@ static bool graph_adopt(shx_graph_builder *builder, uint32_t host, uint32_t node
 
 /* One pass: every node that was not reached is linked from the nearest one that was and has a place for it. */
 static shx_status graph_join_pass(shx_graph_builder *builder, graph_reach *reach, bool *ret_whole) {
-    memset(reach->seen, 0, builder->count);
-    memset(reach->links, 0, builder->count * sizeof *reach->links);
+    memset(reach->seen, 0, builder->centroids.count);
+    memset(reach->links, 0, builder->centroids.count * sizeof *reach->links);
     graph_flood(builder, builder->entry, reach);
     *ret_whole = true;
-    for (uint32_t node = 0; node < builder->count; node++) {
+    for (uint32_t node = 0; node < builder->centroids.count; node++) {
         if (reach->seen[node] || !shx_graph_builder_has(builder, node)) continue;
         uint32_t from = builder->entry;
         for (uint32_t layer = builder->tops[from]; layer > 0; layer--) from = graph_walk(builder, node, from, layer);
@@ -432,9 +425,9 @@ static shx_status graph_join_pass(shx_graph_builder *builder, graph_reach *reach
 
 shx_status shx_graph_builder_join(shx_graph_builder *builder) {
     if (builder->entry == SHX_GRAPH_NONE) return SHX_OK;
-    graph_reach reach = {.seen = shx_alloc_zero(builder->count, 1),
-                         .stack = shx_alloc_zero(builder->count, sizeof *reach.stack),
-                         .links = shx_alloc_zero(builder->count, sizeof *reach.links)};
+    graph_reach reach = {.seen = shx_alloc_zero(builder->centroids.count, 1),
+                         .stack = shx_alloc_zero(builder->centroids.count, sizeof *reach.stack),
+                         .links = shx_alloc_zero(builder->centroids.count, sizeof *reach.links)};
     shx_status status = reach.seen && reach.stack && reach.links ? SHX_OK : SHX_NOMEM;
     bool whole = false;
     for (int pass = 0; status == SHX_OK && !whole && pass < GRAPH_JOIN_PASSES; pass++) {
@@ -450,7 +443,7 @@ shx_status shx_graph_builder_join(shx_graph_builder *builder) {
 
 typedef struct graph_coding {
     const shx_graph *graph;
-    const float *centroids;
+    const shx_centroids *centroids;
     shx_factor_scale *scales;
     uint8_t *blocks;
 } graph_coding;
@@ -465,9 +458,8 @@ static shx_status graph_code(void *context, uint64_t begin, uint64_t end, unsign
         uint32_t count = 0;
         while (count < 2 * graph->m && links[count] != SHX_GRAPH_NONE) count++;
         memset(coding->blocks + node * node_bytes, 0, node_bytes);
-        SHX_TRY(shx_centroid_codes(coding->centroids, links, count, graph->code_dim,
-                                   coding->centroids + node * graph->code_dim, &coding->scales[node],
-                                   coding->blocks + node * node_bytes));
+        SHX_TRY(shx_centroid_codes(coding->centroids, links, count, shx_centroid_at(coding->centroids, node),
+                                   &coding->scales[node], coding->blocks + node * node_bytes));
     }
     return SHX_OK;
 }
@@ -475,7 +467,7 @@ static shx_status graph_code(void *context, uint64_t begin, uint64_t end, unsign
 /* Upper lists in the order of the nodes. */
 static void graph_copy_upper(const shx_graph_builder *builder, uint32_t *upper) {
     uint64_t at = 0;
-    for (uint64_t i = 0; i < builder->count; i++) {
+    for (uint64_t i = 0; i < builder->centroids.count; i++) {
         uint64_t size = (uint64_t)builder->tops[i] * builder->m;
         if (size) memcpy(upper + at, builder->upper + builder->upper_at[i], size * sizeof *upper);
         at += size;
@@ -484,8 +476,8 @@ static void graph_copy_upper(const shx_graph_builder *builder, uint32_t *upper) 
 
 /* One piece of memory, the widest alignment first: blocks, scales, links, upper, tops. */
 shx_status shx_graph_builder_finish(const shx_graph_builder *builder, shx_pool *pool, shx_graph *ret_graph) {
-    uint64_t count = builder->count, link_count = count * 2 * builder->m, upper_count = 0;
-    uint64_t block_bytes = count * shx_blocks_of(2 * builder->m) * shx_block_bytes(builder->code_dim);
+    uint64_t count = builder->centroids.count, link_count = count * 2 * builder->m, upper_count = 0;
+    uint64_t block_bytes = count * shx_blocks_of(2 * builder->m) * shx_block_bytes(builder->centroids.code_dim);
     for (uint64_t i = 0; i < count; i++) {
         assert(shx_graph_builder_has(builder, (uint32_t)i));
         upper_count += (uint64_t)builder->tops[i] * builder->m;
@@ -496,7 +488,7 @@ shx_status shx_graph_builder_finish(const shx_graph_builder *builder, shx_pool *
     shx_factor_scale *scales = (shx_factor_scale *)(void *)(memory + block_bytes);
     uint32_t *links = (uint32_t *)(void *)(scales + count), *upper = links + link_count;
     shx_graph graph = {.count = count,
-                       .code_dim = builder->code_dim,
+                       .code_dim = builder->centroids.code_dim,
                        .m = builder->m,
                        .entry = builder->entry,
                        .upper_count = upper_count,
@@ -507,7 +499,7 @@ shx_status shx_graph_builder_finish(const shx_graph_builder *builder, shx_pool *
                        .memory = memory};
     graph.tops = memcpy(upper + upper_count, builder->tops, count);
     graph_copy_upper(builder, upper);
-    graph_coding coding = {&graph, builder->centroids, scales, memory};
+    graph_coding coding = {&graph, &builder->centroids, scales, memory};
     shx_status status = shx_pool_run(pool, count, 64, graph_code, &coding);
     if (status == SHX_OK) status = shx_graph_check(&graph);
     if (status == SHX_OK) {

@@ -8,19 +8,20 @@
 #ifndef SHX_GRAPH_BUILD_H
 #define SHX_GRAPH_BUILD_H
 
+#include "centroid_codes.h"
 #include "graph.h"
 #include "pool.h"
 
 typedef struct shx_graph_builder shx_graph_builder;
 
-/* A graph without nodes over `count` centroids, which are borrowed. m: SHX_GRAPH_M_MIN … SHX_GRAPH_M_MAX. */
-shx_status shx_graph_builder_create(const float *centroids, uint64_t count, uint32_t code_dim, uint32_t m, uint32_t ef,
+/* A graph without nodes over centroids, which must outlive the builder. m: SHX_GRAPH_M_MIN … SHX_GRAPH_M_MAX. */
+shx_status shx_graph_builder_create(const shx_centroids *centroids, uint32_t m, uint32_t ef,
                                     shx_graph_builder **ret_builder);
 
 /* The nodes of a graph, moved to another table: to[i] is the new position of node i, or SHX_GRAPH_NONE: it is deleted.
 ** The others keep their order. `centroids` are those of the graph, `new_centroids` those of the new table. */
-shx_status shx_graph_builder_follow(const shx_graph *graph, const float *centroids, const uint32_t *to, uint32_t ef,
-                                    const float *new_centroids, uint64_t new_count, shx_graph_builder **ret_builder);
+shx_status shx_graph_builder_follow(const shx_graph *graph, const shx_centroids *centroids, const uint32_t *to,
+                                    uint32_t ef, const shx_centroids *new_centroids, shx_graph_builder **ret_builder);
 void shx_graph_builder_destroy(shx_graph_builder *builder);
 
 bool shx_graph_builder_has(const shx_graph_builder *builder, uint32_t node);

@@ -176,10 +176,10 @@ static void kmeans_start(kmeans_work *work, uint64_t seed) {
     }
 }
 
-shx_status shx_kmeans_train(const float **rows, uint64_t count, size_t dim, uint32_t k, unsigned iterations,
-                            uint64_t seed, shx_pool *pool, float *ret_centroids) {
-    assert(k >= 1 && k <= count);
-    kmeans_work work = {.rows = rows, .count = count, .dim = dim, .k = k};
+shx_status shx_kmeans_train(const shx_float_rows *rows, uint32_t k, unsigned iterations, uint64_t seed, shx_pool *pool,
+                            float *ret_centroids) {
+    assert(k >= 1 && k <= rows->count);
+    kmeans_work work = {.rows = rows->at, .count = rows->count, .dim = rows->dim, .k = k};
     work.centroids = ret_centroids;
     work.first = shx_alloc((k + (uint64_t)1) * sizeof *work.first);
     SHX_CHECK(work.first, SHX_NOMEM);
@@ -196,9 +196,9 @@ cleanup:
     return status;
 }
 
-shx_status shx_kmeans_group(const float **rows, uint64_t count, size_t dim, const float *centroids, uint32_t k,
-                            shx_pool *pool, uint32_t *ret_first) {
-    kmeans_work work = {.rows = rows, .count = count, .dim = dim, .k = k};
+shx_status shx_kmeans_group(const shx_float_rows *rows, const float *centroids, uint32_t k, shx_pool *pool,
+                            uint32_t *ret_first) {
+    kmeans_work work = {.rows = rows->at, .count = rows->count, .dim = rows->dim, .k = k};
     work.centroids = (float *)centroids; /* read only: no centroid is moved here */
     work.first = ret_first;
     SHX_TRY(kmeans_alloc(&work, 1));

@@ -1,5 +1,5 @@
-/* Flat k-means over rows that stay where they are: the caller's array of row pointers is sorted by cluster, and nothing
-** else moves. Deterministic in its arguments; the number of threads does not matter.
+/* Flat k-means over rows that stay where they are: the caller's array of their addresses is sorted by cluster, and
+** nothing else moves. Deterministic in its arguments; the number of threads does not matter.
 */
 #ifndef SHX_KMEANS_H
 #define SHX_KMEANS_H
@@ -32,6 +32,13 @@ void shx_panels_fill(shx_panels *panels, const float *centroids);
 /* The nearest centroid of each of `count` rows; of those as near the first. */
 void shx_panels_label(const shx_panels *panels, const float *const *rows, uint64_t count, uint32_t *ret_labels);
 
+/* Rows of `dim` floats by their addresses, `count` < 2^32 of them; both borrowed. */
+typedef struct shx_float_rows {
+    const float **at;
+    uint64_t count;
+    size_t dim;
+} shx_float_rows;
+
 /* Writes the mean of `count` > 0 rows; `sums` is scratch of `dim` doubles. */
 void shx_rows_mean(const float *const *rows, uint64_t count, size_t dim, double *sums, float *ret_mean);
 
@@ -40,12 +47,12 @@ void shx_rows_sample(const float *const *rows, uint64_t count, uint64_t wanted, 
 
 /* Finds k (1 … count) centroids by Lloyd iterations from random rows: ret_centroids is k × dim. Reorders the rows. A
 ** centroid that loses all rows stays where it is. */
-shx_status shx_kmeans_train(const float **rows, uint64_t count, size_t dim, uint32_t k, unsigned iterations,
-                            uint64_t seed, shx_pool *pool, float *ret_centroids);
+shx_status shx_kmeans_train(const shx_float_rows *rows, uint32_t k, unsigned iterations, uint64_t seed, shx_pool *pool,
+                            float *ret_centroids);
 
-/* Sorts the rows by their nearest of k centroids: those of centroid c become rows[ret_first[c] … ret_first[c + 1]);
-** ret_first has k + 1 elements. `count` < 2^32, here and above. */
-shx_status shx_kmeans_group(const float **rows, uint64_t count, size_t dim, const float *centroids, uint32_t k,
-                            shx_pool *pool, uint32_t *ret_first);
+/* Sorts the rows by their nearest of k centroids: those of centroid c become rows->at[ret_first[c] … ret_first[c + 1]);
+** ret_first has k + 1 elements. */
+shx_status shx_kmeans_group(const shx_float_rows *rows, const float *centroids, uint32_t k, shx_pool *pool,
+                            uint32_t *ret_first);
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef SHX_LEVELS_H
 #define SHX_LEVELS_H
 
+#include "centroid_codes.h"
 #include "kernels.h"
 #include "pool.h"
 #include "status.h"
@@ -27,14 +28,13 @@ typedef struct shx_levels {
     void *memory;
 } shx_levels;
 
-/* Sorts `count` > 0 centroids under new parents. */
-shx_status shx_levels_create(const float *centroids, uint64_t count, uint32_t code_dim, uint64_t seed, shx_pool *pool,
-                             shx_levels *ret_levels);
+/* Sorts centroids, at least one, under new parents. */
+shx_status shx_levels_create(const shx_centroids *centroids, uint64_t seed, shx_pool *pool, shx_levels *ret_levels);
 
 /* The same parents for another table: from[i] is the position in the old one of what now stands at i, or
 ** SHX_SHARD_NONE; those go under their nearest parent. */
-shx_status shx_levels_follow(const shx_levels *before, const uint32_t *from, const float *centroids, uint64_t count,
-                             uint32_t code_dim, shx_pool *pool, shx_levels *ret_levels);
+shx_status shx_levels_follow(const shx_levels *before, const uint32_t *from, const shx_centroids *centroids,
+                             shx_pool *pool, shx_levels *ret_levels);
 
 /* Checks what stands in a file (all arrays set and of the right size) for a table of `count` shards, and counts
 ** first_block. */

@@ -46,11 +46,11 @@ static shx_status routing_finish_graph(shx_graph_builder *builder, shx_shards *s
     return shx_graph_builder_finish(builder, pool, &shards->graph);
 }
 
-static shx_status routing_make_graph(shx_shards *shards, const float *centroids, const shx_routing_wish *wish,
+static shx_status routing_make_graph(shx_shards *shards, const shx_centroids *centroids, const shx_routing_wish *wish,
                                      shx_pool *pool) {
     shx_graph_builder *builder;
     uint32_t m = wish->m ? wish->m : SHX_GRAPH_M, ef = wish->ef ? wish->ef : SHX_GRAPH_EF;
-    SHX_TRY(shx_graph_builder_create(centroids, shards->count, shards->code_dim, m, ef, &builder));
+    SHX_TRY(shx_graph_builder_create(centroids, m, ef, &builder));
     shx_status status = routing_finish_graph(builder, shards, pool);
     shx_graph_builder_destroy(builder);
     return status;
@@ -62,10 +62,9 @@ shx_status shx_routing_set(shx_shards *shards, shx_route_way way, const shx_rout
     if (shards->count == 0 || way == SHX_ROUTE_FLAT) return SHX_OK;
     float *centroids = shx_shards_centroids(shards);
     SHX_CHECK(centroids, SHX_NOMEM);
-    shx_status status =
-        way == SHX_ROUTE_LEVELS
-            ? shx_levels_create(centroids, shards->count, shards->code_dim, seed, pool, &shards->levels)
-            : routing_make_graph(shards, centroids, wish, pool);
+    const shx_centroids all = {centroids, shards->count, shards->code_dim};
+    shx_status status = way == SHX_ROUTE_LEVELS ? shx_levels_create(&all, seed, pool, &shards->levels)
+                                                : routing_make_graph(shards, &all, wish, pool);
     shx_free_aligned(centroids);
     SHX_TRY(status);
     shards->way = way;
@@ -269,14 +268,15 @@ static uint64_t routing_match(const shx_shards *shards, const shx_shards *before
     return changed;
 }
 
-static shx_status routing_follow_graph(shx_shards *shards, const float *centroids, const shx_shards *before,
+static shx_status routing_follow_graph(shx_shards *shards, const shx_centroids *centroids, const shx_shards *before,
                                        const shx_routing_wish *wish, const uint32_t *to, shx_pool *pool) {
     shx_graph_builder *builder = NULL;
     uint32_t ef = wish->ef ? wish->ef : SHX_GRAPH_EF;
     float *old = shx_shards_centroids(before);
     shx_status status = old ? SHX_OK : SHX_NOMEM;
     if (status == SHX_OK) {
-        status = shx_graph_builder_follow(&before->graph, old, to, ef, centroids, shards->count, &builder);
+        const shx_centroids all = {old, before->count, before->code_dim};
+        status = shx_graph_builder_follow(&before->graph, &all, to, ef, centroids, &builder);
     }
     shx_free_aligned(old);
     if (status == SHX_OK) status = routing_finish_graph(builder, shards, pool);
@@ -294,10 +294,10 @@ static shx_status routing_follow_way(shx_shards *shards, const shx_shards *befor
     if (before->way == SHX_ROUTE_FLAT) return SHX_OK;
     float *centroids = shx_shards_centroids(shards);
     SHX_CHECK(centroids, SHX_NOMEM);
+    const shx_centroids all = {centroids, shards->count, shards->code_dim};
     shx_status status = before->way == SHX_ROUTE_LEVELS
-                            ? shx_levels_follow(&before->levels, from, centroids, shards->count, shards->code_dim, pool,
-                                                &shards->levels)
-                            : routing_follow_graph(shards, centroids, before, wish, to, pool);
+                            ? shx_levels_follow(&before->levels, from, &all, pool, &shards->levels)
+                            : routing_follow_graph(shards, &all, before, wish, to, pool);
     shx_free_aligned(centroids);
     return status;
 }

@@ -93,8 +93,8 @@ float *shx_shards_centroids(const shx_shards *shards) {
 static shx_status shards_code(shx_shards *shards, uint8_t *blocks) {
     float *centroids = shx_shards_centroids(shards);
     SHX_CHECK(centroids, SHX_NOMEM);
-    shx_status status =
-        shx_centroid_codes(centroids, NULL, shards->count, shards->code_dim, NULL, &shards->scale, blocks);
+    const shx_centroids all = {centroids, shards->count, shards->code_dim};
+    shx_status status = shx_centroid_codes(&all, NULL, all.count, NULL, &shards->scale, blocks);
     shx_free_aligned(centroids);
     return status;
 }

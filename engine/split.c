@@ -163,9 +163,10 @@ static shx_status split_cut(void *context, uint64_t begin, uint64_t end, unsigne
         result->part = shx_alloc_zero(rows, sizeof *result->part);
         shx_status status = result->centroids && result->part ? SHX_OK : SHX_NOMEM;
         if (status == SHX_OK) {
-            status = shx_cluster_split(points, rows, code_dim, wanted, rewrite->ids[place],
-                                       shx_pool_progress(rewrite->pool), result->centroids, result->part,
-                                       &result->parts);
+            shx_cluster_parts parts = {.most = wanted, .centroids = result->centroids, .part = result->part};
+            status = shx_cluster_split(points, rows, code_dim, rewrite->ids[place], shx_pool_progress(rewrite->pool),
+                                       &parts);
+            result->parts = parts.count;
         }
         shx_free_aligned(points);
         SHX_TRY(status);

@@ -125,8 +125,8 @@ static void test_read_point(const void *context, uint64_t row, float *ret_point)
 /* Points that stand in memory. */
 static shx_status test_try_train(const float *points, uint64_t count, size_t dim, uint32_t leaf_points, uint64_t seed,
                                  shx_pool *pool, shx_clusters **ret_clusters) {
-    const shx_cluster_points from = {points, test_read_point};
-    return shx_cluster_train(&from, count, dim, leaf_points, seed, pool, ret_clusters);
+    const shx_cluster_points from = {points, test_read_point, count, dim};
+    return shx_cluster_train(&from, leaf_points, seed, pool, ret_clusters);
 }
 
 static shx_clusters *test_train(const float *points, uint64_t count, uint32_t leaf_points, shx_pool *pool) {
@@ -402,15 +402,17 @@ static void not_a_number_does_no_harm(void **state) {
 static void arguments_out_of_range_are_refused(void **state) {
     (void)state;
     float points[2 * DIM] = {0}, centroids[2 * DIM];
-    uint32_t part[2], parts = 99;
+    uint32_t part[2];
+    shx_cluster_parts parts = {1, 99, centroids, part};
     shx_clusters *clusters = NULL;
     assert_int_equal(test_try_train(points, 0, DIM, 10, 1, NULL, &clusters), SHX_MISUSE);
     assert_int_equal(test_try_train(points, 2, DIM, 0, 1, NULL, &clusters), SHX_MISUSE);
     assert_int_equal(test_try_train(points, 2, 17, 10, 1, NULL, &clusters), SHX_MISUSE);
     assert_null(clusters);
-    assert_int_equal(shx_cluster_split(points, 2, DIM, 1, 1, NULL, centroids, part, &parts), SHX_MISUSE);
-    assert_int_equal(shx_cluster_split(points, 0, DIM, 2, 1, NULL, centroids, part, &parts), SHX_MISUSE);
-    assert_int_equal(parts, 99);
+    assert_int_equal(shx_cluster_split(points, 2, DIM, 1, NULL, &parts), SHX_MISUSE);
+    parts.most = 2;
+    assert_int_equal(shx_cluster_split(points, 0, DIM, 1, NULL, &parts), SHX_MISUSE);
+    assert_int_equal(parts.count, 99);
 }
 
 /* ---- splitting ---- */
@@ -418,8 +420,9 @@ static void arguments_out_of_range_are_refused(void **state) {
 /* Splits and checks that the parts are numbered from 0, none is empty, and centroids are the means. */
 static uint32_t test_split(const float *points, uint32_t count, uint32_t parts, uint32_t *ret_part) {
     float *centroids = shx_alloc(parts * DIM * sizeof *centroids);
-    uint32_t made = 0;
-    assert_int_equal(shx_cluster_split(points, count, DIM, parts, 5, NULL, centroids, ret_part, &made), SHX_OK);
+    shx_cluster_parts split = {parts, 0, centroids, ret_part};
+    assert_int_equal(shx_cluster_split(points, count, DIM, 5, NULL, &split), SHX_OK);
+    uint32_t made = split.count;
     assert_in_range(made, 1, parts);
     for (uint32_t p = 0; p < made; p++) {
         double mean[DIM] = {0};
@@ -516,15 +519,16 @@ static void a_failed_allocation_leaks_nothing(void **state) {
             assert_int_equal(status, SHX_NOMEM);
         if (status != SHX_OK) assert_null(clusters);
     }
-    uint32_t part[300], parts = 0;
+    uint32_t part[300];
     float centroids[2 * DIM];
+    shx_cluster_parts parts = {2, 0, centroids, part};
     status = SHX_NOMEM;
     for (uint64_t allowed = 0; status != SHX_OK; allowed++) {
         test_allocations_left = allowed;
-        status = shx_cluster_split(points, 300, DIM, 2, 1, NULL, centroids, part, &parts);
-        if (status != SHX_OK) assert_int_equal(parts, 0);
+        status = shx_cluster_split(points, 300, DIM, 1, NULL, &parts);
+        if (status != SHX_OK) assert_int_equal(parts.count, 0);
     }
-    assert_int_equal(parts, 2);
+    assert_int_equal(parts.count, 2);
 }
 
 int main(void) {

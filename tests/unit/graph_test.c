@@ -45,7 +45,7 @@ static void assert_no_link_twice(const shx_graph *graph) {
 
 static shx_graph_builder *whole(const float *points, uint64_t count, uint32_t m, uint32_t ef) {
     shx_graph_builder *builder;
-    assert_ok(shx_graph_builder_create(points, count, DIM, m, ef, &builder));
+    assert_ok(shx_graph_builder_create(&(shx_centroids){points, count, DIM}, m, ef, &builder));
     for (uint32_t i = 0; i < count; i++) {
         assert_false(shx_graph_builder_has(builder, i));
         assert_ok(shx_graph_builder_insert(builder, i, i * 7 + 1));
@@ -128,7 +128,8 @@ static void another_table(void **state) {
         if (to[i] != SHX_GRAPH_NONE) memcpy(moved + to[i] * DIM, points + i * DIM, DIM * sizeof(float));
     }
     memcpy(moved + kept * DIM, points + COUNT * DIM, MORE * DIM * sizeof(float));
-    assert_ok(shx_graph_builder_follow(&graph, points, to, 40, moved, kept + MORE, &next));
+    const shx_centroids all = {points, COUNT, DIM}, others = {moved, kept + MORE, DIM};
+    assert_ok(shx_graph_builder_follow(&graph, &all, to, 40, &others, &next));
     for (uint32_t i = 0; i < kept + MORE; i++) {
         assert_true(shx_graph_builder_has(next, i) == (i < kept));
         if (i >= kept) assert_ok(shx_graph_builder_insert(next, i, i * 7 + 1));

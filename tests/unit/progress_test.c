@@ -379,12 +379,12 @@ static void read_dear_point(const void *context, uint64_t row, float *ret_point)
 
 static void reading_a_sample_asks(void **state) {
     (void)state;
-    const shx_cluster_points from = {NULL, read_dear_point};
+    const shx_cluster_points from = {NULL, read_dear_point, 20000, DIM};
     shx_progress progress = {0};
     watch made = {0};
     shx_pool *pool = watched_pool(&progress, &made);
     shx_clusters *clusters;
-    assert_ok(shx_cluster_train(&from, 20000, DIM, 100, 7, pool, &clusters));
+    assert_ok(shx_cluster_train(&from, 100, 7, pool, &clusters));
     watch_judge("reading a sample", &made, 20000 * (uint64_t)(WORK_MAX / 1000));
     shx_clusters_destroy(clusters);
     shx_pool_destroy(pool);

@@ -112,6 +112,10 @@ shx_status shx_store_sync(shx_store *store);
 shx_status shx_file_open(shx_store *store, const char *name, shx_open_mode mode, shx_file **ret_file);
 void shx_file_close(shx_file *file);
 
+/* Opens a file of the user's, wherever it is, to be read: relative paths are the process's. SHX_IO when it is no
+** regular file, or a symlink. It is no part of any store; a simulated file system has none. */
+shx_status shx_file_open_path(const char *path, shx_file **ret_file);
+
 /* How long the file is; SHX_NOTFOUND when its name was removed meanwhile. */
 shx_status shx_file_size(shx_file *file, uint64_t *ret_size);
 

@@ -303,13 +303,10 @@ static shx_status os_posix_open_fd(int directory, const char *name, shx_open_mod
     return SHX_OK;
 }
 
-static shx_status os_posix_open(shx_store *base, const char *name, shx_open_mode mode, shx_file **ret_file) {
-    int directory = -1;
-    SHX_TRY(os_posix_open_directory((os_posix_store *)base, &directory));
+/* `directory` may be AT_FDCWD for SHX_OPEN_READ. */
+static shx_status os_posix_open_at(int directory, const char *name, shx_open_mode mode, shx_file **ret_file) {
     os_posix_file *file = shx_alloc(sizeof *file);
-    shx_status status = file ? SHX_OK : SHX_NOMEM;
-    if (status == SHX_OK) status = os_posix_open_fd(directory, name, mode, &file->fd);
-    close(directory);
+    shx_status status = file ? os_posix_open_fd(directory, name, mode, &file->fd) : SHX_NOMEM;
     if (status != SHX_OK) {
         shx_free(file);
         return status;
@@ -318,6 +315,18 @@ static shx_status os_posix_open(shx_store *base, const char *name, shx_open_mode
     file->reach = 0;
     *ret_file = &file->base;
     return SHX_OK;
+}
+
+static shx_status os_posix_open(shx_store *base, const char *name, shx_open_mode mode, shx_file **ret_file) {
+    int directory = -1;
+    SHX_TRY(os_posix_open_directory((os_posix_store *)base, &directory));
+    shx_status status = os_posix_open_at(directory, name, mode, ret_file);
+    close(directory);
+    return status;
+}
+
+shx_status shx_file_open_path(const char *path, shx_file **ret_file) {
+    return os_posix_open_at(AT_FDCWD, path, SHX_OPEN_READ, ret_file);
 }
 
 static void os_posix_file_close(shx_file *base) {

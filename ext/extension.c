@@ -15,7 +15,9 @@
 #include "stats.h"
 #include "table.h"
 #include "transaction.h"
+#include "ulid.h"
 #include "vector_each.h"
+#include "vector_reader.h"
 #include "vector_value.h"
 #include "write.h"
 
@@ -126,8 +128,10 @@ int sqlite3_shardex_init(sqlite3 *db, char **error_message, const sqlite3_api_ro
     if (rc == SQLITE_OK) rc = shx_stats_register(connection);
     if (rc == SQLITE_OK) rc = shx_shard_list_register(connection);
     if (rc == SQLITE_OK) rc = shx_config_register(db);
+    if (rc == SQLITE_OK) rc = shx_ulid_register(db);
     if (rc == SQLITE_OK) rc = shx_vector_functions_register(db);
     if (rc == SQLITE_OK) rc = shx_vector_each_register(db);
+    if (rc == SQLITE_OK) rc = shx_vector_reader_register(db);
     if (rc != SQLITE_OK) return rc;
 #ifdef SQLITE_CORE
     return SQLITE_OK;

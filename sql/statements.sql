@@ -178,6 +178,9 @@ CREATE TABLE x(segment INTEGER, file TEXT, rows INTEGER, dead INTEGER, shards IN
 CREATE TABLE x(shard INTEGER, open INTEGER, rows INTEGER, dead INTEGER, segments INTEGER, scatter REAL, "table" HIDDEN,
     "schema" HIDDEN);
 
+-- name: declare_reader
+CREATE TABLE x(vector BLOB, path HIDDEN);
+
 -- name: declare_each
 CREATE TABLE x(value, vector HIDDEN);
 

@@ -13,7 +13,7 @@ import sys
 
 WORD = r"[a-z][\w-]*"
 FUNCTION_FILES = ("vector_functions", "vector_each", "info", "backup", "config", "stats",
-                  "shard_list")
+                  "shard_list", "vector_reader", "ulid")
 
 
 def block(source, start):

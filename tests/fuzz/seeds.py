@@ -125,6 +125,16 @@ SEEDS.update({
         "each": bytes([33]) + text("[1,2,3]") + real(1.5),
         "each_bit": bytes([34]) + blob(b"\1\2") + text("[-1,2]"),
     },
+    "vector_file": {
+        "npy": bytes([0, 1]) + b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n" + FLOATS + FLOATS[:8],
+        "npy_double": bytes([0, 1]) + b"{'shape': (3, 1), 'descr': '<f8', 'fortran_order': False}\n" + FLOATS
+                      + FLOATS[:8],
+        "npy_int8": bytes([0, 1]) + b"{'descr': \"|i1\", 'fortran_order': False, 'shape': (4, 4,)}\n" + FLOATS,
+        "npy_frame": bytes([0, 0]) + b"\x93NUMPY\2\0\x3b\0\0\0"
+                     + b"{'descr': '<f2', 'fortran_order': False, 'shape': (1, 8), }" + FLOATS,
+        "fvecs": bytes([1]) + (struct.pack("<i", 4) + FLOATS) * 3,
+        "fvecs_uneven": bytes([1]) + struct.pack("<i", 1) + FLOATS[:4] + struct.pack("<i", 2) + FLOATS[:4],
+    },
     "filter": {
         "numbers": bytes([3]) + integer(1) + text("a") + real(1.5) + text("b") + NULL + NULL
                    + bytes([0]) + integer(1) + integer(1),

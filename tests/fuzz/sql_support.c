@@ -32,8 +32,9 @@ static int sql_authorize(void *unused, int action, const char *first, const char
                                           "foreign_keys",    "user_version", "writable_schema",   "secure_delete",
                                           "database_list",   "table_list",   "recursive_triggers", "trusted_schema",
                                           "function_list",   NULL};
+    static const char *const files[] = {"shardex_npy", "shardex_fvecs", NULL};
     (void)unused, (void)third, (void)fourth;
-    bool denied = false;
+    bool denied = action == SQLITE_READ && first && sql_is_among(first, files);
     if (action == SQLITE_FUNCTION) denied = second && sql_is_among(second, functions);
     if (action == SQLITE_PRAGMA) denied = first && !sql_is_among(first, pragmas);
     if (action == SQLITE_ATTACH) denied = !first || (first[0] && strcmp(first, ":memory:") != 0);

@@ -66,3 +66,18 @@ SELECT * FROM shardex_shards(NULL);
 DELETE FROM shardex_shards;
 CREATE VIEW shards AS SELECT * FROM shardex_shards('wide');
 SELECT * FROM shards;
+
+-- Ids that sort by the time they were made; the spec's example, in either case and as bytes.
+SELECT length(shardex_ulid()), typeof(shardex_ulid()), shardex_ulid() < shardex_ulid();
+SELECT abs(shardex_ulid_time(shardex_ulid()) - (julianday('now') - 2440587.5) * 86400) < 600;
+WITH RECURSIVE i(i, u) AS (SELECT 1, shardex_ulid() UNION ALL SELECT i + 1, shardex_ulid() FROM i WHERE i < 5000)
+SELECT count(*), count(DISTINCT u), sum(u > before) FROM (SELECT u, lag(u) OVER (ORDER BY i) AS before FROM i);
+SELECT datetime(shardex_ulid_time('01ARZ3NDEKTSV4RRFFQ69G5FAV'), 'unixepoch') AS at,
+  shardex_ulid_time('01arz3ndektsv4rrffq69g5fav');
+SELECT shardex_ulid_time(x'01563e3ab5d3d6764c61efb99302bd5b'), shardex_ulid_time(NULL);
+SELECT shardex_ulid_time('00000000000000000000000000'), shardex_ulid_time('7ZZZZZZZZZZZZZZZZZZZZZZZZZ');
+SELECT shardex_ulid_time('8ZZZZZZZZZZZZZZZZZZZZZZZZZ');
+SELECT shardex_ulid_time('01ARZ3NDEKTSV4RRFFQ69G5FAU');
+SELECT shardex_ulid_time('01ARZ3NDEKTSV4RRFFQ69G5FA');
+SELECT shardex_ulid_time(x'01');
+SELECT shardex_ulid_time(12);

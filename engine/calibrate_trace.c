@@ -230,16 +230,15 @@ static void trace_compare_bytes(const trace_walk *walk, uint32_t segment, uint64
 
 static void trace_compare_vectors(const trace_walk *walk, const shx_segment *segment, uint64_t first, uint32_t count,
                                   float ret_distances2[SHX_BLOCK_ROWS]) {
-    const uint8_t *vector = shx_segment_vector_at(segment, first);
-    for (uint32_t i = 0; i < count; i++, vector += segment->vector_bytes) {
-        ret_distances2[i] = trace_compare(walk, vector);
+    for (uint32_t i = 0; i < count; i++) {
+        ret_distances2[i] = trace_compare(walk, shx_segment_vector_at(segment, first + i));
     }
 }
 
 static void trace_compare_bits(const trace_walk *walk, const shx_segment *segment, uint64_t first, uint32_t count,
                                float ret_distances2[SHX_BLOCK_ROWS]) {
-    const uint8_t *vector = shx_segment_vector_at(segment, first);
-    for (uint32_t i = 0; i < count; i++, vector += segment->vector_bytes) {
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *vector = shx_segment_vector_at(segment, first + i);
         ret_distances2[i] = (float)walk->walker->kernels->hamming(walk->vector, vector, segment->vector_bytes);
     }
 }

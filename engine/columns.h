@@ -105,6 +105,9 @@ shx_status shx_columns_plan_make(uint32_t count, uint64_t rows, shx_columns_sour
                                  shx_pool *pool, shx_columns_plan **ret_plan);
 void shx_columns_plan_free(shx_columns_plan *plan);
 
+/* All rows in the order of a column, as BY_VALUE has them. */
+const uint32_t *shx_columns_plan_order(const shx_columns_plan *plan, uint32_t column);
+
 /* The sections that the plan needs; it has `runs` runs. */
 void shx_columns_sections(const shx_columns_plan *plan, uint32_t runs, shx_section ret_sections[SHX_COLUMNS_SECTIONS]);
 

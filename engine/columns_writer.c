@@ -248,6 +248,10 @@ void shx_columns_plan_free(shx_columns_plan *plan) {
     shx_free(plan);
 }
 
+const uint32_t *shx_columns_plan_order(const shx_columns_plan *plan, uint32_t column) {
+    return plan->parts[column].by_value;
+}
+
 void shx_columns_sections(const shx_columns_plan *plan, uint32_t runs, shx_section ret_sections[SHX_COLUMNS_SECTIONS]) {
     uint64_t starts = 0, values = 0, cells = plan->rows * plan->count;
     for (uint32_t i = 0; i < plan->count; i++) {

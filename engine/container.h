@@ -46,6 +46,7 @@
 ** | 5       | 0.1.0 | calibrations: how theta grows under filters          |
 ** | 6       | 0.1.0 | runs know their scatter                              |
 ** | 7       | 0.1.0 | calibrations: the dimensions of directions           |
+** | 8       | 0.1.0 | segments: vectors side by side by a key              |
 */
 #ifndef SHX_CONTAINER_H
 #define SHX_CONTAINER_H
@@ -56,7 +57,7 @@
 
 #include <pthread.h>
 
-#define SHX_FORMAT_VERSION 7
+#define SHX_FORMAT_VERSION 8
 #define SHX_HEADER_BYTES 64
 #define SHX_SECTIONS_MAX 32
 #define SHX_LARGE_PAGE (UINT64_C(1) << 21)

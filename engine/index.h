@@ -32,6 +32,7 @@ typedef struct shx_index_config {
     shx_element element;
     uint32_t dim;
     uint32_t columns;         /* filterable ones; every posting comes with so many values */
+    uint32_t group;           /* 1 + the one whose values' vectors stand side by side; 0: none */
     uint32_t shard_size;      /* postings per shard to aim at, 0 = by the rows (maintain.h); may change later */
     uint32_t flush_rows;      /* operations in the delta that call for a flush, 0 = default; may change later */
     uint32_t threads;         /* for builds, 0 = all processors; may change later */

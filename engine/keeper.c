@@ -134,7 +134,8 @@ static shx_status keeper_acquire(const shx_index_config *config, shx_index **ret
     shx_index *index = config->directory ? keeper_find(config->directory) : NULL;
     if (index) {
         bool same = index->config.metric == config->metric && index->config.element == config->element &&
-                    index->config.dim == config->dim && index->config.columns == config->columns;
+                    index->config.dim == config->dim && index->config.columns == config->columns &&
+                    index->config.group == config->group;
         SHX_CHECK(same && shx_id_equal(&index->config.uuid, &config->uuid), SHX_MISUSE);
     } else {
         SHX_TRY(shx_index_create(config, &index));

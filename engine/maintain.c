@@ -128,6 +128,7 @@ static shx_status maintain_collect_postings(maintain_job *job) {
     rewrite->shard_size = job->index->config.shard_size;
     if (rewrite->shard_size == 0) rewrite->shard_size = shx_maintain_shard_size(job->view->mark.live_rows);
     rewrite->columns = job->index->config.columns;
+    rewrite->group = job->index->config.group;
     rewrite->encoding = base->encoding;
     rewrite->encoding_id = base->info.encoding_id;
     rewrite->next_shard = base->info.next_shard;

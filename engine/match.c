@@ -3,6 +3,7 @@
 #include "memory.h"
 #include "planted.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define MATCH_RANGES_FEW 4   /* compared one by one; more make a bitmap */
@@ -78,6 +79,7 @@ static shx_status match_make_condition(const shx_segment *segment, const shx_con
     condition->zones = columns->zones + (uint64_t)from->column * columns->runs;
     condition->starts = columns->starts + entry->first;
     condition->order = columns->by_value + from->column * columns->rows;
+    condition->seated = segment->group == from->column + 1;
     SHX_TRY(match_make_ranges(segment, from, condition));
     return condition->count > MATCH_RANGES_FEW ? match_make_bitmap(condition, entry->distinct) : SHX_OK;
 }
@@ -217,17 +219,48 @@ static bool match_next_rowid(const shx_match *match, shx_match_walk *walk, uint6
     return false;
 }
 
-bool shx_match_next(const shx_match *match, shx_match_walk *walk, uint64_t *ret_row) {
-    const shx_match_condition *condition = match->narrowest;
-    if (match->by_rowids) return match_next_rowid(match, walk, ret_row);
-    while (walk->position == walk->end) {
-        if (!condition || walk->range == condition->count) return false;
-        const shx_id_range *range = &condition->ranges[walk->range++];
-        walk->position = condition->starts ? condition->starts[range->low] : range->low;
-        walk->end = condition->starts ? condition->starts[range->high] : range->high;
-    }
-    *ret_row = condition->order[walk->position++];
+/* Where the rows of a condition's range stand in its order. */
+static void match_stretch(const shx_match_condition *condition, uint64_t number, uint64_t *ret_first,
+                          uint64_t *ret_end) {
+    const shx_id_range *range = &condition->ranges[number];
+    *ret_first = condition->starts ? condition->starts[range->low] : range->low;
+    *ret_end = condition->starts ? condition->starts[range->high] : range->high;
+}
+
+bool shx_match_seats(const shx_match *match, uint64_t number, uint64_t *ret_first, uint64_t *ret_end) {
+    assert(shx_match_is_seated(match));
+    if (number == match->narrowest->count) return false;
+    match_stretch(match->narrowest, number, ret_first, ret_end);
     return true;
+}
+
+/* The next rows of the narrowest condition's order, and where they stand in it. */
+static uint32_t match_next_ordered(const shx_match *match, shx_match_walk *walk, uint32_t most, uint32_t *ret_rows,
+                                   uint64_t *ret_first) {
+    const shx_match_condition *condition = match->narrowest;
+    while (walk->position == walk->end) {
+        if (!condition || walk->range == condition->count) return 0;
+        match_stretch(condition, walk->range++, &walk->position, &walk->end);
+    }
+    uint64_t left = walk->end - walk->position;
+    uint32_t count = left < most ? (uint32_t)left : most;
+    memcpy(ret_rows, condition->order + walk->position, count * sizeof *ret_rows);
+    *ret_first = walk->position;
+    walk->position += count;
+    return count;
+}
+
+uint32_t shx_match_next(const shx_match *match, shx_match_walk *walk, uint32_t most, uint32_t *ret_rows,
+                        uint32_t *ret_seats) {
+    uint32_t count = 0;
+    uint64_t row, first = 0;
+    while (match->by_rowids && count < most && match_next_rowid(match, walk, &row)) ret_rows[count++] = (uint32_t)row;
+    if (!match->by_rowids) count = match_next_ordered(match, walk, most, ret_rows, &first);
+    bool seated = shx_match_is_seated(match);
+    for (uint32_t i = 0; i < count; i++) {
+        ret_seats[i] = seated ? (uint32_t)first + i : (uint32_t)shx_segment_seat(match->segment, ret_rows[i]);
+    }
+    return count;
 }
 
 /* Of the rowids that the predicate names, up to `most` that are in the segment. */
@@ -247,9 +280,8 @@ static uint64_t match_spread(const shx_match *match, uint64_t most, uint32_t *re
     if (match->by_rowids) return match_spread_rowids(match, most, ret_rows);
     uint64_t count = 0, step = match->rows / most + 1, next = step / 2, passed = 0;
     for (uint64_t i = 0; condition && i < condition->count; i++) {
-        const shx_id_range *range = &condition->ranges[i];
-        uint64_t from = condition->starts ? condition->starts[range->low] : range->low;
-        uint64_t end = condition->starts ? condition->starts[range->high] : range->high;
+        uint64_t from, end;
+        match_stretch(condition, i, &from, &end);
         for (; next < passed + (end - from); next += step) {
             ret_rows[count++] = condition->order[from + (next - passed)];
         }

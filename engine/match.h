@@ -19,6 +19,7 @@ typedef struct shx_match_condition {
     const uint32_t *order;  /* rows by id, or by rowid */
     shx_id_range *ranges;   /* ascending */
     uint64_t count, rows;   /* ranges, and rows that lie in them, dead ones included */
+    bool seated;            /* the order is that of the seats, too */
     bool mapped;            /* there are many ranges: `bitmap` has the ids that lie in some range */
     uint8_t *bitmap;
     uint64_t range_capacity, bitmap_bytes;
@@ -40,6 +41,11 @@ typedef struct shx_match {
 shx_status shx_match_make(const shx_segment *segment, const shx_predicate *predicate, shx_match *match);
 void shx_match_free(shx_match *match);
 
+/* Do the vectors of the rows that the walk comes to stand side by side? */
+static inline bool shx_match_is_seated(const shx_match *match) {
+    return !match->by_rowids && match->narrowest && match->narrowest->seated;
+}
+
 /* False when no row of the run is admitted, by the zones. */
 bool shx_match_run(const shx_match *match, uint32_t run);
 
@@ -49,16 +55,22 @@ uint32_t shx_match_block(const shx_match *match, uint64_t first, uint32_t lanes)
 /* Whether one row is. The run must be verified. */
 bool shx_match_row(const shx_match *match, uint64_t row);
 
-/* Walks the rows of the narrowest condition: the next one, whether the others admit it or not. At the start the walk
-** is zeros. */
+/* Walks the rows of the narrowest condition: the next ones, whether the others admit them or not, and the seats of
+** their vectors. At the start the walk is zeros. */
 typedef struct shx_match_walk {
     uint64_t range, position, end;
 } shx_match_walk;
 
-bool shx_match_next(const shx_match *match, shx_match_walk *walk, uint64_t *ret_row);
+/* Returns how many, `most` at the most; 0 at the end. */
+uint32_t shx_match_next(const shx_match *match, shx_match_walk *walk, uint32_t most, uint32_t *ret_rows,
+                        uint32_t *ret_seats);
 
 /* Up to `most` of the rows that are admitted, evenly spread over those that the walk comes to; returns how many. */
 uint64_t shx_match_sample(const shx_match *match, uint64_t most, uint32_t *ret_rows);
+
+/* Stretch `number` of the seats of the rows that the walk comes to, where they stand side by side; false: there are no
+** more. */
+bool shx_match_seats(const shx_match *match, uint64_t number, uint64_t *ret_first, uint64_t *ret_end);
 
 /* An estimate of how many rows are admitted, by looking at a few evenly spread ones of the narrowest condition. */
 double shx_match_estimate(const shx_match *match);

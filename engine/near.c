@@ -69,25 +69,44 @@ static float near_cut(const shx_near *near, float threshold) {
     return (float)(length * length * (1 - NEAR_CUT_SLACK));
 }
 
-uint32_t shx_near_look_rows(const shx_near *near, const void *vectors, const uint32_t *rows, uint32_t count,
-                            float threshold, shx_near_sight *ret_seen) {
+/* Marks those that are not beyond the cut, or of which floats cannot tell. A loop that compilers make wide. */
+static void near_mark(const float *dots, const float *norms2, uint32_t count, float cut, uint32_t *ret_marks) {
+    for (uint32_t i = 0; i < count; i++) {
+        float twice = dots[i] + fabsf(dots[i]); /* or 0, of a negative one */
+        uint32_t beyond = twice * twice < 4 * cut * norms2[i];
+        uint32_t told = norms2[i] >= NEAR_NORM2_MIN, small = norms2[i] <= NEAR_NORM2_MAX;
+        ret_marks[i] = 1 - (beyond & told & small);
+    }
+}
+
+static uint32_t near_look_dots(const shx_near *near, const float *vectors, const uint32_t *seats, uint32_t count,
+                               float threshold, shx_near_sight *ret_seen) {
+    float dots[SHX_BLOCK_ROWS], norms2[SHX_BLOCK_ROWS];
+    uint32_t marks[SHX_BLOCK_ROWS], seen = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        dots[i] = near->kernels->near_dot(near->query, vectors + (uint64_t)seats[i] * near->dim, near->dim, &norms2[i]);
+    }
+    near_mark(dots, norms2, count, near_cut(near, threshold), marks);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!marks[i]) continue;
+        shx_near_sight *sight = &ret_seen[seen];
+        *sight = (shx_near_sight){.at = i, .margin = INFINITY};
+        (void)near_finish(near, dots[i], norms2[i], &sight->distance2, &sight->margin);
+        seen += !(sight->distance2 - sight->margin > threshold);
+    }
+    return seen;
+}
+
+uint32_t shx_near_look_all(const shx_near *near, const void *vectors, const uint32_t *seats, uint32_t count,
+                           float threshold, shx_near_sight *ret_seen) {
     const float *first = vectors;
-    float dots[SHX_BLOCK_ROWS], norms2[SHX_BLOCK_ROWS], cut = near_cut(near, threshold);
     uint32_t seen = 0;
     assert(count <= SHX_BLOCK_ROWS);
-    for (uint32_t i = 0; i < count && near->metric != SHX_L2; i++) {
-        dots[i] = near->kernels->near_dot(near->query, first + (uint64_t)rows[i] * near->dim, near->dim, &norms2[i]);
-    }
+    if (near->metric != SHX_L2) return near_look_dots(near, first, seats, count, threshold, ret_seen);
     for (uint32_t i = 0; i < count; i++) {
         shx_near_sight *sight = &ret_seen[seen];
-        *sight = (shx_near_sight){.row = rows[i], .margin = INFINITY};
-        if (near->metric == SHX_L2) {
-            (void)near_look_l2(near, first + (uint64_t)rows[i] * near->dim, &sight->distance2, &sight->margin);
-        } else if (near_fits(norms2[i])) {
-            float positive = dots[i] > 0 ? dots[i] : 0;
-            if (positive * positive < cut * norms2[i]) continue;
-            (void)near_finish(near, dots[i], norms2[i], &sight->distance2, &sight->margin);
-        }
+        *sight = (shx_near_sight){.at = i, .margin = INFINITY};
+        (void)near_look_l2(near, first + (uint64_t)seats[i] * near->dim, &sight->distance2, &sight->margin);
         seen += !(sight->distance2 - sight->margin > threshold);
     }
     return seen;

@@ -25,15 +25,15 @@ bool shx_near_set(shx_near *near, const shx_encoding *encoding, const void *quer
 ** tell (zero, huge or tiny vectors): then compare exactly. */
 bool shx_near_look(const shx_near *near, const float *vector, float *ret_distance2, float *ret_margin);
 
-/* What was seen of a row. */
+/* What was seen of a vector, the `at`-th of those that were looked at. */
 typedef struct shx_near_sight {
-    uint32_t row;
+    uint32_t at;
     float distance2, margin;
 } shx_near_sight;
 
-/* The same for `count` ≤ SHX_BLOCK_ROWS rows of an array of vectors. Leaves out, mostly, those that are certainly
-** beyond a squared distance; returns how many are left. Where floats cannot tell, the margin is infinite. */
-uint32_t shx_near_look_rows(const shx_near *near, const void *vectors, const uint32_t *rows, uint32_t count,
-                            float threshold, shx_near_sight *ret_seen);
+/* The same for `count` ≤ SHX_BLOCK_ROWS vectors in these seats of an array. Leaves out, mostly, those that are
+** certainly beyond a squared distance; returns how many are left. Where floats cannot tell, the margin is infinite. */
+uint32_t shx_near_look_all(const shx_near *near, const void *vectors, const uint32_t *seats, uint32_t count,
+                           float threshold, shx_near_sight *ret_seen);
 
 #endif

@@ -204,6 +204,7 @@ shx_status shx_rewrite_write(shx_rewrite *rewrite, shx_store *store, const shx_i
         const shx_segment_plan plan = {.encoding = &rewrite->encoding,
                                        .encoding_id = rewrite->encoding_id,
                                        .columns = rewrite->columns,
+                                       .group = rewrite->group,
                                        .run_count = rewrite_plan(rewrite, first, runs),
                                        .runs = runs,
                                        .postings = {&sorted, rewrite_read},

@@ -24,7 +24,7 @@ typedef struct shx_rewrite_source {
 typedef struct shx_rewrite {
     shx_pool *pool;
     const shx_view *view; /* which outlives the rewrite */
-    uint32_t shard_size, columns;
+    uint32_t shard_size, columns, group; /* of the segment (segment.h) */
     shx_encoding encoding; /* mean: owned by `mean` below or by a base that outlives the rewrite */
     float *mean;
     uint64_t encoding_id;

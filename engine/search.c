@@ -22,6 +22,8 @@
 #define SEARCH_FEW_EPSILON 3      /* wide bounds cost nothing where few rows are refined */
 #define SEARCH_AWAY_SHARE 0.5     /* of the rows to expect are admitted: fewer, and the query is away from what is */
 #define SEARCH_AWAY_GROWTH 0.2    /* of theta, where 1/e of the usual share is admitted: as words and images call for */
+#define SEARCH_SEATS 128          /* vectors that stand side by side in one piece */
+#define SEARCH_SEATED_SHARE 0.1   /* of all rows: of fewer, it is quicker to go from one to the next */
 #define SEARCH_ONE_IN_CODE 1.999f /* less than a cosine distance of 1 is as a squared distance in code space */
 #define SEARCH_RADIUS_SLACK 1e-6f /* more than the rounding of a radius to float */
 
@@ -105,6 +107,17 @@ static void search_prefetch_heads(const shx_segment *segment, const shx_run *row
     }
 }
 
+static void search_prefetch_vectors(const shx_segment *segment, const shx_run *rows) {
+    size_t bytes = segment->vector_bytes;
+    if (!segment->group) {
+        shx_prefetch_later(shx_segment_vector_at(segment, rows->first_row), rows->rows * bytes, SEARCH_PREFETCH_BYTES);
+        return;
+    }
+    for (uint32_t i = 0; i < rows->rows && i * bytes < SEARCH_PREFETCH_BYTES; i++) {
+        shx_prefetch_later(shx_segment_vector_at(segment, rows->first_row + i), bytes, SEARCH_PREFETCH_BYTES);
+    }
+}
+
 static void search_prefetch_codes(const shx_search_run *run, uint32_t shard) {
     const shx_base *base = run->base;
     uint32_t head_dim = run->exact ? 0 : run->scratch->query->head_dim;
@@ -112,8 +125,7 @@ static void search_prefetch_codes(const shx_search_run *run, uint32_t shard) {
         const shx_segment *segment = base->segments[base->places[p].segment];
         const shx_run *rows = &segment->runs[base->places[p].run];
         if (!run->coded) {
-            shx_prefetch_later(shx_segment_vector_at(segment, rows->first_row), rows->rows * segment->vector_bytes,
-                               SEARCH_PREFETCH_BYTES);
+            search_prefetch_vectors(segment, rows);
         } else if (head_dim > 0) {
             search_prefetch_heads(segment, rows, head_dim);
         } else {
@@ -128,7 +140,7 @@ static void search_prefetch_codes(const shx_search_run *run, uint32_t shard) {
 static shx_status search_compare_shard(shx_search_run *run, const shx_route *route, uint64_t *rows) {
     const shx_base *base = run->base;
     for (uint32_t p = base->first_place[route->shard]; p < base->first_place[route->shard + 1]; p++) {
-        SHX_TRY(shx_search_scan_vectors(run, base->places[p], route->distance2));
+        SHX_TRY(shx_search_scan_vectors(run, &(shx_piece){base->places[p], route->distance2, 0}));
         *rows += shx_base_run(base, base->places[p])->rows;
     }
     run->work.shards++;
@@ -142,7 +154,7 @@ static shx_status search_scan_shard(shx_search_run *run, const shx_route *route,
     const shx_base *base = run->base;
     run->survivors_before = run->survivor_count;
     for (uint32_t p = base->first_place[route->shard]; p < base->first_place[route->shard + 1]; p++) {
-        SHX_TRY(shx_search_scan_codes(run, base->places[p], route->distance2));
+        SHX_TRY(shx_search_scan_codes(run, &(shx_piece){base->places[p], route->distance2, 0}));
         *rows += shx_base_run(base, base->places[p])->rows;
     }
     run->work.shards++;
@@ -175,15 +187,19 @@ static shx_route search_queue_take(shx_search_run *run, search_queue *queue) {
     return route;
 }
 
+static shx_status search_make_room(shx_search_scratch *scratch, uint64_t pieces) {
+    return shx_grow((void **)&scratch->pieces, &scratch->piece_capacity, scratch->piece_count + pieces,
+                    sizeof *scratch->pieces);
+}
+
 /* Adds the runs of a shard to those that a wave scans, and their rows to *rows. */
 static shx_status search_add_pieces(shx_search_run *run, const shx_route *route, uint64_t *rows) {
     const shx_base *base = run->base;
     shx_search_scratch *scratch = run->scratch;
     uint64_t first = base->first_place[route->shard], end = base->first_place[route->shard + 1];
-    SHX_TRY(shx_grow((void **)&scratch->pieces, &scratch->piece_capacity, scratch->piece_count + (end - first),
-                     sizeof *scratch->pieces));
+    SHX_TRY(search_make_room(scratch, end - first));
     for (uint64_t p = first; p < end; p++) {
-        scratch->pieces[scratch->piece_count++] = (shx_piece){base->places[p], route->distance2};
+        scratch->pieces[scratch->piece_count++] = (shx_piece){base->places[p], route->distance2, 0};
         *rows += shx_base_run(base, base->places[p])->rows;
     }
     return SHX_OK;
@@ -248,15 +264,47 @@ static shx_status search_list_by_distance(shx_search_run *run) {
     return search_add_pieces(run, &overflow, &rows);
 }
 
-/* All runs, as they stand in the segments. */
+static shx_status search_add_seats(shx_search_run *run, uint32_t segment, uint64_t first, uint64_t end) {
+    shx_search_scratch *scratch = run->scratch;
+    SHX_TRY(search_make_room(scratch, (end - first) / SEARCH_SEATS + 1));
+    for (uint64_t seat = first; seat < end; seat += SEARCH_SEATS) {
+        uint32_t seats = end - seat < SEARCH_SEATS ? (uint32_t)(end - seat) : SEARCH_SEATS;
+        scratch->pieces[scratch->piece_count++] = (shx_piece){{segment, (uint32_t)seat}, 0, seats};
+    }
+    return SHX_OK;
+}
+
+/* The seats of a segment, or those of the values that are asked for. */
+static shx_status search_list_seats(shx_search_run *run, uint32_t number) {
+    const shx_segment *segment = run->base->segments[number];
+    const shx_match *match = run->matches ? &run->matches[number] : NULL;
+    uint64_t first, end;
+    SHX_TRY(shx_columns_verify(&segment->columns, segment->group - 1));
+    if (!match || !shx_match_is_seated(match)) return search_add_seats(run, number, 0, segment->row_count);
+    for (uint64_t i = 0; shx_match_seats(match, i, &first, &end); i++) {
+        SHX_TRY(search_add_seats(run, number, first, end));
+    }
+    return SHX_OK;
+}
+
+/* Vectors that stand apart from their runs are gone through where they stand, unless another condition leaves few. */
+static bool search_goes_by_seats(const shx_search_run *run, uint32_t number) {
+    if (!run->base->segments[number]->group) return false;
+    return !run->matches || shx_match_is_seated(&run->matches[number]) || run->share > SEARCH_SEATED_SHARE;
+}
+
+/* Everything, as it stands in the segments. */
 static shx_status search_list_by_place(shx_search_run *run) {
     const shx_base *base = run->base;
     shx_search_scratch *scratch = run->scratch;
     for (uint32_t s = 0; s < base->segment_count; s++) {
+        if (search_goes_by_seats(run, s)) {
+            SHX_TRY(search_list_seats(run, s));
+            continue;
+        }
         uint32_t runs = base->segments[s]->run_count;
-        uint64_t room = scratch->piece_count + runs;
-        SHX_TRY(shx_grow((void **)&scratch->pieces, &scratch->piece_capacity, room, sizeof *scratch->pieces));
-        for (uint32_t r = 0; r < runs; r++) scratch->pieces[scratch->piece_count++] = (shx_piece){{s, r}, 0};
+        SHX_TRY(search_make_room(scratch, runs));
+        for (uint32_t r = 0; r < runs; r++) scratch->pieces[scratch->piece_count++] = (shx_piece){{s, r}, 0, 0};
     }
     return SHX_OK;
 }
@@ -267,6 +315,7 @@ static shx_status search_list_runs(shx_search_run *run) {
     run->scratch->piece_count = 0;
     uint64_t rows = run->view->mark.live_rows;
     bool many = run->params->k > rows / SEARCH_MANY_SHARE && run->params->k < rows;
+    many = many && !(run->base->segment_count > 0 && search_goes_by_seats(run, 0));
     if (many && rows >= SEARCH_ORDERED_ROWS && run->base->shards && run->coded) SHX_TRY(search_set_query(run, &usable));
     return usable ? search_list_by_distance(run) : search_list_by_place(run);
 }
@@ -280,13 +329,14 @@ static shx_status search_scan_all_vectors(shx_search_run *run) {
     SHX_TRY(search_list_runs(run));
     for (uint64_t first = 0, end = 0; first < scratch->piece_count; first = end, wave = rows) {
         for (; end < scratch->piece_count && rows <= 2 * wave + SHX_WAVE_ROWS; end++) {
-            rows += base->segments[scratch->pieces[end].place.segment]->runs[scratch->pieces[end].place.run].rows;
+            const shx_piece *piece = &scratch->pieces[end];
+            rows += piece->seats ? piece->seats : shx_base_run(base, piece->place)->rows;
         }
         if (first > 0 && run->looks) {
             SHX_TRY(shx_search_wave(run, scratch->pieces + first, end - first, shx_search_scan_vectors));
             continue;
         }
-        for (uint64_t i = first; i < end; i++) SHX_TRY(shx_search_scan_vectors(run, scratch->pieces[i].place, 0));
+        for (uint64_t i = first; i < end; i++) SHX_TRY(shx_search_scan_vectors(run, &scratch->pieces[i]));
     }
     return SHX_OK;
 }

@@ -21,7 +21,7 @@
 #define FILTER_SCANNED_SHARE 50 /* one row in so many: every block that holds one is scanned, … */
 #define FILTER_SCANNED_MOST 20000
 #define FILTER_PREFETCH_BYTES 512
-#define FILTER_AHEAD 32 /* rows whose vectors are asked for before the first of them is compared */
+#define FILTER_AHEAD SHX_BLOCK_ROWS /* rows whose vectors are asked for before the first of them is compared */
 
 /* So many rows are listed at most. */
 static double filter_listed_most(uint64_t k, uint64_t rows) {
@@ -63,69 +63,121 @@ shx_status shx_search_admits(const shx_search_run *run, int64_t rowid, const shx
 
 /* Rows of one segment that wait to be looked at, while their vectors come. */
 typedef struct filter_list {
-    uint32_t segment, count, rows[FILTER_AHEAD];
-    bool all_alive; /* in the segment */
-    bool untested;  /* there is a vector that was not tested against its fingerprint */
+    shx_listed listed;
+    const shx_match *match; /* NULL: all rows are admitted */
+    bool all_alive;         /* in the segment */
+    bool untested;          /* there is a vector that was not tested against its fingerprint */
 } filter_list;
 
-/* Whether a row that the walk came to is alive and admitted; its run is verified on the way. */
-static shx_status filter_admit_row(const shx_search_run *run, const filter_list *list, uint64_t row,
+/* Whether a row is alive and admitted; its run is verified before anything of it is read. */
+static shx_status filter_admit_row(const shx_search_run *run, const filter_list *list, uint64_t row, uint64_t seat,
                                    bool *ret_admitted) {
-    uint32_t number = list->segment;
+    uint32_t number = list->listed.segment;
     shx_segment *segment = run->base->segments[number];
-    const shx_match *match = &run->matches[number];
     *ret_admitted = false;
-    if (!shx_segment_row_is_verified(segment, row)) {
-        SHX_TRY(shx_segment_verify_run(segment, shx_segment_run_of(segment, row)));
-    }
     if (!list->all_alive) {
         uint64_t slot = shx_segment_slot(segment, row);
         uint32_t dead = shx_delta_dead(run->delta, number, slot / SHX_BLOCK_ROWS, run->view->mark.operations);
         if (dead >> (slot % SHX_BLOCK_ROWS) & 1) return SHX_OK;
     }
-    *ret_admitted = match->certain || shx_match_row(match, row);
+    if (list->match && !shx_segment_seat_is_verified(segment, seat)) {
+        SHX_TRY(shx_segment_verify_run(segment, shx_segment_run_of(segment, row)));
+    }
+    *ret_admitted = !list->match || shx_match_row(list->match, row);
     return SHX_OK;
 }
 
-static void filter_list_add(const shx_segment *segment, uint64_t row, filter_list *list) {
-    list->rows[list->count++] = (uint32_t)row;
-    shx_prefetch(shx_segment_vector_at(segment, row), segment->vector_bytes, FILTER_PREFETCH_BYTES);
-    if (shx_segment_row_is_verified(segment, row)) return;
-    __builtin_prefetch(&segment->fingerprints[row]);
-    list->untested = true;
+/* Asks for the vectors of the rows from `first` on, and for what else is read where they were not tested. Those that
+** stand side by side come by themselves. */
+static void filter_fetch(const shx_segment *segment, bool apart, uint32_t first, filter_list *list) {
+    const shx_listed *listed = &list->listed;
+    uint32_t count = listed->count - first;
+    if (!apart && (count == 0 || shx_segment_seats_are_verified(segment, listed->seats[first], count))) return;
+    for (uint32_t i = first; i < listed->count; i++) {
+        uint32_t seat = listed->seats[i];
+        if (apart) shx_prefetch(shx_segment_vector_in(segment, seat), segment->vector_bytes, FILTER_PREFETCH_BYTES);
+        if (shx_segment_seat_is_verified(segment, seat)) continue;
+        __builtin_prefetch(&segment->fingerprints[listed->rows[i]]);
+        list->untested = true;
+    }
 }
 
-static shx_status filter_look_at_listed(shx_search_run *run, filter_list *list) {
-    shx_segment *segment = run->base->segments[list->segment];
-    for (uint32_t i = 0; i < list->count && list->untested; i++) {
-        const void *vector;
-        SHX_TRY(shx_segment_vector(segment, list->rows[i], &vector));
+/* Of the `came` rows behind those that wait, those that are admitted wait, too. `apart`: their vectors do not stand
+** side by side. */
+static shx_status filter_list_add(const shx_search_run *run, uint32_t came, bool apart, filter_list *list) {
+    shx_listed *listed = &list->listed;
+    uint32_t first = listed->count, end = first + came;
+    bool all = !list->match && list->all_alive;
+    for (uint32_t i = first; i < end && !all; i++) {
+        bool admitted;
+        SHX_TRY(filter_admit_row(run, list, listed->rows[i], listed->seats[i], &admitted));
+        listed->rows[listed->count] = listed->rows[i];
+        listed->seats[listed->count] = listed->seats[i];
+        listed->count += admitted;
     }
-    SHX_TRY(shx_search_look_rows(run, list->segment, list->rows, list->count));
-    run->work.rows += list->count;
-    list->count = 0;
+    if (all) listed->count = end;
+    filter_fetch(run->base->segments[listed->segment], apart || !all, first, list);
+    return SHX_OK;
+}
+
+static shx_status filter_look(shx_search_run *run, filter_list *list) {
+    shx_listed *listed = &list->listed;
+    shx_segment *segment = run->base->segments[listed->segment];
+    for (uint32_t i = 0; i < listed->count && list->untested; i++) {
+        const void *vector;
+        SHX_TRY(shx_segment_vector(segment, listed->rows[i], &vector));
+    }
+    SHX_TRY(shx_search_look_listed(run, listed));
+    run->work.rows += listed->count;
+    listed->count = 0;
     list->untested = false;
     return SHX_OK;
 }
 
+static filter_list filter_list_of(const shx_search_run *run, uint32_t number, const shx_match *match) {
+    return (filter_list){
+        .listed = {.segment = number}, .match = match, .all_alive = shx_delta_all_alive(run->delta, number)};
+}
+
 /* Of the rows that the walk comes to, the other conditions may leave next to none: each one counts. */
 static shx_status filter_look_at_segment(shx_search_run *run, uint32_t number) {
-    filter_list list = {.segment = number, .all_alive = shx_delta_all_alive(run->delta, number)};
+    const shx_match *match = &run->matches[number];
+    filter_list list = filter_list_of(run, number, match->certain ? NULL : match);
+    shx_listed *listed = &list.listed;
+    bool apart = !shx_match_is_seated(match);
     shx_match_walk walk = {0};
-    uint64_t row, walked = 0;
-    while (shx_match_next(&run->matches[number], &walk, &row)) {
-        bool admitted;
-        if (++walked % FILTER_AHEAD == 0) SHX_TRY(shx_search_poll(run, FILTER_AHEAD));
-        SHX_TRY(filter_admit_row(run, &list, row, &admitted));
-        if (!admitted) continue;
-        filter_list_add(run->base->segments[number], row, &list);
-        if (list.count == FILTER_AHEAD) SHX_TRY(filter_look_at_listed(run, &list));
+    for (;;) {
+        uint32_t room = FILTER_AHEAD - listed->count;
+        uint32_t came = shx_match_next(match, &walk, room, listed->rows + listed->count, listed->seats + listed->count);
+        if (came == 0) return filter_look(run, &list);
+        SHX_TRY(shx_search_poll(run, came));
+        SHX_TRY(filter_list_add(run, came, apart, &list));
+        if (listed->count == FILTER_AHEAD) SHX_TRY(filter_look(run, &list));
     }
-    return filter_look_at_listed(run, &list);
 }
 
 shx_status shx_search_scan_listed(shx_search_run *run) {
     run->work.exhaustive = run->trusted = true;
     for (uint32_t s = 0; s < run->base->segment_count; s++) SHX_TRY(filter_look_at_segment(run, s));
     return SHX_OK;
+}
+
+shx_status shx_search_scan_seats(shx_search_run *run, const shx_piece *piece) {
+    uint32_t number = piece->place.segment;
+    shx_segment *segment = run->base->segments[number];
+    const shx_match *match = run->matches ? &run->matches[number] : NULL;
+    if (match && match->certain && shx_match_is_seated(match)) match = NULL; /* the pieces are what it admits */
+    filter_list list = filter_list_of(run, number, match);
+    shx_listed *listed = &list.listed;
+    const uint32_t *rows = shx_segment_seated_rows(segment);
+    for (uint32_t seat = piece->place.run, end = seat + piece->seats; seat < end;) {
+        uint32_t came = 0;
+        for (; came < FILTER_AHEAD && seat < end; came++, seat++) {
+            listed->rows[came] = rows[seat];
+            listed->seats[came] = seat;
+        }
+        SHX_TRY(filter_list_add(run, came, false, &list));
+        SHX_TRY(filter_look(run, &list));
+    }
+    return shx_search_poll(run, piece->seats);
 }

@@ -29,7 +29,7 @@ static void finish_prefetch(const shx_search_run *run, const shx_candidate *cand
     if (candidate->segment == SHX_SEARCH_DELTA) return;
     const shx_segment *segment = run->base->segments[candidate->segment];
     __builtin_prefetch(&segment->rowids[candidate->row]);
-    if (run->trusted || shx_segment_row_is_verified(segment, candidate->row)) return;
+    if (run->trusted || shx_segment_seat_is_verified(segment, shx_segment_seat(segment, candidate->row))) return;
     __builtin_prefetch(&segment->fingerprints[candidate->row]);
 }
 

@@ -104,18 +104,20 @@ shx_status shx_search_look(shx_search_run *run, uint32_t row, const void *vector
 }
 
 /* All are looked at before any is judged: a judgement that was foreseen wrongly does not wait for a look then. */
-shx_status shx_search_look_rows(shx_search_run *run, uint32_t segment, const uint32_t *rows, uint32_t count) {
-    const shx_segment *from = run->base->segments[segment];
+shx_status shx_search_look_listed(shx_search_run *run, const shx_listed *listed) {
+    const shx_segment *from = run->base->segments[listed->segment];
     shx_near_sight seen[SHX_BLOCK_ROWS];
     if (!run->looks) {
-        for (uint32_t i = 0; i < count; i++) {
-            SHX_TRY(shx_search_compare(run, from->rowids[rows[i]], shx_segment_vector_at(from, rows[i]), true));
+        for (uint32_t i = 0; i < listed->count; i++) {
+            const void *vector = shx_segment_vector_in(from, listed->seats[i]);
+            SHX_TRY(shx_search_compare(run, from->rowids[listed->rows[i]], vector, true));
         }
         return SHX_OK;
     }
-    count = shx_near_look_rows(&run->near, from->vectors, rows, count, run->threshold, seen);
+    uint32_t count =
+        shx_near_look_all(&run->near, from->vectors, listed->seats, listed->count, run->threshold, seen);
     for (uint32_t i = 0; i < count; i++) {
-        shx_candidate candidate = {.segment = segment, .row = seen[i].row};
+        shx_candidate candidate = {.segment = listed->segment, .row = listed->rows[seen[i].at]};
         SHX_TRY(gather_offer(run, candidate, seen[i].distance2, seen[i].margin));
     }
     return SHX_OK;

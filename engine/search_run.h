@@ -41,11 +41,19 @@ typedef struct shx_candidates {
     uint64_t count, capacity;
 } shx_candidates;
 
-/* A run to be scanned, and the squared distance of its centroid. */
+/* A run to be scanned, and the squared distance of its centroid. Or, where `seats` is not 0, so many vectors in a row;
+** place.run is the first one's seat. */
 typedef struct shx_piece {
     shx_place place;
     float distance2;
+    uint32_t seats;
 } shx_piece;
+
+/* Rows of one segment that are to be looked at, and where their vectors stand. */
+typedef struct shx_listed {
+    uint32_t segment, count;
+    uint32_t rows[SHX_BLOCK_ROWS], seats[SHX_BLOCK_ROWS];
+} shx_listed;
 
 /* What a chunk of a wave has found: items [first, first + count) of a thread's list. */
 typedef struct shx_chunk {
@@ -130,8 +138,8 @@ shx_status shx_search_compare(shx_search_run *run, int64_t rowid, const void *ve
 /* Looks at the vector of a row of the delta, or compares it exactly where a look does not tell. */
 shx_status shx_search_look(shx_search_run *run, uint32_t row, const void *vector);
 
-/* Looks at the vectors of `count` ≤ SHX_BLOCK_ROWS rows of a segment; without looks they are compared exactly. */
-shx_status shx_search_look_rows(shx_search_run *run, uint32_t segment, const uint32_t *rows, uint32_t count);
+/* Looks at the vectors of rows of a segment; without looks they are compared exactly. */
+shx_status shx_search_look_listed(shx_search_run *run, const shx_listed *listed);
 
 /* Takes in a candidate if it may still be one of the k nearest and the filter accepts it. */
 shx_status shx_search_take(shx_search_run *run, const shx_candidate *candidate);
@@ -171,6 +179,9 @@ shx_status shx_search_admits(const shx_search_run *run, int64_t rowid, const shx
 /* Looks at the vectors of all rows of segments that are admitted, when they are few. */
 shx_status shx_search_scan_listed(shx_search_run *run);
 
+/* Looks at the vectors of a piece of seats. */
+shx_status shx_search_scan_seats(shx_search_run *run, const shx_piece *piece);
+
 /* ---- search_away.c: queries that lie away from what is admitted ---- */
 
 /* Begins to judge by the rows that are admitted: draws some of them. */
@@ -189,9 +200,8 @@ shx_status shx_search_scan_delta(shx_search_run *run, uint32_t first);
 /* Scans the codes of the delta's first `coded` rows. */
 shx_status shx_search_scan_delta_codes(shx_search_run *run, uint32_t coded);
 
-/* Scans a run whose centroid is at a squared distance from the query: its codes, or its vectors (where the distance is
-** of no interest). */
-typedef shx_status shx_search_scan(shx_search_run *run, shx_place place, float distance2);
+/* Scans a piece: the codes of a run, or vectors, where the distance is of no interest. */
+typedef shx_status shx_search_scan(shx_search_run *run, const shx_piece *piece);
 shx_search_scan shx_search_scan_codes, shx_search_scan_vectors;
 
 /* Compares the vectors of the overflow shard, which has no codes. */

@@ -56,9 +56,10 @@ static uint32_t scan_match(shx_search_run *run, uint32_t segment, uint64_t first
     return admitted;
 }
 
-/* Looks at every living vector of a run. */
-shx_status shx_search_scan_vectors(shx_search_run *run, shx_place place, float distance2) {
-    (void)distance2;
+/* Looks at every living vector of a piece. */
+shx_status shx_search_scan_vectors(shx_search_run *run, const shx_piece *piece) {
+    if (piece->seats) return shx_search_scan_seats(run, piece);
+    const shx_place place = piece->place;
     shx_segment *segment = run->base->segments[place.segment];
     const shx_run *rows = &segment->runs[place.run];
     const shx_match *match = run->matches ? &run->matches[place.segment] : NULL;
@@ -72,9 +73,13 @@ shx_status shx_search_scan_vectors(shx_search_run *run, shx_place place, float d
         uint32_t mask = scan_lanes(rows, i);
         mask &= ~shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
         if (match) mask = scan_match(run, place.segment, first, mask);
-        uint32_t listed[SHX_BLOCK_ROWS], count = 0;
-        for (; mask; mask &= mask - 1) listed[count++] = (uint32_t)first + (uint32_t)__builtin_ctz(mask);
-        SHX_TRY(shx_search_look_rows(run, place.segment, listed, count));
+        shx_listed listed = {.segment = place.segment};
+        for (; mask; mask &= mask - 1) {
+            uint32_t row = (uint32_t)first + (uint32_t)__builtin_ctz(mask);
+            listed.rows[listed.count] = row;
+            listed.seats[listed.count++] = (uint32_t)shx_segment_seat(segment, row);
+        }
+        SHX_TRY(shx_search_look_listed(run, &listed));
     }
     run->work.rows += rows->rows;
     return shx_search_poll(run, rows->rows);
@@ -85,7 +90,7 @@ shx_status shx_search_scan_overflow(shx_search_run *run) {
     const shx_base *base = run->base;
     uint64_t overflow = base->shards->count - SHX_PLANTED(40);
     for (uint32_t p = base->first_place[overflow]; p < base->first_place[overflow + 1]; p++) {
-        SHX_TRY(shx_search_scan_vectors(run, base->places[p], 0));
+        SHX_TRY(shx_search_scan_vectors(run, &(shx_piece){.place = base->places[p]}));
     }
     return SHX_OK;
 }
@@ -100,7 +105,9 @@ static float scan_lower(const uint8_t *block, uint32_t lane, const shx_factor_sc
     return (add + bound->offset) + mul * (ip + bound->shift);
 }
 
-shx_status shx_search_scan_codes(shx_search_run *run, shx_place place, float distance2) {
+shx_status shx_search_scan_codes(shx_search_run *run, const shx_piece *piece) {
+    const shx_place place = piece->place;
+    const float distance2 = piece->distance2;
     shx_segment *segment = run->base->segments[place.segment];
     const shx_run *rows = &segment->runs[place.run];
     const shx_query *query = run->scratch->query;

@@ -16,11 +16,14 @@ typedef struct wave_job {
     shx_search_scan *scan;
 } wave_job;
 
-static void wave_prefetch(const shx_search_run *run, shx_place place, shx_search_scan *scan) {
-    const shx_segment *segment = run->base->segments[place.segment];
-    const shx_run *rows = &segment->runs[place.run];
+/* Seats go on where the piece before ends: they come by themselves. */
+static void wave_prefetch(const shx_search_run *run, const shx_piece *piece, shx_search_scan *scan) {
+    if (piece->seats) return;
+    const shx_segment *segment = run->base->segments[piece->place.segment];
+    const shx_run *rows = &segment->runs[piece->place.run];
     if (scan == shx_search_scan_vectors) {
-        shx_prefetch_later(shx_segment_vector_at(segment, rows->first_row), rows->rows * segment->vector_bytes,
+        if (segment->group) return;
+        shx_prefetch_later(shx_segment_vector_in(segment, rows->first_row), rows->rows * segment->vector_bytes,
                            WAVE_PREFETCH_BYTES);
         return;
     }
@@ -42,8 +45,8 @@ static shx_status wave_scan_chunk(void *context, uint64_t first, uint64_t end, u
     *chunk = (shx_chunk){.lane = thread, .first = lane.found->count};
     SHX_TRY(shx_search_poll(&lane, SHX_WAVE_ROWS));
     for (uint64_t i = first; i < end; i++) {
-        if (i + 1 < end) wave_prefetch(&lane, job->pieces[i + 1].place, job->scan);
-        SHX_TRY(job->scan(&lane, job->pieces[i].place, job->pieces[i].distance2));
+        if (i + 1 < end) wave_prefetch(&lane, &job->pieces[i + 1], job->scan);
+        SHX_TRY(job->scan(&lane, &job->pieces[i]));
     }
     SHX_TRY(shx_search_settle(&lane, lane.survivor_count));
     chunk->count = lane.found->count - chunk->first;

@@ -27,6 +27,8 @@ static shx_status segment_read_info(shx_segment *segment, const shx_encoding *en
     segment->code_dim = shx_get32(info + 24);
     segment->encoding_id = shx_get64(info + 32);
     segment->columns.count = shx_get32(info + 48);
+    segment->group = shx_get32(info + 52);
+    SHX_CHECK(segment->group <= segment->columns.count, shx_corrupt("group"));
     SHX_CHECK(segment->row_count < UINT32_MAX && segment->block_count <= segment->row_count, shx_corrupt("row count"));
     SHX_CHECK(shx_get32(info + 20) == encoding->dim && segment->code_dim == encoding->code_dim,
               shx_corrupt("dimension"));
@@ -43,7 +45,8 @@ static shx_status segment_read_info(shx_segment *segment, const shx_encoding *en
 static shx_status segment_find_sections(shx_segment *segment) {
     const shx_container *container = &segment->container;
     uint64_t n = segment->row_count;
-    const void *runs, *blocks, *refine, *factors, *vectors, *rowids, *fingerprints, *order;
+    const void *runs, *blocks, *refine, *factors, *vectors, *rowids, *fingerprints, *order, *seats;
+    uint64_t seat_count = segment->group ? n : 0;
     SHX_TRY(shx_container_section(container, SHX_SEGMENT_RUNS, segment->run_count, sizeof(shx_run), &runs));
     SHX_TRY(shx_container_section(container, SHX_SEGMENT_BLOCKS, segment->block_count, segment->block_bytes, &blocks));
     SHX_TRY(shx_container_section(container, SHX_SEGMENT_REFINE, n, segment->refine_bytes, &refine));
@@ -52,6 +55,7 @@ static shx_status segment_find_sections(shx_segment *segment) {
     SHX_TRY(shx_container_section(container, SHX_SEGMENT_ROWIDS, n, sizeof(int64_t), &rowids));
     SHX_TRY(shx_container_section(container, SHX_SEGMENT_FINGERPRINTS, n, sizeof(shx_fingerprint), &fingerprints));
     SHX_TRY(shx_container_section(container, SHX_SEGMENT_ORDER, n, sizeof(uint32_t), &order));
+    SHX_TRY(shx_container_section(container, SHX_SEGMENT_SEATS, seat_count, sizeof(uint32_t), &seats));
     segment->runs = runs;
     segment->blocks = blocks;
     segment->refine = refine;
@@ -60,6 +64,7 @@ static shx_status segment_find_sections(shx_segment *segment) {
     segment->rowids = rowids;
     segment->fingerprints = fingerprints;
     segment->order = order;
+    segment->seats = segment->group ? seats : NULL;
     return SHX_OK;
 }
 
@@ -78,6 +83,7 @@ static shx_status segment_check_runs(const shx_segment *segment) {
     SHX_CHECK(row == segment->row_count && block == segment->block_count, shx_corrupt("runs do not cover the rows"));
     for (uint64_t i = 0; i < segment->row_count; i++) {
         SHX_CHECK(segment->order[i] < segment->row_count, shx_corrupt("row order"));
+        SHX_CHECK(shx_segment_seat(segment, i) < segment->row_count, shx_corrupt("seat"));
     }
     return SHX_OK;
 }
@@ -86,9 +92,9 @@ static shx_status segment_check_runs(const shx_segment *segment) {
 static shx_status segment_make_notes(shx_segment *segment) {
     uint64_t rows = segment->row_count, parts = (rows + SHX_SEGMENT_STRIDE - 1) / SHX_SEGMENT_STRIDE;
     segment->verified = shx_alloc_zero((uint64_t)segment->run_count + 1, sizeof *segment->verified);
-    segment->verified_row = shx_alloc_zero(rows / 8 + 1, sizeof *segment->verified_row);
+    segment->verified_seat = shx_alloc_zero(rows / 8 + 1, sizeof *segment->verified_seat);
     segment->first_run = shx_alloc_zero(parts, sizeof *segment->first_run);
-    SHX_CHECK(segment->verified && segment->verified_row && segment->first_run, SHX_NOMEM);
+    SHX_CHECK(segment->verified && segment->verified_seat && segment->first_run, SHX_NOMEM);
     uint32_t run = 0;
     for (uint64_t part = 0; part < parts; part++) {
         uint64_t row = part * SHX_SEGMENT_STRIDE;
@@ -128,7 +134,7 @@ void shx_segment_release(shx_segment *segment) {
     shx_columns_free(&segment->columns);
     shx_container_close(&segment->container);
     shx_free((void *)segment->verified);
-    shx_free((void *)segment->verified_row);
+    shx_free((void *)segment->verified_seat);
     shx_free(segment->first_run);
     shx_free(segment);
 }
@@ -179,12 +185,14 @@ static shx_status segment_test_vector(const shx_segment *segment, uint64_t row) 
 }
 
 shx_status shx_segment_vector(shx_segment *segment, uint64_t row, const void **ret_vector) {
-    if (!shx_segment_row_is_verified(segment, row)) {
+    uint64_t seat = shx_segment_seat(segment, row);
+    if (!shx_segment_seat_is_verified(segment, seat)) {
         SHX_TRY(shx_segment_verify_run(segment, shx_segment_run_of(segment, row)));
         SHX_TRY(segment_test_vector(segment, row));
-        atomic_fetch_or_explicit(&segment->verified_row[row / 8], (unsigned char)(1 << row % 8), memory_order_relaxed);
+        atomic_fetch_or_explicit(&segment->verified_seat[seat / 8], (unsigned char)(1 << seat % 8),
+                                 memory_order_relaxed);
     }
-    *ret_vector = shx_segment_vector_at(segment, row);
+    *ret_vector = shx_segment_vector_in(segment, seat);
     return SHX_OK;
 }
 
@@ -246,5 +254,9 @@ shx_status shx_segment_check(shx_segment *segment, const shx_stop *stop) {
         bool ascends = i == 0 || segment->rowids[segment->order[i - 1]] < segment->rowids[segment->order[i]];
         SHX_CHECK(ascends, shx_corrupt("order of rowids"));
     }
-    return shx_columns_check(&segment->columns);
+    SHX_TRY(shx_columns_check(&segment->columns));
+    for (uint64_t i = 0; segment->group && i < segment->row_count; i++) {
+        SHX_CHECK(segment->seats[shx_segment_seated_rows(segment)[i]] == i, shx_corrupt("order of seats"));
+    }
+    return SHX_OK;
 }

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define SEGMENT_SECTIONS 9         /* besides those of the columns */
+#define SEGMENT_SECTIONS 10        /* besides those of the columns */
 #define SEGMENT_SLICE_BYTES 262144 /* of vectors that are written with one call */
 #define SEGMENT_CHECK_ROWS 256     /* between two looks at the progress */
 #define SEGMENT_CHECK_BLOCKS 64
@@ -29,6 +29,7 @@ typedef struct segment_writer {
     shx_container_writer out;
     const shx_segment_plan *plan;
     shx_columns_plan *columns;
+    const uint32_t *seated; /* the row of each seat; NULL without a group */
     shx_run *runs;
     segment_run_buffer *buffers; /* one a thread */
     shx_progress *progress;
@@ -109,7 +110,7 @@ static void segment_encode_row(const segment_writer *writer, const shx_run_plan 
     factors[2] = code->refine_error;
 }
 
-/* Encodes the rows of a run and writes their vectors on the way, a slice at a time. */
+/* Encodes the rows of a run and writes their vectors on the way, a slice at a time, where they stand as the rows do. */
 static shx_status segment_encode_run(segment_writer *writer, const shx_run_plan *plan, const shx_run *run,
                                      segment_run_buffer *buffer) {
     size_t vector_bytes = writer->vector_bytes;
@@ -118,6 +119,7 @@ static shx_status segment_encode_run(segment_writer *writer, const shx_run_plan 
         if (i % SEGMENT_CHECK_ROWS == 0) SHX_TRY(shx_progress_check(writer->progress));
         shx_posting posting = segment_posting(writer, plan->first + i);
         segment_encode_row(writer, plan, i, &posting, buffer);
+        if (writer->seated) continue;
         memcpy(buffer->vectors + held++ * vector_bytes, posting.vector, vector_bytes);
         if (held < writer->slice_rows && i + 1 < plan->count) continue;
         uint64_t first = run->first_row + i + 1 - held;
@@ -190,6 +192,36 @@ static shx_status segment_write_runs(void *context, uint64_t first, uint64_t end
     return SHX_OK;
 }
 
+/* Writes the vectors of seats [first, end), a slice. */
+static shx_status segment_write_seats(void *context, uint64_t first, uint64_t end, unsigned thread) {
+    segment_writer *writer = context;
+    size_t vector_bytes = writer->vector_bytes;
+    SHX_TRY(shx_progress_check(writer->progress));
+    for (uint64_t seat = first; seat < end; seat++) {
+        shx_posting posting = segment_posting(writer, writer->seated[seat]);
+        memcpy(writer->buffers[thread].vectors + (seat - first) * vector_bytes, posting.vector, vector_bytes);
+    }
+    shx_container_put(&writer->out, SHX_SEGMENT_VECTORS, first * vector_bytes, writer->buffers[thread].vectors,
+                      (end - first) * vector_bytes);
+    return SHX_OK;
+}
+
+/* Where there is a group, the vectors are written in its order, and their seats. */
+static shx_status segment_put_seats(segment_writer *writer, shx_pool *pool) {
+    uint64_t rows = writer->plan->posting_count;
+    if (!writer->seated || rows == 0) return SHX_OK;
+    for (unsigned i = 0; i < shx_pool_threads(pool); i++) {
+        if (!writer->buffers[i].vectors) SHX_TRY(segment_buffer_prepare(writer, 1, &writer->buffers[i]));
+    }
+    SHX_TRY(shx_pool_run(pool, rows, writer->slice_rows, segment_write_seats, writer));
+    uint32_t *seats = shx_alloc_zero(rows, sizeof *seats);
+    SHX_CHECK(seats, SHX_NOMEM);
+    for (uint64_t seat = 0; seat < rows; seat++) seats[writer->seated[seat]] = (uint32_t)seat;
+    shx_container_put(&writer->out, SHX_SEGMENT_SEATS, 0, seats, rows * sizeof *seats);
+    shx_free(seats);
+    return SHX_OK;
+}
+
 /* The rowids are read where they have just been written. */
 static shx_status segment_put_order(segment_writer *writer, uint64_t count) {
     shx_map map;
@@ -216,6 +248,7 @@ static void segment_put_info(segment_writer *writer, uint64_t blocks) {
     shx_put64(info + 32, plan->encoding_id);
     shx_put32(info + 40, plan->encoding->element);
     shx_put32(info + 48, plan->columns);
+    shx_put32(info + 52, plan->group);
     shx_container_put(&writer->out, SHX_SEGMENT_INFO, 0, info, sizeof info);
 }
 
@@ -245,6 +278,7 @@ static shx_status segment_create(segment_writer *writer, shx_store *store, const
         {.id = SHX_SEGMENT_ROWIDS, .size = rows * sizeof(int64_t)},
         {.id = SHX_SEGMENT_FINGERPRINTS, .size = rows * sizeof(shx_fingerprint)},
         {.id = SHX_SEGMENT_ORDER, .checked = true, .size = rows * sizeof(uint32_t)},
+        {.id = SHX_SEGMENT_SEATS, .checked = true, .size = writer->seated ? rows * sizeof(uint32_t) : 0},
     };
     shx_columns_sections(writer->columns, writer->plan->run_count, sections + SEGMENT_SECTIONS);
     return shx_container_create(store, SHX_FILE_SEGMENT, uuid, id, sections, sizeof sections / sizeof *sections,
@@ -283,6 +317,7 @@ static shx_status segment_fill(segment_writer *writer, uint64_t blocks, shx_pool
     shx_progress_begin(writer->progress, SHX_PHASE_WRITING, plan->posting_count);
     segment_put_info(writer, blocks);
     SHX_TRY(shx_pool_run(pool, plan->run_count, 4, segment_write_runs, writer));
+    SHX_TRY(segment_put_seats(writer, pool));
     SHX_TRY(segment_put_order(writer, plan->posting_count));
     SHX_TRY(segment_put_columns(writer));
     shx_container_put(&writer->out, SHX_SEGMENT_RUNS, 0, writer->runs, plan->run_count * sizeof(shx_run));
@@ -294,6 +329,7 @@ static shx_status segment_write_file(segment_writer *writer, shx_store *store, c
     const shx_segment_plan *plan = writer->plan;
     uint64_t blocks = segment_lay_out(writer);
     SHX_TRY(shx_columns_plan_make(plan->columns, plan->posting_count, segment_column, writer, pool, &writer->columns));
+    if (plan->group) writer->seated = shx_columns_plan_order(writer->columns, plan->group - 1);
     SHX_TRY(segment_create(writer, store, uuid, id, blocks));
     shx_status status = segment_fill(writer, blocks, pool);
     if (status == SHX_OK) return shx_container_finish(&writer->out);

@@ -83,6 +83,7 @@ static int connection_acquire(shx_state *state, const shx_declaration *declarati
         .element = declaration->element,
         .dim = declaration->dim,
         .columns = declaration->plain_count,
+        .group = declaration->group,
         .shard_size = declaration->shard_size,
         .flush_rows = declaration->flush_rows,
         .threads = declaration->threads,

@@ -347,8 +347,8 @@ static shx_status declare_key(declare_parser *parser, shx_column *column) {
     return SHX_OK;
 }
 
-/* `partition key` and `document key` are ordinary columns: the index holds the rows of each value of every such column
-** together, so a query on one value touches only its rows. */
+/* `partition key` and `document key` are ordinary columns: the index knows the rows of each value of every column, so a
+** query on one value touches only its rows. Of the first such key their vectors stand side by side as well. */
 static bool declare_take_group_key(declare_parser *parser) {
     return shx_words_take_two(&parser->words, "partition", "key") ||
            shx_words_take_two(&parser->words, "document", "key");
@@ -361,6 +361,7 @@ static shx_status declare_clauses(declare_parser *parser, shx_column *column) {
             return shx_words_unexpected(&parser->words, "the end of the auxiliary column");
         if (!grouped && column->role == SHX_COLUMN_PLAIN && declare_take_group_key(parser)) {
             grouped = true;
+            if (!parser->declaration->group) parser->declaration->group = parser->declaration->plain_count + 1;
         } else if (!grouped && shx_words_take_two(&parser->words, "primary", "key")) {
             SHX_TRY(declare_key(parser, column));
         } else if (declare_at_role(parser)) {

@@ -33,6 +33,7 @@ typedef struct shx_declaration {
     uint32_t vector_column; /* position of the vector in columns */
     int32_t key_column;     /* position of the primary key, -1 when there is none */
     uint32_t plain_count, auxiliary_count;
+    uint32_t group; /* 1 + which plain column is the first partition or document key; 0: none is */
     shx_element element;
     uint32_t dim;
     shx_metric metric;

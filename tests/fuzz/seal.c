@@ -86,10 +86,13 @@ static bool seal_add(seal_part part, uint64_t first, uint64_t count, uint64_t un
 
 static void seal_vectors(const fuzz_file *file, size_t vector_bytes) {
     seal_part vectors = seal_section(file, SHX_SEGMENT_VECTORS),
-              fingerprints = seal_section(file, SHX_SEGMENT_FINGERPRINTS);
+              fingerprints = seal_section(file, SHX_SEGMENT_FINGERPRINTS),
+              seats = seal_section(file, SHX_SEGMENT_SEATS);
     uint64_t count = fingerprints.size / sizeof(shx_fingerprint);
-    for (uint64_t i = 0; i < count && (i + 1) * vector_bytes <= vectors.size; i++) {
-        uint64_t hash = shx_hash64(vectors.bytes + i * vector_bytes, vector_bytes, 0);
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t seat = i < seats.size / 4 ? shx_get32(seats.bytes + 4 * i) : i;
+        if ((seat + 1) * vector_bytes > vectors.size) continue;
+        uint64_t hash = shx_hash64(vectors.bytes + seat * vector_bytes, vector_bytes, 0);
         shx_put64(fingerprints.bytes + i * sizeof(shx_fingerprint), hash);
     }
 }

@@ -43,7 +43,7 @@ static void match_rows(shx_segment *segment, const shx_predicate *predicate) {
         return;
     }
     bool sound = shx_segment_check(segment, NULL) == SHX_OK;
-    uint64_t admitted = 0, walked = 0, row;
+    uint64_t admitted = 0, walked = 0;
     for (uint32_t r = 0; r < segment->run_count; r++) {
         const shx_run *run = &segment->runs[r];
         if (shx_segment_verify_run(segment, r) != SHX_OK) continue;
@@ -59,8 +59,10 @@ static void match_rows(shx_segment *segment, const shx_predicate *predicate) {
         }
     }
     shx_match_walk walk = {0};
-    while (match.narrowest && shx_match_next(&match, &walk, &row)) {
-        fuzz_require(row < segment->row_count && walked++ <= segment->row_count);
+    uint32_t rows[5], seats[5];
+    for (uint32_t came; match.narrowest && (came = shx_match_next(&match, &walk, 5, rows, seats)) > 0; walked += came) {
+        for (uint32_t i = 0; i < came; i++) fuzz_require(rows[i] < segment->row_count && seats[i] < segment->row_count);
+        fuzz_require(walked <= segment->row_count);
     }
     (void)shx_match_estimate(&match);
     if (sound) fuzz_require(admitted <= segment->row_count);
@@ -83,15 +85,17 @@ static void match(shx_segment *segment, fuzz_input *input) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static fuzz_file golden;
+    static fuzz_file golden[2]; /* the other one has seats */
     static const float mean[SEGMENT_CODE_DIM];
     const shx_encoding encoding = {
         .metric = SHX_L2, .dim = SEGMENT_DIM, .code_dim = SEGMENT_CODE_DIM, .seed = 7, .mean = mean};
     fuzz_input input = {data, size};
     fuzz_setup();
-    if (!golden.bytes) golden = fuzz_golden("segment.bin");
-    bool sealed = fuzz_number(&input, 1) % 4 != 0;
-    fuzz_file file = fuzz_edit(&golden, &input);
+    if (!golden[0].bytes) golden[0] = fuzz_golden("segment.bin");
+    if (!golden[1].bytes) golden[1] = fuzz_golden("segment_seats.bin");
+    uint64_t choice = fuzz_number(&input, 1);
+    bool sealed = choice % 4 != 0;
+    fuzz_file file = fuzz_edit(&golden[choice / 4 % 2], &input);
     if (sealed) fuzz_seal(&file, SHX_FILE_SEGMENT, &segment_uuid, SEGMENT_ID, SEGMENT_DIM * sizeof(float));
     shx_store *store = fuzz_store();
     fuzz_store_put(store, SEGMENT_NAME, &file);

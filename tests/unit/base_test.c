@@ -31,7 +31,7 @@ static uint64_t write_segment(shx_store *store, uint64_t id, uint64_t shard, uin
                                     .fingerprint = {shx_hash64(vector, sizeof vector, 0), i}};
     }
     const shx_run_plan runs[] = {{SHX_SHARD_OVERFLOW, NULL, 0, 2}, {shard, centroid, 2, rows}};
-    const shx_segment_plan plan = {&encoding, 4, 0, 2, runs, {postings, read_posting}, rows + 2};
+    const shx_segment_plan plan = {&encoding, 4, 0, 0, 2, runs, {postings, read_posting}, rows + 2};
     assert_ok(shx_segment_write(store, &uuid, id, &plan, NULL, &checksum));
     return checksum;
 }

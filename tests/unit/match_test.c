@@ -118,8 +118,15 @@ static void compare_match(const column_table *columns, shx_segment *segment, con
     assert_ok(shx_match_make(segment, predicate, &match));
     uint8_t *listed = calloc(segment->row_count, 1);
     shx_match_walk walk = {0};
+    uint32_t rows[7], seats[7];
     uint64_t row, admitted_rows = 0, listed_rows = 0;
-    for (; shx_match_next(&match, &walk, &row); listed_rows++) listed[row]++;
+    for (uint32_t came; (came = shx_match_next(&match, &walk, 7, rows, seats)) > 0; listed_rows += came) {
+        assert_true(came <= 7);
+        for (uint32_t i = 0; i < came; i++) {
+            assert_int_equal(seats[i], shx_segment_seat(segment, rows[i]));
+            listed[rows[i]]++;
+        }
+    }
     for (uint32_t r = 0; r < segment->run_count; r++) {
         const shx_run *run = &segment->runs[r];
         assert_ok(shx_segment_verify_run(segment, r));

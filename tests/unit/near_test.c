@@ -84,11 +84,11 @@ static void check_rows(shx_metric metric, uint32_t dim, float query_scale, float
     for (uint32_t t = 0; t <= count; t++) {
         float threshold = INFINITY, margin;
         if (t < count) (void)shx_near_look(&near, vectors + rows[t] * dim, &threshold, &margin);
-        uint32_t left = shx_near_look_rows(&near, vectors, rows, count, threshold, seen), at = 0;
+        uint32_t left = shx_near_look_all(&near, vectors, rows, count, threshold, seen), at = 0;
         for (uint32_t i = 0; i < count; i++) {
             const float *vector = vectors + rows[i] * dim;
             float distance2 = 0;
-            if (at == left || seen[at].row != rows[i]) {
+            if (at == left || seen[at].at != i) {
                 double distance = shx_distance(metric, SHX_FLOAT32, query, vector, dim);
                 assert_true(shx_distance_to_code(&encoding, norm, distance) > (double)threshold);
                 continue;

@@ -406,7 +406,7 @@ static void a_long_run_asks(void **state) {
     shx_pool *pool = watched_pool(&progress, &made);
     shx_store *store = fixture_prepared_heap();
     const shx_run_plan run = {.shard = 1, .first = 0, .count = RUN, .centroid = zeros};
-    const shx_segment_plan plan = {&encoding, 1, 0, 1, &run, {vector, give_posting}, RUN};
+    const shx_segment_plan plan = {&encoding, 1, 0, 0, 1, &run, {vector, give_posting}, RUN};
     uint64_t checksum;
     assert_ok(shx_segment_write(store, &uuid, 1, &plan, pool, &checksum));
     assert_true(made.asked >= ENCODED + PACKED + PASSES * (RUN / 65536));

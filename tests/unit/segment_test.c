@@ -57,6 +57,8 @@ static shx_packed pack_row(int i) {
 
 static shx_posting read_posting(const void *context, uint64_t number) { return ((const shx_posting *)context)[number]; }
 
+static uint32_t sample_group; /* of the samples that are made from now on */
+
 static shx_store *make_sample(void) {
     shx_store *store = fixture_prepared_heap();
     shx_posting postings[ROWS];
@@ -76,7 +78,7 @@ static shx_store *make_sample(void) {
         runs[r] = (shx_run_plan){shards[r], r ? centroids[r - 1] : NULL, first, run_rows[r]};
         first += run_rows[r];
     }
-    const shx_segment_plan plan = {&encoding, 3, COLUMNS, 3, runs, {postings, read_posting}, ROWS};
+    const shx_segment_plan plan = {&encoding, 3, COLUMNS, sample_group, 3, runs, {postings, read_posting}, ROWS};
     assert_ok(shx_segment_write(store, &uuid, ID, &plan, NULL, &file_checksum));
     return store;
 }
@@ -215,6 +217,7 @@ static void the_file_is_as_documented(void **state) {
                     {ROWS * 8, false},
                     {ROWS * 16, false},
                     {ROWS * 4, true},
+                    {0, true}, /* seats */
                     {COLUMNS * 64, true},
                     {COLUMNS * ROWS * 4, false},
                     {COLUMNS * 3 * 8, true},
@@ -222,10 +225,10 @@ static void the_file_is_as_documented(void **state) {
                     {(NUMBERS + 1 + TEXTS + 1) * 8, false},
                     {NUMBERS * 9 - 8 + TEXTS * 5 + 2 * (0 + 1 + 2), false},
                     {COLUMNS * ROWS * 4, false}};
-    assert_int_equal(shx_get32(bytes + 64), 16);
-    for (uint32_t i = 0; i < 16; i++) {
+    assert_int_equal(shx_get32(bytes + 64), 17);
+    for (uint32_t i = 0; i < 17; i++) {
         const uint8_t *row = bytes + 80 + 32 * i;
-        assert_int_equal(shx_get32(row), i + 1);
+        assert_int_equal(shx_get32(row), i < 9 ? i + 1 : i == 9 ? SHX_SEGMENT_SEATS : i);
         assert_int_equal(shx_get32(row + 4), sections[i].checked);
         assert_int_equal(shx_get64(row + 16), sections[i].size);
     }
@@ -238,6 +241,7 @@ static void the_file_is_as_documented(void **state) {
     assert_int_equal(shx_get32(info + 28), SHX_L2);
     assert_int_equal(shx_get64(info + 32), 3);
     assert_int_equal(shx_get32(info + 48), COLUMNS);
+    assert_int_equal(shx_get32(info + 52), 0);
     const uint8_t *run = bytes + fixture_section(bytes, SHX_SEGMENT_RUNS) + 64;
     assert_int_equal(shx_get64(run), 2);
     assert_int_equal(shx_get64(run + 8), 2);
@@ -447,6 +451,59 @@ static void every_truncation_and_many_bits(void **state) {
     shx_store_close(store);
 }
 
+/* The same with vectors that stand by their second column. */
+static void seats(void **state) {
+    sample_group = 2;
+    rows_are_found(state);
+    every_truncation_and_many_bits(state);
+    shx_store *store = make_sample();
+    shx_segment *segment = open_sample(store);
+    const uint32_t *ids = segment->columns.ids + segment->columns.rows, *rows = shx_segment_seated_rows(segment);
+    for (uint64_t seat = 0; seat < ROWS; seat++) {
+        assert_int_equal(shx_segment_seat(segment, rows[seat]), seat);
+        assert_true(seat == 0 || ids[rows[seat - 1]] <= ids[rows[seat]]);
+        assert_memory_equal(shx_segment_vector_in(segment, seat), vectors[rows[seat]], sizeof *vectors);
+    }
+    shx_segment_release(segment);
+    uint64_t size;
+    uint8_t *bytes = fixture_read_file(store, NAME, &size);
+    fixture_assert_golden("segment_seats.bin", bytes, size);
+    free(bytes);
+    shx_store_close(store);
+    sample_group = 0;
+}
+
+static void seats_are_judged(void **state) {
+    (void)state;
+    sample_group = 2;
+    shx_store *store = make_sample();
+    uint64_t size;
+    uint8_t *bytes = fixture_read_file(store, NAME, &size);
+    const uint64_t group = fixture_section(bytes, SHX_SEGMENT_INFO) + 52;
+    const uint64_t at = fixture_section(bytes, SHX_SEGMENT_SEATS), fifth = at + 4 * 5, like_it = at + 4 * 16;
+    const fixture_damage table[] = {
+        {"group", group, 0, 4, true, "section size"},
+        {"group", group, COLUMNS + 1, 4, true, "group"},
+        {"seat", at, ROWS, 4, true, "seat"},
+        {"seat", at + 4 * (ROWS - 1), UINT32_MAX, 4, true, "seat"},
+        {"seats without their checksum", at, 1, 1, false, "section checksum"},
+    };
+    fixture_assert_damages(store, NAME, table, sizeof table / sizeof *table, just_open, store);
+    uint32_t seat = shx_get32(bytes + fifth);
+    const fixture_damage checked[] = {{"seat", fifth, (seat + 1) % ROWS, 4, true, "vector"}};
+    fixture_assert_damages(store, NAME, checked, 1, open_and_check, store);
+    assert_memory_equal(vectors[5], vectors[16], sizeof *vectors); /* so only their order tells: */
+    shx_put32(bytes + fifth, shx_get32(bytes + like_it));
+    shx_put32(bytes + like_it, seat);
+    fixture_seal(bytes, size);
+    fixture_write_file(store, NAME, bytes, size);
+    assert_status(open_and_check(store), SHX_CORRUPT);
+    assert_string_equal(shx_corrupt_last(), "order of seats");
+    free(bytes);
+    shx_store_close(store);
+    sample_group = 0;
+}
+
 static void an_empty_segment(void **state) {
     (void)state;
     shx_store *store = fixture_prepared_heap();
@@ -471,6 +528,8 @@ int main(void) {
         cmocka_unit_test(what_is_checked_later),
         cmocka_unit_test(runs_and_vectors_are_verified_alone),
         cmocka_unit_test(every_truncation_and_many_bits),
+        cmocka_unit_test(seats),
+        cmocka_unit_test(seats_are_judged),
         cmocka_unit_test(an_empty_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

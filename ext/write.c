@@ -10,7 +10,6 @@
 #include "table.h"
 #include "transaction.h"
 
-#include <assert.h>
 #include <string.h>
 
 /* One row operation. */
@@ -152,8 +151,7 @@ static int write_put(shx_table *table, shx_row *after, unsigned parts, shx_row *
         bool insert = !before && part == SHX_ROW_NARROW;
         int rc = insert ? shx_row_insert(table, after, choose_rowid) : shx_row_put(table, after, part);
         if (rc != SQLITE_OK) { /* the vector comes last: it need not be put back */
-            write_undone(table,
-                         before ? shx_row_put(table, before, done) : shx_row_delete(table, after->rowid, done));
+            write_undone(table, before ? shx_row_put(table, before, done) : shx_row_delete(table, after->rowid, done));
             return rc;
         }
         done |= part;
@@ -331,12 +329,20 @@ static void write_spill(shx_state *state) {
     if (status != SHX_OK) shx_state_log(state, status, "has no room for a large transaction");
 }
 
+/* A function of the statement has run ROLLBACK, and SQLite goes on with the statement if that had written nothing yet:
+** what it writes then is in the cache alone, and would become part of the next transaction unannounced. */
+static int write_without_transaction(shx_table *table) {
+    return shx_table_error(table, SQLITE_ABORT_ROLLBACK,
+                           "shardex: the transaction was rolled back while this statement was changing \"%s\"",
+                           table->name);
+}
+
 int shx_write_update(sqlite3_vtab *vtab, int argument_count, sqlite3_value **arguments, sqlite3_int64 *ret_rowid) {
     shx_table *table = (shx_table *)vtab;
     if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
+    if (!table->joined || !table->state->writing) return write_without_transaction(table);
     sqlite3 *db = table->connection->db;
     sqlite3_int64 last = sqlite3_last_insert_rowid(db);
-    assert(table->joined);
     if (write_is_command(table, argument_count, arguments)) {
         int rc = shx_command_run(table, arguments[2 + table->columns.command]);
         sqlite3_set_last_insert_rowid(db, last);

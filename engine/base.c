@@ -279,13 +279,17 @@ static shx_base *base_create(uint64_t file) {
     return base;
 }
 
-shx_status shx_base_empty(const shx_id *genesis, shx_metric metric, shx_element element, uint32_t dim,
-                          shx_base **ret_base) {
+/* What is known of an encoding before there is one. */
+static shx_encoding base_encoding(const shx_space *space) {
+    return (shx_encoding){.metric = space->metric, .element = space->element, .dim = space->dim};
+}
+
+shx_status shx_base_empty(const shx_id *genesis, const shx_space *space, shx_base **ret_base) {
     shx_base *base = base_create(0);
     SHX_CHECK(base, SHX_NOMEM);
     base->info.commit = *genesis;
     base->info.next_shard = SHX_SHARD_FIRST;
-    base->encoding = (shx_encoding){.metric = metric, .element = element, .dim = dim};
+    base->encoding = base_encoding(space);
     *ret_base = base;
     return SHX_OK;
 }
@@ -299,11 +303,11 @@ static shx_status base_lock(shx_base *base, shx_store *store) {
     return shx_file_lock(base->lock, false) == SHX_BUSY ? SHX_NOTFOUND : SHX_OK;
 }
 
-shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, shx_metric metric, shx_element element,
-                         uint32_t dim, const shx_base *known, shx_base **ret_base) {
+shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, const shx_space *space,
+                         const shx_base *known, shx_base **ret_base) {
     shx_base *base = base_create(file);
     SHX_CHECK(base, SHX_NOMEM);
-    base->encoding = (shx_encoding){.metric = metric, .element = element, .dim = dim};
+    base->encoding = base_encoding(space);
     shx_status status = base_lock(base, store);
     if (status == SHX_OK) status = base_load(base, store, uuid, known);
     if (status != SHX_OK) {

@@ -73,12 +73,13 @@ typedef struct shx_base {
 } shx_base;
 
 /* A base of nothing: the genesis of an index. Its encoding has metric and dim, but no code dimension. */
-shx_status shx_base_empty(const shx_id *genesis, shx_metric metric, shx_element element, uint32_t dim,
-                          shx_base **ret_base);
+shx_status shx_base_empty(const shx_id *genesis, const shx_space *space, shx_base **ret_base);
 
-/* Opens a base and everything that it names. `known` (may be NULL) lends segments and shards that are open already. */
-shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, shx_metric metric, shx_element element,
-                         uint32_t dim, const shx_base *known, shx_base **ret_base);
+/* Opens a base and everything that it names, and takes a shared lock on its file. `known` (may be NULL) lends segments
+** and shards that are open already. SHX_NOTFOUND when it is gone or about to be removed, SHX_CORRUPT when a part is
+** damaged or of another space. */
+shx_status shx_base_open(shx_store *store, const shx_id *uuid, uint64_t file, const shx_space *space,
+                         const shx_base *known, shx_base **ret_base);
 void shx_base_retain(shx_base *base);
 void shx_base_release(shx_base *base);
 
@@ -111,6 +112,7 @@ typedef struct shx_base_plan {
     } segments[SHX_SEGMENTS_MAX];
 } shx_base_plan;
 
+/* Writes a base as the file `file`, synced: from then on all that it names counts. SHX_BUSY when the name exists. */
 shx_status shx_base_write(shx_store *store, const shx_id *uuid, uint64_t file, const shx_base_plan *plan);
 
 /* The ids of the files that a base names, without opening them: for the removal of files. */

@@ -61,7 +61,7 @@ static shx_status catalog_visit_record(void *context, const shx_wal_entry *entry
 
 static shx_catalog_file *catalog_file(shx_catalog *catalog, uint64_t id) {
     for (uint64_t i = 0; i < catalog->file_count; i++) {
-        if (catalog->files[i].id == id) return &catalog->files[i];
+        if (catalog->files[i].extent.file == id) return &catalog->files[i];
     }
     return NULL;
 }
@@ -71,7 +71,7 @@ static shx_status catalog_note_wal(shx_catalog *catalog, uint64_t id) {
     if (!file) {
         SHX_TRY(shx_grow((void **)&catalog->files, &catalog->file_capacity, catalog->file_count + 1, sizeof *file));
         file = &catalog->files[catalog->file_count++];
-        *file = (shx_catalog_file){.id = id};
+        *file = (shx_catalog_file){.extent = {.file = id}};
     }
     file->present = true;
     return SHX_OK;
@@ -149,8 +149,7 @@ shx_status shx_catalog_refresh(shx_catalog *catalog, shx_store *store, const shx
     SHX_TRY(catalog_list(catalog, store));
     for (uint64_t i = 0; i < catalog->file_count; i++) {
         shx_catalog_file *file = &catalog->files[i];
-        shx_status status =
-            shx_wal_scan(store, uuid, file->id, vector_bytes, &file->end, &file->size, catalog_visit_record, catalog);
+        shx_status status = shx_wal_scan(store, uuid, vector_bytes, &file->extent, catalog_visit_record, catalog);
         if (status == SHX_NOMEM) return status;
     }
     for (uint64_t i = 0; i < catalog->base_count; i++) {
@@ -166,7 +165,7 @@ shx_status shx_catalog_add(shx_catalog *catalog, const shx_wal_entry *entry) {
     SHX_TRY(catalog_note_wal(catalog, entry->file));
     shx_catalog_file *file = catalog_file(catalog, entry->file);
     SHX_TRY(catalog_put_entry(catalog, entry));
-    file->end = file->size = entry->offset + entry->length;
+    file->extent.end = file->extent.size = entry->offset + entry->length;
     if (entry->file > catalog->last_id) catalog->last_id = entry->file;
     return SHX_OK;
 }
@@ -219,7 +218,7 @@ uint64_t shx_catalog_wal_floor(const shx_catalog *catalog) {
 const shx_catalog_file *shx_catalog_newest_file(const shx_catalog *catalog) {
     const shx_catalog_file *newest = NULL;
     for (uint64_t i = 0; i < catalog->file_count; i++) {
-        if (!newest || catalog->files[i].id > newest->id) newest = &catalog->files[i];
+        if (!newest || catalog->files[i].extent.file > newest->extent.file) newest = &catalog->files[i];
     }
     return newest;
 }

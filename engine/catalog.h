@@ -9,10 +9,9 @@
 #include "rowmap.h"
 #include "wal.h"
 
-/* A WAL file and how far it is known. */
 typedef struct shx_catalog_file {
-    uint64_t id, end, size; /* size > end: a bad or unfinished tail */
-    bool present;           /* seen by the last refresh */
+    shx_wal_extent extent;
+    bool present; /* seen by the last refresh */
 } shx_catalog_file;
 
 typedef struct shx_catalog_base {

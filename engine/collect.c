@@ -136,7 +136,7 @@ static void collect_sweep(shx_index *index, const collect_keep *keep) {
         }
     }
     for (uint64_t i = 0; i < catalog->file_count; i++) {
-        uint64_t id = catalog->files[i].id;
+        uint64_t id = catalog->files[i].extent.file;
         bool own = index->writer && shx_wal_writer_file(index->writer) == id;
         if ((id < keep->wal_floor || SHX_PLANTED(21)) && !own) collect_remove_wal(index, id);
     }

@@ -58,17 +58,27 @@ void shx_columns_free(shx_columns *columns) { shx_free((void *)columns->verified
 
 /* ---- verifying ---- */
 
-uint64_t shx_columns_checksum(const shx_column_entry *entry, uint64_t rows, const uint32_t *starts,
-                              const uint64_t *offsets, const uint8_t *values, const uint32_t *by_value, uint64_t id) {
+uint64_t shx_columns_checksum(const shx_column_entry *entry, const shx_column_parts *parts, uint64_t rows,
+                              uint64_t id) {
     uint64_t elements = (uint64_t)entry->distinct + 1;
-    uint64_t hash = shx_hash64(starts, elements * sizeof *starts, id);
-    hash = shx_hash64(offsets, elements * sizeof *offsets, hash);
-    hash = shx_hash64(values, entry->values_size, hash);
-    return shx_hash64(by_value, rows * sizeof *by_value, hash);
+    uint64_t hash = shx_hash64(parts->starts, elements * sizeof *parts->starts, id);
+    hash = shx_hash64(parts->offsets, elements * sizeof *parts->offsets, hash);
+    hash = shx_hash64(parts->values, entry->values_size, hash);
+    return shx_hash64(parts->by_value, rows * sizeof *parts->by_value, hash);
 }
 
-static shx_status columns_check_parts(const shx_columns *columns, const shx_column_entry *entry, const uint32_t *starts,
-                                      const uint64_t *offsets, const uint32_t *by_value) {
+static shx_column_parts columns_parts(const shx_columns *columns, uint32_t column) {
+    const shx_column_entry *entry = &columns->entries[column];
+    return (shx_column_parts){.starts = columns->starts + entry->first,
+                              .offsets = columns->offsets + entry->first,
+                              .values = columns->values + entry->values_at,
+                              .by_value = columns->by_value + column * columns->rows};
+}
+
+static shx_status columns_check_parts(const shx_columns *columns, const shx_column_entry *entry,
+                                      const shx_column_parts *parts) {
+    const uint32_t *starts = parts->starts;
+    const uint64_t *offsets = parts->offsets;
     SHX_CHECK(starts[0] == 0 && starts[entry->distinct] == columns->rows, shx_corrupt("starts of a column"));
     SHX_CHECK(offsets[0] == 0 && offsets[entry->distinct] == entry->values_size, shx_corrupt("offsets of a column"));
     for (uint32_t i = 0; i < entry->distinct; i++) {
@@ -76,7 +86,7 @@ static shx_status columns_check_parts(const shx_columns *columns, const shx_colu
         SHX_CHECK(offsets[i] < offsets[i + 1], shx_corrupt("offsets of a column"));
     }
     for (uint64_t i = 0; i < columns->rows; i++) {
-        SHX_CHECK(by_value[i] < columns->rows, shx_corrupt("rows of a column"));
+        SHX_CHECK(parts->by_value[i] < columns->rows, shx_corrupt("rows of a column"));
     }
     return SHX_OK;
 }
@@ -85,12 +95,10 @@ shx_status shx_columns_verify(const shx_columns *columns, uint32_t column) {
     SHX_CHECK(column < columns->count, shx_corrupt("missing column"));
     if (atomic_load_explicit(&columns->verified[column], memory_order_relaxed)) return SHX_OK;
     const shx_column_entry *entry = &columns->entries[column];
-    const uint32_t *starts = columns->starts + entry->first, *by_value = columns->by_value + column * columns->rows;
-    const uint64_t *offsets = columns->offsets + entry->first;
-    const uint8_t *values = columns->values + entry->values_at;
-    uint64_t checksum = shx_columns_checksum(entry, columns->rows, starts, offsets, values, by_value, columns->id);
+    const shx_column_parts parts = columns_parts(columns, column);
+    uint64_t checksum = shx_columns_checksum(entry, &parts, columns->rows, columns->id);
     SHX_CHECK(checksum == entry->checksum || SHX_PLANTED(8), shx_corrupt("column checksum"));
-    SHX_TRY(columns_check_parts(columns, entry, starts, offsets, by_value));
+    SHX_TRY(columns_check_parts(columns, entry, &parts));
     atomic_store_explicit(&columns->verified[column], 1, memory_order_relaxed);
     return SHX_OK;
 }

@@ -87,9 +87,16 @@ shx_status shx_columns_value(const shx_columns *columns, uint32_t column, uint32
 /* The lowest id of a verified column whose value stands behind the cut; `distinct` when there is none. */
 shx_status shx_columns_seek(const shx_columns *columns, uint32_t column, const shx_cut *cut, uint32_t *ret_id);
 
-/* The checksum of a column made of these parts, in a segment file `id`. */
-uint64_t shx_columns_checksum(const shx_column_entry *entry, uint64_t rows, const uint32_t *starts,
-                              const uint64_t *offsets, const uint8_t *values, const uint32_t *by_value, uint64_t id);
+/* What the checksum of a column covers: its parts of these sections. */
+typedef struct shx_column_parts {
+    const uint32_t *starts;
+    const uint64_t *offsets;
+    const uint8_t *values;
+    const uint32_t *by_value;
+} shx_column_parts;
+
+/* The checksum of a column of `rows` rows, in a segment file `id`. */
+uint64_t shx_columns_checksum(const shx_column_entry *entry, const shx_column_parts *parts, uint64_t rows, uint64_t id);
 
 /* ---- writing ---- */
 

@@ -287,8 +287,8 @@ static void column_write(const shx_columns_plan *plan, uint32_t column, shx_cont
     column_part *part = &plan->parts[column];
     shx_column_entry *entry = &part->entry;
     uint64_t elements = (uint64_t)entry->distinct + 1, cells = plan->rows * sizeof(uint32_t);
-    entry->checksum =
-        shx_columns_checksum(entry, plan->rows, part->starts, part->offsets, part->values, part->by_value, out->id);
+    const shx_column_parts parts = {part->starts, part->offsets, part->values, part->by_value};
+    entry->checksum = shx_columns_checksum(entry, &parts, plan->rows, out->id);
     shx_container_put(out, SHX_COLUMN_STARTS, entry->first * sizeof(uint32_t), part->starts,
                       elements * sizeof(uint32_t));
     shx_container_put(out, SHX_COLUMN_OFFSETS, entry->first * sizeof(uint64_t), part->offsets,

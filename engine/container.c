@@ -193,8 +193,9 @@ static shx_status container_check_section(const uint8_t *bytes, uint64_t size, u
     return SHX_OK;
 }
 
-shx_status shx_container_check(const uint8_t *bytes, uint64_t size, shx_file_kind kind, const shx_id *uuid, uint64_t id,
-                               shx_section ret_sections[SHX_SECTIONS_MAX], uint32_t *ret_count) {
+shx_status shx_container_check(shx_container *container, shx_file_kind kind, const shx_id *uuid, uint64_t id) {
+    const uint8_t *bytes = container->map.bytes;
+    uint64_t size = container->map.size;
     SHX_CHECK(size >= container_table_bytes(0), shx_corrupt("file size"));
     SHX_TRY(shx_header_check(bytes, kind, uuid, id));
     uint32_t count = shx_get32(bytes + 64);
@@ -211,12 +212,12 @@ shx_status shx_container_check(const uint8_t *bytes, uint64_t size, shx_file_kin
                                .offset = shx_get64(row + 8),
                                .size = shx_get64(row + 16),
                                .checksum = shx_get64(row + 24)};
-        SHX_CHECK(container_find(ret_sections, i, section.id) == i, shx_corrupt("section twice"));
+        SHX_CHECK(container_find(container->sections, i, section.id) == i, shx_corrupt("section twice"));
         SHX_TRY(container_check_section(bytes, size, id, end, &section));
         end = section.offset + section.size;
-        ret_sections[i] = section;
+        container->sections[i] = section;
     }
-    *ret_count = count;
+    container->count = count;
     return SHX_OK;
 }
 
@@ -236,8 +237,7 @@ shx_status shx_container_open(shx_store *store, shx_file_kind kind, const shx_id
     shx_file_name(kind, id, name);
     shx_container container = {0};
     SHX_TRY(container_map(store, name, &container.map));
-    shx_status status = shx_container_check(container.map.bytes, container.map.size, kind, uuid, id, container.sections,
-                                            &container.count);
+    shx_status status = shx_container_check(&container, kind, uuid, id);
     if (status != SHX_OK) {
         shx_container_close(&container);
         return status;

@@ -136,9 +136,9 @@ shx_status shx_container_open(shx_store *store, shx_file_kind kind, const shx_id
                               shx_container *ret_container);
 void shx_container_close(shx_container *container);
 
-/* Validates `bytes`, a whole file in memory (shx_container_open on a buffer: for tests and fuzzing). */
-shx_status shx_container_check(const uint8_t *bytes, uint64_t size, shx_file_kind kind, const shx_id *uuid, uint64_t id,
-                               shx_section ret_sections[SHX_SECTIONS_MAX], uint32_t *ret_count);
+/* Validates container->map, a whole file in memory, and finds its sections (shx_container_open on bytes of any origin:
+** for tests and fuzzing). */
+shx_status shx_container_check(shx_container *container, shx_file_kind kind, const shx_id *uuid, uint64_t id);
 
 /* The bytes of a section that must hold exactly count × size bytes; SHX_CORRUPT otherwise. */
 shx_status shx_container_section(const shx_container *container, uint32_t section_id, uint64_t count, uint64_t size,

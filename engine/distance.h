@@ -20,6 +20,13 @@ typedef enum shx_metric {
     SHX_HAMMING = 5, /* of bits, and the only metric of bits */
 } shx_metric;
 
+/* What vectors are, and how far they are from each other. */
+typedef struct shx_space {
+    shx_metric metric;
+    shx_element element;
+    uint32_t dim;
+} shx_space;
+
 /* "l2", "cosine", "ip", "l1" or "hamming". */
 const char *shx_metric_name(shx_metric metric);
 

@@ -140,8 +140,7 @@ uint64_t shx_index_new_id(shx_index *index) { return ++index->catalog.last_id; }
 static shx_status index_start_from(shx_index *index, shx_catalog_base *known) {
     shx_base *base;
     shx_delta *delta;
-    shx_status status = shx_base_open(index->store, &index->config.uuid, known->file, index->config.metric,
-                                      index->config.element, index->config.dim, index->recent, &base);
+    shx_status status = shx_index_open_base(index, known->file, index->recent, &base);
     if (status == SHX_CORRUPT || status == SHX_NOTFOUND) known->damaged = true;
     SHX_TRY(status);
     shx_base_release(index->recent);
@@ -154,8 +153,8 @@ static shx_status index_start_from(shx_index *index, shx_catalog_base *known) {
 static shx_status index_start_empty(shx_index *index) {
     shx_base *base;
     shx_delta *delta;
-    const shx_index_config *config = &index->config;
-    SHX_TRY(shx_base_empty(&config->genesis, config->metric, config->element, config->dim, &base));
+    const shx_space space = shx_index_space(index);
+    SHX_TRY(shx_base_empty(&index->config.genesis, &space, &base));
     shx_status status = shx_delta_create(base, &delta);
     shx_base_release(base);
     if (status == SHX_OK) index_push_delta(index, delta);
@@ -387,7 +386,7 @@ shx_status shx_index_new_wal(shx_index *index, shx_wal_writer **ret_writer) {
 /* A file that a base has taken records over from is left to be removed, or processes that live for one flush would make
 ** it grow forever. */
 static bool index_may_continue(const shx_index *index, const shx_catalog_file *file) {
-    return file->end >= SHX_HEADER_BYTES && file->id > shx_catalog_wal_floor(&index->catalog);
+    return file->extent.end >= SHX_HEADER_BYTES && file->extent.file > shx_catalog_wal_floor(&index->catalog);
 }
 
 shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer) {
@@ -401,8 +400,8 @@ shx_status shx_index_writer(shx_index *index, shx_wal_writer **ret_writer) {
         const shx_catalog_file *newest = shx_catalog_newest_file(&index->catalog);
         shx_status status = SHX_BUSY;
         if (newest && !index->rotate && index_may_continue(index, newest)) {
-            status =
-                shx_wal_continue(index->store, newest->id, newest->end, shx_index_vector_bytes(index), &index->writer);
+            size_t vector_bytes = shx_index_vector_bytes(index);
+            status = shx_wal_continue(index->store, &newest->extent, vector_bytes, &index->writer);
         }
         if (status == SHX_BUSY || status == SHX_NOTFOUND) status = shx_index_new_wal(index, &index->writer);
         SHX_TRY(status);
@@ -565,7 +564,7 @@ void shx_index_stats_get(shx_index *index, const shx_view *view, shx_index_stats
     stats.tombstones = stats.segment_rows + alive - stats.rows;
     pthread_mutex_lock(&index->mutex);
     stats.wal_files = index->catalog.file_count;
-    for (uint64_t i = 0; i < index->catalog.file_count; i++) stats.wal_bytes += index->catalog.files[i].end;
+    for (uint64_t i = 0; i < index->catalog.file_count; i++) stats.wal_bytes += index->catalog.files[i].extent.end;
     pthread_mutex_unlock(&index->mutex);
     *ret_stats = stats;
 }

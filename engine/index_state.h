@@ -54,6 +54,17 @@ static inline size_t shx_index_vector_bytes(const shx_index *index) {
     return shx_element_bytes(index->config.element, index->config.dim);
 }
 
+static inline shx_space shx_index_space(const shx_index *index) {
+    return (shx_space){index->config.metric, index->config.element, index->config.dim};
+}
+
+/* Opens a base of the index, as shx_base_open does. */
+static inline shx_status shx_index_open_base(const shx_index *index, uint64_t file, const shx_base *known,
+                                             shx_base **ret_base) {
+    const shx_space space = shx_index_space(index);
+    return shx_base_open(index->store, &index->config.uuid, file, &space, known, ret_base);
+}
+
 /* Makes the view of a mark of a delta; both references are the caller's. */
 shx_status shx_view_create(shx_delta *delta, const shx_delta_mark *mark, shx_view **ret_view);
 

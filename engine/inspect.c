@@ -133,10 +133,7 @@ static shx_status inspect_check_files(shx_index *index, const shx_base *base, sh
     if (base->file == 0) return SHX_OK;
     shx_status status = shx_base_read_names(index->store, &index->config.uuid, base->file, &names);
     if (status == SHX_NOTFOUND) return SHX_OK;
-    if (status == SHX_OK) {
-        status = shx_base_open(index->store, &index->config.uuid, base->file, index->config.metric,
-                               index->config.element, index->config.dim, NULL, &fresh);
-    }
+    if (status == SHX_OK) status = shx_index_open_base(index, base->file, NULL, &fresh);
     shx_base_release(fresh);
     if (status == SHX_OK || status == SHX_NOMEM) return status;
     const char *detail = status == SHX_CORRUPT ? shx_corrupt_last() : shx_status_text(status);

@@ -312,8 +312,7 @@ static shx_status maintain_calibrate(const maintain_job *job, uint64_t file, shx
     shx_base *base = NULL;
     shx_delta *delta = NULL;
     shx_view *view = NULL;
-    shx_status status = shx_base_open(index->store, &index->config.uuid, file, index->config.metric,
-                                      index->config.element, index->config.dim, job->base, &base);
+    shx_status status = shx_index_open_base(index, file, job->base, &base);
     if (status == SHX_OK) status = shx_delta_create(base, &delta);
     if (status == SHX_OK) status = shx_view_create(delta, shx_delta_tip(delta), &view);
     if (status == SHX_OK) status = shx_calibrate(view, job->pool, ret_calibration);

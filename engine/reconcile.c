@@ -42,8 +42,8 @@ static shx_status reconcile_note(void *context, int64_t rowid, uint64_t vector_h
 static shx_status reconcile_empty_view(shx_index *index, shx_view **ret_view) {
     shx_base *base = NULL;
     shx_delta *delta = NULL;
-    shx_status status =
-        shx_base_empty(&index->config.genesis, index->config.metric, index->config.element, index->config.dim, &base);
+    const shx_space space = shx_index_space(index);
+    shx_status status = shx_base_empty(&index->config.genesis, &space, &base);
     if (status == SHX_OK) status = shx_delta_create(base, &delta);
     if (status == SHX_OK) status = shx_view_create(delta, shx_delta_tip(delta), ret_view);
     shx_delta_release(delta);

@@ -46,39 +46,39 @@ shx_status shx_wal_header_check(const uint8_t bytes[SHX_RECORD_BYTES], uint64_t 
     return SHX_OK;
 }
 
-/* Reads the header at *offset and visits it; SHX_NOTFOUND at the end of what is valid. */
-static shx_status wal_scan_one(shx_file *handle, uint64_t file, uint64_t size, size_t vector_bytes, uint64_t *offset,
-                               shx_wal_visit visit, void *context) {
+/* Reads the header at the extent's end; SHX_NOTFOUND when no valid record stands there. */
+static shx_status wal_scan_one(shx_file *file, size_t vector_bytes, const shx_wal_extent *extent,
+                               shx_wal_entry *ret_entry) {
     uint8_t bytes[SHX_RECORD_BYTES];
-    shx_wal_entry entry;
-    SHX_CHECK(shx_span_fits(*offset, SHX_RECORD_BYTES, 1, size), SHX_NOTFOUND);
-    SHX_TRY(shx_file_read(handle, *offset, bytes, sizeof bytes));
-    bool unwritten = memcmp(bytes, wal_magic, sizeof wal_magic) != 0;
+    SHX_CHECK(shx_span_fits(extent->end, SHX_RECORD_BYTES, 1, extent->size), SHX_NOTFOUND);
+    SHX_TRY(shx_file_read(file, extent->end, bytes, sizeof bytes));
+    bool unwritten = memcmp(bytes, wal_magic, sizeof wal_magic) != 0; /* no damage that anybody should hear of */
     SHX_CHECK(!unwritten, SHX_NOTFOUND);
-    SHX_CHECK(shx_wal_header_check(bytes, file, *offset, size, vector_bytes, &entry) == SHX_OK, SHX_NOTFOUND);
-    SHX_TRY(visit(context, &entry));
-    *offset += entry.length;
-    return SHX_OK;
+    shx_status status = shx_wal_header_check(bytes, extent->file, extent->end, extent->size, vector_bytes, ret_entry);
+    return status == SHX_OK ? SHX_OK : SHX_NOTFOUND;
 }
 
-shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, uint64_t file, size_t vector_bytes, uint64_t *end,
-                        uint64_t *ret_size, shx_wal_visit visit, void *context) {
+shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, size_t vector_bytes, shx_wal_extent *extent,
+                        shx_wal_visit visit, void *context) {
     char name[SHX_FILE_NAME_MAX];
     uint8_t header[SHX_HEADER_BYTES];
-    uint64_t size = 0, offset = *end;
-    shx_file *handle;
-    shx_file_name(SHX_FILE_WAL, file, name);
-    SHX_TRY(shx_file_open(store, name, SHX_OPEN_READ, &handle));
-    shx_status status = shx_file_size(handle, &size);
-    if (status == SHX_OK && offset == 0) {
-        status = shx_file_read(handle, 0, header, sizeof header);
-        if (status == SHX_OK) status = shx_header_check(header, SHX_FILE_WAL, uuid, file);
-        if (status == SHX_OK) offset = SHX_HEADER_BYTES;
+    shx_file *file;
+    shx_wal_entry entry;
+    shx_file_name(SHX_FILE_WAL, extent->file, name);
+    SHX_TRY(shx_file_open(store, name, SHX_OPEN_READ, &file));
+    extent->size = 0;
+    shx_status status = shx_file_size(file, &extent->size);
+    if (status == SHX_OK && extent->end == 0) {
+        status = shx_file_read(file, 0, header, sizeof header);
+        if (status == SHX_OK) status = shx_header_check(header, SHX_FILE_WAL, uuid, extent->file);
+        if (status == SHX_OK) extent->end = SHX_HEADER_BYTES;
     }
-    while (status == SHX_OK) status = wal_scan_one(handle, file, size, vector_bytes, &offset, visit, context);
-    shx_file_close(handle);
-    *end = offset;
-    *ret_size = size;
+    while (status == SHX_OK) {
+        status = wal_scan_one(file, vector_bytes, extent, &entry);
+        if (status == SHX_OK) status = visit(context, &entry);
+        if (status == SHX_OK) extent->end += entry.length;
+    }
+    shx_file_close(file);
     return status == SHX_NOTFOUND ? SHX_OK : status;
 }
 
@@ -224,17 +224,17 @@ static shx_status wal_writer_create(shx_file *file, uint64_t id, uint64_t end, s
     return SHX_OK;
 }
 
-shx_status shx_wal_continue(shx_store *store, uint64_t file, uint64_t end, size_t vector_bytes,
+shx_status shx_wal_continue(shx_store *store, const shx_wal_extent *extent, size_t vector_bytes,
                             shx_wal_writer **ret_writer) {
     char name[SHX_FILE_NAME_MAX];
     uint64_t size = 0;
     shx_file *handle;
-    shx_file_name(SHX_FILE_WAL, file, name);
+    shx_file_name(SHX_FILE_WAL, extent->file, name);
     SHX_TRY(shx_file_open(store, name, SHX_OPEN_APPEND, &handle));
     shx_status status = shx_file_lock(handle, true);
     if (status == SHX_OK) status = shx_file_size(handle, &size);
-    if (status == SHX_OK && size != end && !SHX_PLANTED(17)) status = SHX_BUSY;
-    if (status == SHX_OK) status = wal_writer_create(handle, file, end, vector_bytes, ret_writer);
+    if (status == SHX_OK && size != extent->end && !SHX_PLANTED(17)) status = SHX_BUSY;
+    if (status == SHX_OK) status = wal_writer_create(handle, extent->file, extent->end, vector_bytes, ret_writer);
     if (status != SHX_OK) shx_file_close(handle);
     return status;
 }

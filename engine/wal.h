@@ -55,12 +55,19 @@ typedef struct shx_wal_entry {
     uint64_t operation_count, vector_count, body_bytes;
 } shx_wal_entry;
 
+/* How far a WAL file is known. */
+typedef struct shx_wal_extent {
+    uint64_t file;
+    uint64_t end;  /* of the records known; 0: nothing is */
+    uint64_t size; /* of the file: more than `end` means a bad or unfinished tail */
+} shx_wal_extent;
+
 typedef shx_status (*shx_wal_visit)(void *context, const shx_wal_entry *entry);
 
-/* Visits the records of a WAL file from *end on (0 = from its start) and advances *end behind the last valid one.
-** *ret_size is the size of the file: more than *end means a bad or unfinished tail. */
-shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, uint64_t file, size_t vector_bytes, uint64_t *end,
-                        uint64_t *ret_size, shx_wal_visit visit, void *context);
+/* Visits the records of a WAL file behind the extent and widens it up to the last valid one; a visit that does not
+** return SHX_OK ends that and is what is returned. SHX_CORRUPT when the header is not that of this file. */
+shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, size_t vector_bytes, shx_wal_extent *extent,
+                        shx_wal_visit visit, void *context);
 
 /* Decodes a record header of a file of `size` bytes; SHX_CORRUPT unless it is valid ((1) and (2) above). */
 shx_status shx_wal_header_check(const uint8_t bytes[SHX_RECORD_BYTES], uint64_t file, uint64_t offset, uint64_t size,
@@ -110,8 +117,8 @@ void shx_wal_put_operation(const shx_op *op, uint8_t bytes[SHX_OPERATION_BYTES])
 /* A WAL file that this process appends to. */
 typedef struct shx_wal_writer shx_wal_writer;
 
-/* Continues the file `file` if it can be locked and is valid to its end (`end`, as scanned); SHX_BUSY otherwise. */
-shx_status shx_wal_continue(shx_store *store, uint64_t file, uint64_t end, size_t vector_bytes,
+/* Continues a file that was scanned if it can be locked and is still valid to its end; SHX_BUSY otherwise. */
+shx_status shx_wal_continue(shx_store *store, const shx_wal_extent *extent, size_t vector_bytes,
                             shx_wal_writer **ret_writer);
 
 /* Starts the new file `file`, locked. SHX_BUSY when the name exists. */

@@ -46,13 +46,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (sealed) fuzz_seal(&file, SHX_FILE_WAL, &wal_uuid, WAL_ID, WAL_VECTOR_BYTES);
     shx_store *store = fuzz_store();
     fuzz_store_put(store, WAL_NAME, &file);
-    uint64_t end = 0, file_size;
-    shx_status status =
-        shx_wal_scan(store, &wal_uuid, WAL_ID, WAL_VECTOR_BYTES, &end, &file_size, load_record, store);
+    shx_wal_extent extent = {.file = WAL_ID};
+    shx_status status = shx_wal_scan(store, &wal_uuid, WAL_VECTOR_BYTES, &extent, load_record, store);
     fuzz_require(status == SHX_OK || status == SHX_CORRUPT);
-    fuzz_require(end <= file.size);
+    fuzz_require(extent.end <= file.size);
     shx_wal_writer *writer;
-    if (status == SHX_OK && shx_wal_continue(store, WAL_ID, end, WAL_VECTOR_BYTES, &writer) == SHX_OK) {
+    if (status == SHX_OK && shx_wal_continue(store, &extent, WAL_VECTOR_BYTES, &writer) == SHX_OK) {
         shx_wal_writer_close(writer);
     }
     free(file.bytes);

@@ -13,6 +13,7 @@
 #define FILE_ID UINT64_C(20)
 #define NAME "base-0000000000000014"
 
+static const shx_space space = {SHX_L2, SHX_FLOAT32, DIM};
 static const shx_id uuid = {{5}};
 static const float mean[CODE_DIM] = {0.5f, -0.25f, 1};
 static const shx_encoding encoding = {SHX_L2, SHX_FLOAT32, DIM, CODE_DIM, 77, 0, mean};
@@ -81,7 +82,7 @@ static shx_store *make_sample(void) { return make_sample_with(4); }
 
 static shx_status just_open(void *store) {
     shx_base *base;
-    SHX_TRY(shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, NULL, &base));
+    SHX_TRY(shx_base_open(store, &uuid, FILE_ID, &space, NULL, &base));
     shx_base_release(base);
     return SHX_OK;
 }
@@ -101,7 +102,7 @@ static void what_is_written_is_read(void **state) {
     (void)state;
     shx_store *store = make_sample();
     shx_base *base, *again;
-    assert_ok(shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, NULL, &base));
+    assert_ok(shx_base_open(store, &uuid, FILE_ID, &space, NULL, &base));
     const shx_base_info *info = &base->info;
     assert_true(info->commit.bytes[0] == 9 && info->generation == 3 && info->wal_floor == 2 && info->live_rows == 40);
     assert_true(info->encoding_id == 4 && info->next_shard == 5 && info->clustered_rows == 30);
@@ -116,7 +117,7 @@ static void what_is_written_is_read(void **state) {
     assert_true(base->places[2].segment == 0 && base->places[3].segment == 1 && base->places[3].run == 0);
     check_handicaps(base);
     assert_ok(
-        shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, base, &again)); /* lends what is open already */
+        shx_base_open(store, &uuid, FILE_ID, &space, base, &again)); /* lends what is open already */
     assert_ptr_equal(again->segments[0], base->segments[0]);
     assert_ptr_equal(again->shards, base->shards);
     shx_base_release(base);
@@ -267,10 +268,11 @@ static void of_another_kind(void **state) {
     shx_store *store = make_sample();
     shx_base *base;
     shx_id other = {{6}};
-    assert_status(shx_base_open(store, &uuid, FILE_ID, SHX_COSINE, SHX_FLOAT32, DIM, NULL, &base), SHX_CORRUPT);
-    assert_status(shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM + 1, NULL, &base), SHX_CORRUPT);
-    assert_status(shx_base_open(store, &other, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, NULL, &base), SHX_CORRUPT);
-    assert_status(shx_base_open(store, &uuid, FILE_ID + 1, SHX_L2, SHX_FLOAT32, DIM, NULL, &base), SHX_NOTFOUND);
+    const shx_space cosine = {SHX_COSINE, SHX_FLOAT32, DIM}, wider = {SHX_L2, SHX_FLOAT32, DIM + 1};
+    assert_status(shx_base_open(store, &uuid, FILE_ID, &cosine, NULL, &base), SHX_CORRUPT);
+    assert_status(shx_base_open(store, &uuid, FILE_ID, &wider, NULL, &base), SHX_CORRUPT);
+    assert_status(shx_base_open(store, &other, FILE_ID, &space, NULL, &base), SHX_CORRUPT);
+    assert_status(shx_base_open(store, &uuid, FILE_ID + 1, &space, NULL, &base), SHX_NOTFOUND);
     shx_base_plan plan = {.segment_count = SHX_SEGMENTS_MAX + 1};
     assert_status(shx_base_write(store, &uuid, 50, &plan), SHX_MISUSE);
     shx_store_close(store);
@@ -280,7 +282,7 @@ static void an_empty_base(void **state) {
     (void)state;
     shx_base *base;
     shx_id genesis = {{1, 2, 3}};
-    assert_ok(shx_base_empty(&genesis, SHX_IP, SHX_FLOAT32, 5, &base));
+    assert_ok(shx_base_empty(&genesis, &(shx_space){SHX_IP, SHX_FLOAT32, 5}, &base));
     assert_true(base->file == 0 && base->segment_count == 0 && base->shards == NULL && base->info.live_rows == 0);
     assert_true(base->encoding.metric == SHX_IP && base->encoding.dim == 5 && base->encoding.code_dim == 0);
     assert_memory_equal(&base->info.commit, &genesis, sizeof genesis);
@@ -295,7 +297,7 @@ static void every_truncation_and_every_bit(void **state) {
     uint8_t *bytes = fixture_read_file(store, NAME, &size);
     shx_base *good;
     shx_base_names names;
-    assert_ok(shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, NULL, &good));
+    assert_ok(shx_base_open(store, &uuid, FILE_ID, &space, NULL, &good));
     for (uint64_t cut = 0; cut < size; cut++) {
         fixture_write_file(store, NAME, bytes, cut);
         assert_status(just_open(store), SHX_CORRUPT);
@@ -305,7 +307,7 @@ static void every_truncation_and_every_bit(void **state) {
         shx_base *found;
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
         fixture_write_file(store, NAME, bytes, size);
-        shx_status status = shx_base_open(store, &uuid, FILE_ID, SHX_L2, SHX_FLOAT32, DIM, good, &found);
+        shx_status status = shx_base_open(store, &uuid, FILE_ID, &space, good, &found);
         if (status == SHX_OK) {
             assert_memory_equal(&found->info, &good->info, sizeof good->info);
             assert_memory_equal(found->encoding.mean, mean, sizeof mean);

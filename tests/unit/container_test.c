@@ -204,21 +204,22 @@ static void another_identity_is_refused(void **state) {
 static void every_truncation_and_every_bit(void **state) {
     (void)state;
     shx_store *store = fixture_prepared_heap();
-    shx_section sections[SHX_SECTIONS_MAX];
-    uint32_t count;
+    shx_container container = {0};
     uint64_t size;
     write_sample(store);
     uint8_t *bytes = fixture_read_file(store, "shards-000000000000002a", &size);
     for (uint64_t length = 0; length < size; length++) {
         uint8_t *cut = malloc(length + 1); /* of its own, so that a sanitizer sees every read beyond */
         memcpy(cut, bytes, length);
-        assert_status(shx_container_check(cut, length, SHX_FILE_SHARDS, &uuid, ID, sections, &count), SHX_CORRUPT);
+        container.map = (shx_map){.bytes = cut, .size = length};
+        assert_status(shx_container_check(&container, SHX_FILE_SHARDS, &uuid, ID), SHX_CORRUPT);
         free(cut);
     }
     for (uint64_t bit = 0; bit < size * 8; bit++) {
         uint64_t at = bit / 8;
         bytes[at] ^= (uint8_t)(1 << bit % 8);
-        shx_status status = shx_container_check(bytes, size, SHX_FILE_SHARDS, &uuid, ID, sections, &count);
+        container.map = (shx_map){.bytes = bytes, .size = size};
+        shx_status status = shx_container_check(&container, SHX_FILE_SHARDS, &uuid, ID);
         bool covered = at < 80 + 4 * 32 + 8 || (at >= 256 && at < 261) || (at >= 448 && at < 518);
         assert_status(status, covered ? SHX_CORRUPT : SHX_OK);
         bytes[at] ^= (uint8_t)(1 << bit % 8);

@@ -14,7 +14,7 @@ static const shx_id genesis = {{1}};
 static shx_delta *empty_delta(void) {
     shx_base *base;
     shx_delta *delta;
-    assert_ok(shx_base_empty(&genesis, SHX_L2, SHX_FLOAT32, DIM, &base));
+    assert_ok(shx_base_empty(&genesis, &(shx_space){SHX_L2, SHX_FLOAT32, DIM}, &base));
     assert_ok(shx_delta_create(base, &delta));
     shx_base_release(base);
     return delta;

@@ -47,9 +47,14 @@ static shx_status visit(void *context, const shx_wal_entry *entry) {
 
 static found scan(shx_store *store, uint32_t dim) {
     found all = {0};
-    uint64_t end = 0, size;
-    assert_ok(shx_wal_scan(store, &uuid, FILE_ID, dim * sizeof(float), &end, &size, visit, &all));
+    shx_wal_extent extent = {.file = FILE_ID};
+    assert_ok(shx_wal_scan(store, &uuid, dim * sizeof(float), &extent, visit, &all));
     return all;
+}
+
+static shx_status go_on(shx_store *store, uint64_t file, uint64_t end, size_t vector_bytes, shx_wal_writer **writer) {
+    const shx_wal_extent extent = {.file = file, .end = end};
+    return shx_wal_continue(store, &extent, vector_bytes, writer);
 }
 
 static shx_op put_op(int64_t rowid, const float *vector, uint32_t dim) {
@@ -368,9 +373,9 @@ static void a_record_that_was_written_over_is_refused(void **state) {
 /* Of a damaged file only a prefix of its records is seen, and each is right or refused. */
 static void check_what_is_left(shx_store *store, uint64_t *ret_usable) {
     found all = {0};
-    uint64_t end = 0, size;
+    shx_wal_extent extent = {.file = FILE_ID};
     *ret_usable = 0;
-    if (shx_wal_scan(store, &uuid, FILE_ID, DIM * sizeof(float), &end, &size, visit, &all) != SHX_OK) return;
+    if (shx_wal_scan(store, &uuid, DIM * sizeof(float), &extent, visit, &all) != SHX_OK) return;
     assert_true(all.count <= 3);
     for (uint64_t i = 0; i < all.count; i++) {
         shx_wal_record record;
@@ -413,13 +418,14 @@ static void records_of_another_dimension_or_index(void **state) {
     (void)state;
     shx_store *store = make_sample();
     found all = {0};
-    uint64_t end = 0, size;
+    shx_wal_extent extent = {.file = FILE_ID};
+    shx_wal_extent absent = {.file = FILE_ID + 1};
     shx_id other = uuid;
     other.bytes[15] = 1;
-    assert_status(shx_wal_scan(store, &other, FILE_ID, DIM * sizeof(float), &end, &size, visit, &all), SHX_CORRUPT);
-    assert_int_equal(end, 0);
+    assert_status(shx_wal_scan(store, &other, DIM * sizeof(float), &extent, visit, &all), SHX_CORRUPT);
+    assert_int_equal(extent.end, 0);
     assert_int_equal(scan(store, 64).count, 0);
-    assert_status(shx_wal_scan(store, &uuid, FILE_ID + 1, DIM * sizeof(float), &end, &size, visit, &all), SHX_NOTFOUND);
+    assert_status(shx_wal_scan(store, &uuid, DIM * sizeof(float), &absent, visit, &all), SHX_NOTFOUND);
     shx_store_close(store);
 }
 
@@ -428,12 +434,12 @@ static void a_scan_goes_on_where_it_ended(void **state) {
     shx_store *store = fixture_prepared_heap();
     shx_wal_writer *writer;
     found all = {0};
-    uint64_t end = 0, size;
+    shx_wal_extent extent = {.file = FILE_ID};
     assert_ok(shx_wal_create(store, &uuid, FILE_ID, DIM * sizeof(float), &writer));
     for (uint8_t number = 1; number <= 4; number++) {
-        assert_ok(shx_wal_scan(store, &uuid, FILE_ID, DIM * sizeof(float), &end, &size, visit, &all));
+        assert_ok(shx_wal_scan(store, &uuid, DIM * sizeof(float), &extent, visit, &all));
         assert_int_equal(all.count, number - 1);
-        assert_true(end == size && end == shx_wal_writer_end(writer));
+        assert_true(extent.end == extent.size && extent.end == shx_wal_writer_end(writer));
         write_record(writer, number);
     }
     shx_wal_writer_close(writer);
@@ -447,12 +453,12 @@ static void a_writer_locks_its_file(void **state) {
     found all = scan(store, DIM);
     uint64_t end = all.entries[2].offset + all.entries[2].length;
     assert_status(shx_wal_create(store, &uuid, FILE_ID, DIM * sizeof(float), &other), SHX_BUSY);
-    assert_status(shx_wal_continue(store, FILE_ID, all.entries[2].offset, DIM * sizeof(float), &other), SHX_BUSY);
-    assert_status(shx_wal_continue(store, FILE_ID + 1, end, DIM * sizeof(float), &other), SHX_NOTFOUND);
-    assert_ok(shx_wal_continue(store, FILE_ID, end, DIM * sizeof(float), &one));
-    assert_status(shx_wal_continue(store, FILE_ID, end, DIM * sizeof(float), &other), SHX_BUSY);
+    assert_status(go_on(store, FILE_ID, all.entries[2].offset, DIM * sizeof(float), &other), SHX_BUSY);
+    assert_status(go_on(store, FILE_ID + 1, end, DIM * sizeof(float), &other), SHX_NOTFOUND);
+    assert_ok(go_on(store, FILE_ID, end, DIM * sizeof(float), &one));
+    assert_status(go_on(store, FILE_ID, end, DIM * sizeof(float), &other), SHX_BUSY);
     write_record(one, 4);
-    assert_status(shx_wal_continue(store, FILE_ID, shx_wal_writer_end(one), DIM * sizeof(float), &other), SHX_BUSY);
+    assert_status(go_on(store, FILE_ID, shx_wal_writer_end(one), DIM * sizeof(float), &other), SHX_BUSY);
     shx_wal_writer_close(one);
     shx_wal_writer_close(NULL);
     assert_int_equal(scan(store, DIM).count, 4);
@@ -469,7 +475,7 @@ static void an_unfinished_record_is_overwritten(void **state) {
     shx_wal_entry entry;
     shx_id commit = commit_of(1), parent = commit_of(0);
     float *vector = calloc(WIDE, sizeof *vector);
-    uint64_t size, end = 0;
+    shx_wal_extent extent = {.file = FILE_ID};
     found all = {0};
     assert_ok(shx_wal_create(store, &uuid, FILE_ID, WIDE * sizeof(float), &writer));
     assert_ok(shx_wal_begin(writer));
@@ -485,9 +491,9 @@ static void an_unfinished_record_is_overwritten(void **state) {
     assert_ok(shx_wal_finish(writer, &commit, &parent, &entry));
     assert_int_equal(entry.vector_count, 0);
     shx_wal_writer_close(writer);
-    assert_ok(shx_wal_scan(store, &uuid, FILE_ID, WIDE * sizeof(float), &end, &size, visit, &all));
-    assert_true(all.count == 1 && size > end);
-    assert_status(shx_wal_continue(store, FILE_ID, end, WIDE * sizeof(float), &other), SHX_BUSY);
+    assert_ok(shx_wal_scan(store, &uuid, WIDE * sizeof(float), &extent, visit, &all));
+    assert_true(all.count == 1 && extent.size > extent.end);
+    assert_status(go_on(store, FILE_ID, extent.end, WIDE * sizeof(float), &other), SHX_BUSY);
     free(vector);
     shx_store_close(store);
 }
@@ -509,7 +515,7 @@ static void failing_stores(void **state) {
         faulty_plan plan = {.kind = FAULTY_ANY, .nth = nth, .status = SHX_IO, .torn = true};
         faulty_store_plan(store, &plan);
         shx_status status =
-            shx_wal_continue(store, FILE_ID, before.offset + before.length, DIM * sizeof(float), &writer);
+            go_on(store, FILE_ID, before.offset + before.length, DIM * sizeof(float), &writer);
         if (status == SHX_OK) {
             status = shx_wal_begin(writer);
             for (uint64_t i = 0; status == SHX_OK && i < 90000; i++) {

@@ -10,26 +10,55 @@
 
 #define DIM 16
 
+/* What a defect would show in: a table, its vectors, and the store in memory that it stands in. */
+typedef struct trial {
+    fixture_random random;
+    fixture_table table;
+    float *vectors;
+    shx_store *store;
+} trial;
+
+/* A table by l2 with room for `rows`, not open yet, and vectors in so many clusters (0: in none). */
+static trial trial_begin(const char *name, uint64_t seed, uint64_t rows, uint64_t vectors, uint32_t clusters) {
+    trial made = {fixture_seed(name, seed), fixture_table_make(SHX_L2, DIM, rows), NULL, fixture_heap()};
+    made.vectors = clusters ? fixture_clustered(&made.random, vectors, DIM, clusters)
+                            : fixture_gaussian(&made.random, vectors, DIM);
+    return made;
+}
+
+/* Opens the table, after fixture_close as another process would. */
+static void trial_open(trial *opened) { fixture_open(&opened->table, opened->store, NULL); }
+
+static void trial_end(trial *ended) {
+    free(ended->vectors);
+    fixture_table_free(&ended->table);
+    shx_store_close(ended->store);
+}
+
+/* All rows in one transaction, in segments. */
+static void trial_load(trial *loaded) {
+    fixture_put_many(&loaded->table, 0, loaded->table.capacity, loaded->vectors);
+    fixture_commit(&loaded->table);
+    fixture_flush(&loaded->table);
+}
+
 /* 1.1: a thousand rows into shards of a hundred; a hundred were kept, and every call had said OK. */
 static void defect_1_1_full_shards_lose_rows(void **state) {
     (void)state;
-    fixture_random random = fixture_seed("1.1", 1);
-    fixture_table table = fixture_table_make(SHX_L2, DIM, 10000);
-    float *vectors = fixture_clustered(&random, 10000, DIM, 7);
-    table.config.shard_size = 20;
-    fixture_open(&table, NULL, NULL);
+    trial t = trial_begin("1.1", 1, 10000, 10000, 7);
+    t.table.config.shard_size = 20;
+    trial_open(&t);
     for (uint64_t first = 0; first < 10000; first += 1000) {
-        fixture_put_many(&table, first, 1000, vectors + first * DIM);
-        fixture_commit(&table);
-        fixture_flush(&table);
+        fixture_put_many(&t.table, first, 1000, t.vectors + first * DIM);
+        fixture_commit(&t.table);
+        fixture_flush(&t.table);
     }
-    fixture_assert_same(&table);
-    assert_true(fixture_stats(&table).splits > 0 && fixture_stats(&table).shards > 100);
+    fixture_assert_same(&t.table);
+    assert_true(fixture_stats(&t.table).splits > 0 && fixture_stats(&t.table).shards > 100);
     /* Shards are chosen from 10,000 rows on, so recall is what is asked for, to within 0.01. */
-    assert_true(fixture_recall(&table, vectors, 2000, 10, 0.95) >= 0.94);
-    fixture_assert_exact(&table, vectors, 20, 10);
-    free(vectors);
-    fixture_table_free(&table);
+    assert_true(fixture_recall(&t.table, t.vectors, 2000, 10, 0.95) >= 0.94);
+    fixture_assert_exact(&t.table, t.vectors, 20, 10);
+    trial_end(&t);
 }
 
 static void assert_never_returned(fixture_table *table, const float *queries, uint64_t count) {
@@ -51,105 +80,86 @@ static void assert_never_returned(fixture_table *table, const float *queries, ui
 /* 1.2: deleted rows came back with vectors of NaN and a middling score. */
 static void defect_1_2_deleted_rows_are_returned(void **state) {
     (void)state;
-    fixture_random random = fixture_seed("1.2", 2);
-    fixture_table table = fixture_table_make(SHX_COSINE, DIM, 7000);
-    float *vectors = fixture_gaussian(&random, 7000, DIM);
-    shx_store *store = fixture_heap();
-    fixture_open(&table, store, NULL);
-    fixture_put_many(&table, 0, 7000, vectors);
-    fixture_commit(&table);
+    trial t = trial_begin("1.2", 2, 7000, 7000, 0);
+    t.table.config.metric = SHX_COSINE;
+    trial_open(&t);
+    fixture_put_many(&t.table, 0, 7000, t.vectors);
+    fixture_commit(&t.table);
     for (int stage = 0; stage < 4; stage++) {
-        for (uint64_t slot = (uint64_t)stage; slot < 7000; slot += 9) fixture_delete(&table, slot);
-        fixture_commit(&table);
-        assert_never_returned(&table, vectors, 100);
+        for (uint64_t slot = (uint64_t)stage; slot < 7000; slot += 9) fixture_delete(&t.table, slot);
+        fixture_commit(&t.table);
+        assert_never_returned(&t.table, t.vectors, 100);
         if (stage == 2) {
-            fixture_optimize(&table);
+            fixture_optimize(&t.table);
         } else {
-            fixture_flush(&table);
+            fixture_flush(&t.table);
         }
-        assert_never_returned(&table, vectors, 100);
-        fixture_close(&table);
-        fixture_open(&table, store, NULL);
-        assert_never_returned(&table, vectors, 20);
+        assert_never_returned(&t.table, t.vectors, 100);
+        fixture_close(&t.table);
+        trial_open(&t);
+        assert_never_returned(&t.table, t.vectors, 20);
     }
-    free(vectors);
-    fixture_table_free(&table);
-    shx_store_close(store);
+    trial_end(&t);
 }
 
 /* 1.3: the log was never trimmed, and replayed in full at every open: 500 rows became 1000, then 1500. */
 static void defect_1_3_the_log_is_replayed_again_and_again(void **state) {
     (void)state;
-    fixture_random random = fixture_seed("1.3", 3);
-    fixture_table table = fixture_table_make(SHX_L2, DIM, 3000);
-    float *vectors = fixture_gaussian(&random, 3000, DIM);
-    shx_store *store = fixture_heap();
+    trial t = trial_begin("1.3", 3, 3000, 3000, 0);
     uint64_t most = 0;
     for (uint64_t round = 0; round < 6; round++) {
-        fixture_open(&table, store, NULL);
-        fixture_put_many(&table, round * 500, 500, vectors + round * 500 * DIM);
-        fixture_commit(&table);
-        fixture_flush(&table);
-        shx_index_confirm(table.index, &table.tip);
-        uint64_t bytes = fixture_stats(&table).wal_bytes;
+        trial_open(&t);
+        fixture_put_many(&t.table, round * 500, 500, t.vectors + round * 500 * DIM);
+        fixture_commit(&t.table);
+        fixture_flush(&t.table);
+        shx_index_confirm(t.table.index, &t.table.tip);
+        uint64_t bytes = fixture_stats(&t.table).wal_bytes;
         if (round == 1) most = bytes;
         if (round > 1) assert_true(bytes <= 2 * most);
-        fixture_close(&table);
+        fixture_close(&t.table);
         for (int reopened = 0; reopened < 3; reopened++) {
-            fixture_open(&table, store, NULL);
-            assert_int_equal(fixture_stats(&table).rows, (round + 1) * 500);
-            fixture_assert_same(&table);
-            fixture_close(&table);
+            trial_open(&t);
+            assert_int_equal(fixture_stats(&t.table).rows, (round + 1) * 500);
+            fixture_assert_same(&t.table);
+            fixture_close(&t.table);
         }
     }
-    free(vectors);
-    fixture_table_free(&table);
-    shx_store_close(store);
+    trial_end(&t);
 }
 
 /* 1.4: when a segment of the log lacked room the rest was dropped silently. */
 static void defect_1_4_the_log_stops_silently(void **state) {
     (void)state;
-    fixture_random random = fixture_seed("1.4", 4);
-    fixture_table table = fixture_table_make(SHX_L2, DIM, 6000);
-    float *vectors = fixture_gaussian(&random, 6000, DIM);
-    shx_store *store = fixture_heap();
-    fixture_open(&table, store, NULL);
+    trial t = trial_begin("1.4", 4, 6000, 6000, 0);
+    trial_open(&t);
     for (uint64_t slot = 0; slot < 6000;) { /* sizes of every kind, one after the other */
-        uint64_t size = fixture_below(&random, 8) ? 1 + fixture_below(&random, 30) : 900;
-        for (uint64_t i = 0; i < size && slot < 6000; i++, slot++) fixture_put(&table, slot, vectors + slot * DIM);
-        fixture_commit(&table);
-        if (fixture_below(&random, 20)) continue;
-        fixture_close(&table); /* a crash: nothing was closed in an orderly way */
-        fixture_open(&table, store, NULL);
-        fixture_assert_same(&table);
+        uint64_t size = fixture_below(&t.random, 8) ? 1 + fixture_below(&t.random, 30) : 900;
+        for (uint64_t i = 0; i < size && slot < 6000; i++, slot++) fixture_put(&t.table, slot, t.vectors + slot * DIM);
+        fixture_commit(&t.table);
+        if (fixture_below(&t.random, 20)) continue;
+        fixture_close(&t.table); /* a crash: nothing was closed in an orderly way */
+        trial_open(&t);
+        fixture_assert_same(&t.table);
     }
-    fixture_close(&table);
-    fixture_open(&table, store, NULL);
-    fixture_assert_same(&table);
-    free(vectors);
-    fixture_table_free(&table);
-    shx_store_close(store);
+    fixture_close(&t.table);
+    trial_open(&t);
+    fixture_assert_same(&t.table);
+    trial_end(&t);
 }
 
 /* 1.5: what replaced a document never entered the log. */
 static void defect_1_5_replacements_are_not_logged(void **state) {
     (void)state;
-    fixture_random random = fixture_seed("1.5", 5);
-    fixture_table table = fixture_table_make(SHX_L2, DIM, 300);
-    float *vectors = fixture_gaussian(&random, 600, DIM);
-    shx_store *store = fixture_heap();
-    fixture_open(&table, store, NULL);
-    fixture_put_many(&table, 0, 300, vectors);
-    fixture_commit(&table);
-    fixture_put_many(&table, 0, 300, vectors + 300 * DIM);
-    fixture_commit(&table);
-    fixture_close(&table);
-    fixture_open(&table, store, NULL);
-    fixture_assert_same(&table);
-    free(vectors);
-    fixture_table_free(&table);
-    shx_store_close(store);
+    trial t = trial_begin("1.5", 5, 300, 600, 0);
+    trial_open(&t);
+    fixture_put_many(&t.table, 0, 300, t.vectors);
+    fixture_commit(&t.table);
+    fixture_put_many(&t.table, 0, 300, t.vectors + 300 * DIM);
+    fixture_commit(&t.table);
+    fixture_close(&t.table);
+    trial_open(&t);
+    fixture_assert_same(&t.table);
+    trial_end(&t);
 }
 
 /* 1.6: a second open succeeded and both wrote over each other. Here it succeeds too, and nothing is lost. */
@@ -186,41 +196,34 @@ static void defect_1_7_shards_are_ranked_by_another_metric(void **state) {
     enum { ROWS = 22000, QUERIES = 2000 };
     const shx_metric metrics[] = {SHX_L2, SHX_COSINE, SHX_IP};
     for (int m = 0; m < 3; m++) {
-        fixture_random random = fixture_seed("1.7", 7);
-        fixture_table table = fixture_table_make(metrics[m], DIM, ROWS);
-        float *vectors = fixture_clustered(&random, ROWS + QUERIES, DIM, 200);
+        trial t = trial_begin("1.7", 7, ROWS, ROWS + QUERIES, 200);
+        t.table.config.metric = metrics[m];
         for (uint64_t i = 0; i < ROWS + QUERIES; i++) {
-            float scale = (float)(0.2 + 5 * fixture_unit(&random));
-            for (uint64_t d = 0; d < DIM; d++) vectors[i * DIM + d] *= scale;
+            float scale = (float)(0.2 + 5 * fixture_unit(&t.random));
+            for (uint64_t d = 0; d < DIM; d++) t.vectors[i * DIM + d] *= scale;
         }
-        fixture_open(&table, NULL, NULL);
-        fixture_put_many(&table, 0, ROWS, vectors);
-        fixture_commit(&table);
-        fixture_flush(&table);
-        double recall = fixture_recall(&table, vectors + (uint64_t)ROWS * DIM, QUERIES, 10, 0.95);
+        trial_open(&t);
+        trial_load(&t);
+        double recall = fixture_recall(&t.table, t.vectors + (uint64_t)ROWS * DIM, QUERIES, 10, 0.95);
         if (recall < 0.94) fail_msg("metric %d: recall %.4f", (int)metrics[m], recall);
-        free(vectors);
-        fixture_table_free(&table);
+        trial_end(&t);
     }
 }
 
 /* 1.8: what was written was not found before a flush. */
 static void defect_1_8_unflushed_rows_are_invisible(void **state) {
     (void)state;
-    fixture_random random = fixture_seed("1.8", 8);
-    fixture_table table = fixture_table_make(SHX_L2, DIM, 200);
-    float *vectors = fixture_gaussian(&random, 200, DIM);
-    fixture_open(&table, NULL, NULL);
-    fixture_put_many(&table, 0, 100, vectors);
-    fixture_commit(&table);
-    fixture_flush(&table);
+    trial t = trial_begin("1.8", 8, 200, 200, 0);
+    trial_open(&t);
+    fixture_put_many(&t.table, 0, 100, t.vectors);
+    fixture_commit(&t.table);
+    fixture_flush(&t.table);
     for (uint64_t slot = 100; slot < 200; slot++) {
-        fixture_put(&table, slot, vectors + slot * DIM);
-        fixture_commit(&table);
-        fixture_assert_exact(&table, vectors + slot * DIM, 1, 1);
+        fixture_put(&t.table, slot, t.vectors + slot * DIM);
+        fixture_commit(&t.table);
+        fixture_assert_exact(&t.table, t.vectors + slot * DIM, 1, 1);
     }
-    free(vectors);
-    fixture_table_free(&table);
+    trial_end(&t);
 }
 
 /* 2.1: clustered data broke the graph: a recall of 0.12. */
@@ -229,40 +232,33 @@ static void defect_2_1_clusters_are_not_found(void **state) {
     enum { ROWS = 22000, QUERIES = 300 };
     const uint32_t clusters[] = {1, 10, 100, 1000};
     for (int c = 0; c < 4; c++) {
-        fixture_random random = fixture_seed("2.1", 9);
-        fixture_table table = fixture_table_make(SHX_L2, DIM, ROWS);
-        float *vectors = fixture_clustered(&random, ROWS + QUERIES, DIM, clusters[c]);
-        fixture_open(&table, NULL, NULL);
-        fixture_put_many(&table, 0, ROWS, vectors);
-        fixture_commit(&table);
-        fixture_flush(&table);
-        double recall = fixture_recall(&table, vectors + (uint64_t)ROWS * DIM, QUERIES, 10, 0.95);
+        trial t = trial_begin("2.1", 9, ROWS, ROWS + QUERIES, clusters[c]);
+        trial_open(&t);
+        trial_load(&t);
+        double recall = fixture_recall(&t.table, t.vectors + (uint64_t)ROWS * DIM, QUERIES, 10, 0.95);
         if (recall < 0.935) fail_msg("%u clusters: recall %.4f", clusters[c], recall);
-        free(vectors);
-        fixture_table_free(&table);
+        trial_end(&t);
     }
 }
 
 /* 2.2: rows that moved into the archive were there twice; ten results were five, and the counts were wrong. */
 static void defect_2_2_moved_rows_are_there_twice(void **state) {
     (void)state;
-    fixture_random random = fixture_seed("2.2", 10);
-    fixture_table table = fixture_table_make(SHX_L2, DIM, 2000);
-    float *vectors = fixture_gaussian(&random, 2000, DIM);
+    trial t = trial_begin("2.2", 10, 2000, 2000, 0);
     shx_topk hits = {0};
     shx_search_scratch *scratch;
     assert_ok(shx_search_scratch_create(&scratch));
-    fixture_open(&table, NULL, NULL);
+    trial_open(&t);
     for (uint64_t first = 0; first < 2000; first += 250) {
-        fixture_put_many(&table, first, 250, vectors + first * DIM);
-        fixture_put_many(&table, 0, 50, vectors);
-        fixture_commit(&table);
-        if (first % 500) fixture_flush(&table);
-        shx_index_stats stats = fixture_stats(&table);
+        fixture_put_many(&t.table, first, 250, t.vectors + first * DIM);
+        fixture_put_many(&t.table, 0, 50, t.vectors);
+        fixture_commit(&t.table);
+        if (first % 500) fixture_flush(&t.table);
+        shx_index_stats stats = fixture_stats(&t.table);
         assert_int_equal(stats.rows, first + 250);
-        shx_view *view = fixture_view(&table);
+        shx_view *view = fixture_view(&t.table);
         uint8_t seen[2000] = {0};
-        shx_search_params params = {.query = vectors, .k = 2000};
+        shx_search_params params = {.query = t.vectors, .k = 2000};
         assert_ok(shx_search(view, &params, scratch, &hits));
         assert_int_equal(hits.count, first + 250);
         for (uint64_t i = 0; i < hits.count; i++) assert_int_equal(seen[hits.hits[i].rowid - FIXTURE_FIRST_ROWID]++, 0);
@@ -270,81 +266,68 @@ static void defect_2_2_moved_rows_are_there_twice(void **state) {
     }
     shx_search_scratch_destroy(scratch);
     shx_topk_free(&hits);
-    free(vectors);
-    fixture_table_free(&table);
+    trial_end(&t);
 }
 
 /* 2.3: a deletion after the move hit only one of the copies. */
 static void defect_2_3_deletion_after_the_move(void **state) {
     (void)state;
-    fixture_random random = fixture_seed("2.3", 11);
-    fixture_table table = fixture_table_make(SHX_L2, DIM, 1000);
-    float *vectors = fixture_gaussian(&random, 1000, DIM);
-    fixture_open(&table, NULL, NULL);
-    fixture_put_many(&table, 0, 1000, vectors);
-    fixture_commit(&table);
-    fixture_flush(&table);
-    fixture_put_many(&table, 0, 500, vectors + 500 * DIM); /* a second version, in the delta */
-    fixture_commit(&table);
-    for (uint64_t slot = 0; slot < 1000; slot += 2) fixture_delete(&table, slot);
-    fixture_commit(&table);
-    assert_never_returned(&table, vectors, 100);
-    fixture_flush(&table);
-    fixture_assert_same(&table);
-    assert_never_returned(&table, vectors, 100);
-    free(vectors);
-    fixture_table_free(&table);
+    trial t = trial_begin("2.3", 11, 1000, 1000, 0);
+    trial_open(&t);
+    trial_load(&t);
+    fixture_put_many(&t.table, 0, 500, t.vectors + 500 * DIM); /* a second version, in the delta */
+    fixture_commit(&t.table);
+    for (uint64_t slot = 0; slot < 1000; slot += 2) fixture_delete(&t.table, slot);
+    fixture_commit(&t.table);
+    assert_never_returned(&t.table, t.vectors, 100);
+    fixture_flush(&t.table);
+    fixture_assert_same(&t.table);
+    assert_never_returned(&t.table, t.vectors, 100);
+    trial_end(&t);
 }
 
 /* 2.4: the loss of one central row made the whole index answer nothing. Here those nearest to everything go, again and
 ** again. */
 static void defect_2_4_central_rows_hold_everything_together(void **state) {
     (void)state;
-    fixture_random random = fixture_seed("2.4", 12);
-    fixture_table table = fixture_table_make(SHX_L2, DIM, 6000);
-    float *vectors = fixture_clustered(&random, 6000, DIM, 20), centre[DIM] = {0};
+    trial t = trial_begin("2.4", 12, 6000, 6000, 20);
+    const float centre[DIM] = {0};
     shx_topk nearest = {0};
-    fixture_open(&table, NULL, NULL);
-    fixture_put_many(&table, 0, 6000, vectors);
-    fixture_commit(&table);
-    fixture_flush(&table);
+    trial_open(&t);
+    trial_load(&t);
     for (int round = 0; round < 5; round++) {
-        fixture_brute_force(&table, round ? vectors + round * 100 * DIM : centre, 500, &nearest);
+        fixture_brute_force(&t.table, round ? t.vectors + round * 100 * DIM : centre, 500, &nearest);
         for (uint64_t i = 0; i < nearest.count; i++) {
-            fixture_delete(&table, (uint64_t)(nearest.hits[i].rowid - FIXTURE_FIRST_ROWID));
+            fixture_delete(&t.table, (uint64_t)(nearest.hits[i].rowid - FIXTURE_FIRST_ROWID));
         }
-        fixture_commit(&table);
+        fixture_commit(&t.table);
         if (round % 2) {
-            fixture_optimize(&table);
+            fixture_optimize(&t.table);
         } else {
-            fixture_flush(&table);
+            fixture_flush(&t.table);
         }
-        fixture_assert_same(&table);
-        assert_never_returned(&table, vectors, 50);
-        assert_true(fixture_recall(&table, vectors, 100, 10, 0.95) >= 0.95);
+        fixture_assert_same(&t.table);
+        assert_never_returned(&t.table, t.vectors, 50);
+        assert_true(fixture_recall(&t.table, t.vectors, 100, 10, 0.95) >= 0.95);
     }
     shx_topk_free(&nearest);
-    free(vectors);
-    fixture_table_free(&table);
+    trial_end(&t);
 }
 
 /* 2.5: a deleted id could not be used again, and vectors could not be updated. */
 static void defect_2_5_ids_cannot_be_used_again(void **state) {
     (void)state;
-    fixture_random random = fixture_seed("2.5", 13);
-    fixture_table table = fixture_table_make(SHX_L2, DIM, 100);
-    float *vectors = fixture_gaussian(&random, 400, DIM);
-    fixture_open(&table, NULL, NULL);
+    trial t = trial_begin("2.5", 13, 100, 400, 0);
+    trial_open(&t);
     for (uint64_t round = 0; round < 12; round++) {
-        fixture_put_many(&table, 0, 100, vectors + round % 4 * 100 * DIM);
-        if (round % 3 == 0) fixture_commit(&table);
-        for (uint64_t slot = round % 2; slot < 100; slot += 2) fixture_delete(&table, slot);
-        fixture_commit(&table);
-        if (round % 4 == 1) fixture_flush(&table);
-        fixture_assert_same(&table);
+        fixture_put_many(&t.table, 0, 100, t.vectors + round % 4 * 100 * DIM);
+        if (round % 3 == 0) fixture_commit(&t.table);
+        for (uint64_t slot = round % 2; slot < 100; slot += 2) fixture_delete(&t.table, slot);
+        fixture_commit(&t.table);
+        if (round % 4 == 1) fixture_flush(&t.table);
+        fixture_assert_same(&t.table);
     }
-    free(vectors);
-    fixture_table_free(&table);
+    trial_end(&t);
 }
 
 /* 2.6: ids were cut to 32 bits, so different rows were taken for one. */
@@ -393,40 +376,33 @@ static void defect_2_6_ids_that_differ_in_high_bits(void **state) {
 /* 2.7: an error in a part of the index came out as fewer rows. */
 static void defect_2_7_errors_become_fewer_rows(void **state) {
     (void)state;
-    fixture_random random = fixture_seed("2.7", 14);
-    fixture_table table = fixture_table_make(SHX_L2, DIM, 6000);
-    float *vectors = fixture_gaussian(&random, 6000, DIM);
-    shx_store *store = fixture_heap();
+    trial t = trial_begin("2.7", 14, 6000, 6000, 0);
     shx_search_scratch *scratch;
     shx_topk hits = {0};
     uint64_t size;
-    fixture_open(&table, store, NULL);
-    fixture_put_many(&table, 0, 6000, vectors);
-    fixture_commit(&table);
-    fixture_flush(&table);
-    shx_index_confirm(table.index, &table.tip);
-    fixture_close(&table);
+    trial_open(&t);
+    trial_load(&t);
+    shx_index_confirm(t.table.index, &t.table.tip);
+    fixture_close(&t.table);
     assert_ok(shx_search_scratch_create(&scratch));
-    fixture_names names = fixture_list(store);
+    fixture_names names = fixture_list(t.store);
     for (uint64_t i = 0; i < names.count; i++) {
         if (strncmp(names.names[i], "segment-", 8) != 0) continue;
-        uint8_t *bytes = fixture_read_file(store, names.names[i], &size);
+        uint8_t *bytes = fixture_read_file(t.store, names.names[i], &size);
         for (uint64_t at = fixture_section(bytes, 3); at < size - 6000 * 4 - 64; at += 500) bytes[at] ^= 0x40;
-        fixture_write_file(store, names.names[i], bytes, size);
+        fixture_write_file(t.store, names.names[i], bytes, size);
         free(bytes);
     }
-    fixture_open(&table, store, NULL);
-    shx_view *view = fixture_view(&table);
+    trial_open(&t);
+    shx_view *view = fixture_view(&t.table);
     for (int exact = 0; exact < 2; exact++) {
-        shx_search_params params = {.query = vectors, .k = 10, .exact = exact};
+        shx_search_params params = {.query = t.vectors, .k = 10, .exact = exact};
         assert_status(shx_search(view, &params, scratch, &hits), SHX_CORRUPT);
     }
     shx_view_release(view);
     shx_search_scratch_destroy(scratch);
     shx_topk_free(&hits);
-    free(vectors);
-    fixture_table_free(&table);
-    shx_store_close(store);
+    trial_end(&t);
 }
 
 int main(void) {

@@ -32,8 +32,13 @@ struct shx_graph_builder {
 
 /* ---- small parts ---- */
 
+/* How many neighbours a node may have on a layer. */
+static uint32_t graph_most(const shx_graph_builder *builder, uint32_t layer) {
+    return layer == 0 ? 2 * builder->m : builder->m;
+}
+
 static uint32_t *graph_list(const shx_graph_builder *builder, uint32_t node, uint32_t layer, uint32_t *ret_most) {
-    *ret_most = layer == 0 ? 2 * builder->m : builder->m;
+    *ret_most = graph_most(builder, layer);
     if (layer == 0) return builder->links + (uint64_t)node * 2 * builder->m;
     return builder->upper + builder->upper_at[node] + (uint64_t)(layer - 1) * builder->m;
 }
@@ -177,10 +182,10 @@ static bool graph_hidden(const shx_graph_builder *builder, uint64_t key, const u
     return false;
 }
 
-/* Chooses up to `wanted` of `count` candidates (sorted keys, seen from one node) that are not hidden; `fill` takes the
-** nearest of the others for the places that are left. The rest of `most` places stays empty. */
+/* Chooses up to `wanted` of `count` candidates (sorted keys, seen from one node) that are not hidden; on layer 0 the
+** nearest of the others fill the places that are left of these. The rest of the list stays empty. */
 static void graph_choose(const shx_graph_builder *builder, const uint64_t *keys, uint32_t count, uint32_t wanted,
-                         uint32_t most, bool fill, uint32_t *list) {
+                         uint32_t layer, uint32_t *list) {
     uint32_t chosen = 0, passed_count = 0, passed[2 * SHX_GRAPH_M_MAX];
     for (uint32_t i = 0; i < count && chosen < wanted; i++) {
         uint32_t candidate = (uint32_t)keys[i];
@@ -190,8 +195,8 @@ static void graph_choose(const shx_graph_builder *builder, const uint64_t *keys,
             passed[passed_count++] = candidate;
         }
     }
-    for (uint32_t i = 0; fill && i < passed_count && chosen < wanted; i++) list[chosen++] = passed[i];
-    for (uint32_t i = chosen; i < most; i++) list[i] = SHX_GRAPH_NONE;
+    for (uint32_t i = 0; layer == 0 && i < passed_count && chosen < wanted; i++) list[chosen++] = passed[i];
+    for (uint32_t i = chosen; i < graph_most(builder, layer); i++) list[i] = SHX_GRAPH_NONE;
 }
 
 /* Adds `other` to the neighbours of `node`; of a full list the best stay. */
@@ -209,7 +214,7 @@ static void graph_link(shx_graph_builder *builder, uint32_t node, uint32_t other
     for (uint32_t i = 0; i < count; i++) keys[i] = graph_key(builder, node, list[i]);
     keys[count++] = graph_key(builder, node, other);
     qsort(keys, count, sizeof *keys, graph_compare_keys);
-    graph_choose(builder, keys, count, most, most, layer == 0, list);
+    graph_choose(builder, keys, count, most, layer, list);
 }
 
 /* One in m nodes is on layer 1, one in m² on layer 2 … */
@@ -231,7 +236,7 @@ static shx_status graph_connect(shx_graph_builder *builder, uint32_t node, uint8
         if (builder->beam_count == 0) continue;
         nearest = (uint32_t)builder->beam[0];
         uint32_t *list = graph_list(builder, node, layer, &most);
-        graph_choose(builder, builder->beam, (uint32_t)builder->beam_count, builder->m, most, layer == 0, list);
+        graph_choose(builder, builder->beam, (uint32_t)builder->beam_count, builder->m, layer, list);
         for (uint32_t i = 0; i < most && list[i] != SHX_GRAPH_NONE; i++) graph_link(builder, list[i], node, layer);
     }
     return SHX_OK;
@@ -272,7 +277,7 @@ static shx_status graph_repair(shx_graph_builder *builder, const uint8_t *gone, 
         }
     }
     qsort(keys, count, sizeof *keys, graph_compare_keys);
-    graph_choose(builder, keys, count, most, most, layer == 0, list);
+    graph_choose(builder, keys, count, most, layer, list);
     return SHX_OK;
 }
 

@@ -91,28 +91,26 @@ shx_status shx_topk_insert(shx_topk *topk, double distance, int64_t rowid) {
     return SHX_OK;
 }
 
-/* Ascends with the distance. */
-static uint64_t topk_bucket(double distance, double lowest, double width, uint64_t buckets) {
-    uint64_t bucket = (uint64_t)((distance - lowest) / width);
-    return bucket < buckets ? bucket : buckets - 1;
-}
-
-/* Deals hits out into buckets of equal width, in `dealt`; `starts` has room for one more than there are buckets. */
-static void topk_deal(const shx_hit *hits, uint64_t count, double lowest, double width, uint64_t buckets,
-                      uint32_t *starts, shx_hit *dealt) {
-    memset(starts, 0, (buckets + 1) * sizeof *starts);
-    for (uint64_t i = 0; i < count; i++) starts[topk_bucket(hits[i].distance, lowest, width, buckets) + 1]++;
-    for (uint64_t b = 0; b < buckets; b++) starts[b + 1] += starts[b];
-    for (uint64_t i = count; i-- > 0;) {
-        dealt[--starts[topk_bucket(hits[i].distance, lowest, width, buckets) + 1]] = hits[i];
-    }
-}
-
-/* Hits that wait to be sorted by buckets: `buckets` of equal width from the lowest distance on. */
+/* Buckets of equal width from the lowest distance on, by which hits are sorted. */
 typedef struct topk_spread {
     double lowest, width;
     uint64_t buckets;
 } topk_spread;
+
+/* Ascends with the distance. */
+static uint64_t topk_bucket(const topk_spread *spread, double distance) {
+    uint64_t bucket = (uint64_t)((distance - spread->lowest) / spread->width);
+    return bucket < spread->buckets ? bucket : spread->buckets - 1;
+}
+
+/* Deals hits out into the buckets, in `dealt`; `starts` has room for one more than there are buckets. */
+static void topk_deal(const shx_hit *hits, uint64_t count, const topk_spread *spread, uint32_t *starts,
+                      shx_hit *dealt) {
+    memset(starts, 0, (spread->buckets + 1) * sizeof *starts);
+    for (uint64_t i = 0; i < count; i++) starts[topk_bucket(spread, hits[i].distance) + 1]++;
+    for (uint64_t b = 0; b < spread->buckets; b++) starts[b + 1] += starts[b];
+    for (uint64_t i = count; i-- > 0;) dealt[--starts[topk_bucket(spread, hits[i].distance) + 1]] = hits[i];
+}
 
 /* False where distances are not spread, or too many. */
 static bool topk_find_spread(const shx_topk *topk, topk_spread *ret_spread) {
@@ -167,7 +165,7 @@ static shx_status topk_sort_many(shx_topk *topk, const shx_stop *stop) {
     }
     shx_hit *hits = topk->hits, *dealt = hits + count;
     uint32_t *starts = (uint32_t *)(void *)(dealt + count);
-    topk_deal(hits, count, spread.lowest, spread.width, spread.buckets, starts, dealt);
+    topk_deal(hits, count, &spread, starts, dealt);
     uint64_t wanted = count < topk->k ? count : topk->k;
     SHX_TRY(topk_sort_buckets(dealt, count, wanted, starts, spread.buckets, stop));
     memcpy(hits, dealt, wanted * sizeof *hits);

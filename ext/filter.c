@@ -217,9 +217,14 @@ static int filter_scan(shx_filter *filter, const shx_term *term, sqlite3_value *
     if (count == 1) rc = filter_order_agrees(filter, term, values[0], &agrees);
     if (rc == SQLITE_OK && agrees && term->subject != SHX_SUBJECT_AUXILIARY) {
         bool rowid = term->subject == SHX_SUBJECT_ROWID;
-        shx_affinity affinity = rowid ? SHX_AFFINITY_INTEGER : filter_affinity(filter, term);
-        rc = shx_filter_scan(&filter->predicate, rowid ? SHX_COLUMN_ROWID : term->slot, affinity, term->compare, values,
-                             count, &taken);
+        const shx_column_condition condition = {
+            .column = rowid ? SHX_COLUMN_ROWID : term->slot,
+            .affinity = rowid ? SHX_AFFINITY_INTEGER : filter_affinity(filter, term),
+            .compare = term->compare,
+            .values = values,
+            .count = count,
+        };
+        rc = shx_filter_scan(&filter->predicate, &condition, &taken);
     }
     filter->beyond |= !taken;
     return rc;

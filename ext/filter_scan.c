@@ -71,10 +71,11 @@ static int scan_add_prefix(shx_predicate *predicate, uint32_t column, sqlite3_va
     return status == SHX_OK ? SQLITE_OK : SQLITE_NOMEM;
 }
 
-static int scan_add_values(shx_predicate *predicate, uint32_t column, shx_affinity affinity, shx_compare compare,
-                           sqlite3_value *const *values, uint64_t count) {
+static int scan_add_values(shx_predicate *predicate, const shx_column_condition *condition) {
+    uint64_t count = condition->count;
     /* The right side of a comparison becomes a number, but no real one. */
-    if (affinity == SHX_AFFINITY_REAL) affinity = SHX_AFFINITY_NUMERIC;
+    bool real = condition->affinity == SHX_AFFINITY_REAL;
+    shx_affinity affinity = real ? SHX_AFFINITY_NUMERIC : condition->affinity;
     shx_range few[2 * SCAN_FEW], *ranges = count <= SCAN_FEW ? few : shx_alloc_zero(2 * count, sizeof *ranges);
     sqlite3_value *few_copies[SCAN_FEW] = {NULL};
     sqlite3_value **copies = count <= SCAN_FEW ? few_copies : shx_alloc_zero(count, sizeof *copies);
@@ -82,10 +83,12 @@ static int scan_add_values(shx_predicate *predicate, uint32_t column, shx_affini
     int rc = ranges && copies ? SQLITE_OK : SQLITE_NOMEM;
     for (uint64_t i = 0; i < count && rc == SQLITE_OK; i++) {
         shx_value value;
-        rc = shx_column_value(values[i], affinity, &copies[i], &value);
-        if (rc == SQLITE_OK) range_count += scan_ranges(compare, value, ranges + range_count);
+        rc = shx_column_value(condition->values[i], affinity, &copies[i], &value);
+        if (rc == SQLITE_OK) range_count += scan_ranges(condition->compare, value, ranges + range_count);
     }
-    if (rc == SQLITE_OK && shx_predicate_add(predicate, column, ranges, range_count) != SHX_OK) rc = SQLITE_NOMEM;
+    if (rc == SQLITE_OK && shx_predicate_add(predicate, condition->column, ranges, range_count) != SHX_OK) {
+        rc = SQLITE_NOMEM;
+    }
     for (uint64_t i = 0; copies && i < count; i++) sqlite3_value_free(copies[i]);
     if (copies != few_copies) shx_free(copies);
     if (ranges != few) shx_free(ranges);
@@ -100,8 +103,11 @@ static bool scan_is_plain(shx_affinity affinity, sqlite3_value *value) {
     return !number || affinity >= SHX_AFFINITY_NUMERIC;
 }
 
-int shx_filter_scan(shx_predicate *predicate, uint32_t column, shx_affinity affinity, shx_compare compare,
-                    sqlite3_value *const *values, uint64_t count, bool *ret_taken) {
+int shx_filter_scan(shx_predicate *predicate, const shx_column_condition *condition, bool *ret_taken) {
+    uint32_t column = condition->column;
+    shx_affinity affinity = condition->affinity;
+    shx_compare compare = condition->compare;
+    sqlite3_value *value = condition->count > 0 ? condition->values[0] : NULL; /* a list may be empty */
     shx_range null = {shx_cut_start(), shx_cut_after(scan_null())};
     shx_range others = {shx_cut_after(scan_null()), shx_cut_end()};
     *ret_taken = false;
@@ -109,8 +115,8 @@ int shx_filter_scan(shx_predicate *predicate, uint32_t column, shx_affinity affi
     case SHX_COMPARE_OTHER: return SQLITE_OK;
     case SHX_COMPARE_LIKE:
     case SHX_COMPARE_GLOB:
-        if (affinity != SHX_AFFINITY_TEXT || sqlite3_value_type(values[0]) != SQLITE_TEXT) return SQLITE_OK;
-        return scan_add_prefix(predicate, column, values[0], compare == SHX_COMPARE_GLOB, ret_taken);
+        if (affinity != SHX_AFFINITY_TEXT || sqlite3_value_type(value) != SQLITE_TEXT) return SQLITE_OK;
+        return scan_add_prefix(predicate, column, value, compare == SHX_COMPARE_GLOB, ret_taken);
     case SHX_COMPARE_IS_NULL:
     case SHX_COMPARE_NOT_NULL:
         *ret_taken = true;
@@ -119,7 +125,7 @@ int shx_filter_scan(shx_predicate *predicate, uint32_t column, shx_affinity affi
                    : SQLITE_NOMEM;
     default: break;
     }
-    if (compare != SHX_COMPARE_IN && !scan_is_plain(affinity, values[0])) return SQLITE_OK;
+    if (compare != SHX_COMPARE_IN && !scan_is_plain(affinity, value)) return SQLITE_OK;
     *ret_taken = true;
-    return scan_add_values(predicate, column, affinity, compare, values, count);
+    return scan_add_values(predicate, condition);
 }

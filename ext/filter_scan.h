@@ -9,9 +9,16 @@
 #include "affinity.h"
 #include "plan.h"
 
-/* Adds `column compare value` to the predicate if it can say exactly that (*ret_taken). `affinity` is the column's,
-** SHX_AFFINITY_INTEGER for the rowid. For SHX_COMPARE_IN there are several values, else one. Codes of SQLite. */
-int shx_filter_scan(shx_predicate *predicate, uint32_t column, shx_affinity affinity, shx_compare compare,
-                    sqlite3_value *const *values, uint64_t count, bool *ret_taken);
+/* `column compare value`, with all values of a list where it is SHX_COMPARE_IN. */
+typedef struct shx_column_condition {
+    uint32_t column;       /* or SHX_COLUMN_ROWID */
+    shx_affinity affinity; /* the column's, SHX_AFFINITY_INTEGER for the rowid */
+    shx_compare compare;
+    sqlite3_value *const *values; /* borrowed */
+    uint64_t count;
+} shx_column_condition;
+
+/* Adds a condition to the predicate if that can say exactly the same: *ret_taken. Codes of SQLite. */
+int shx_filter_scan(shx_predicate *predicate, const shx_column_condition *condition, bool *ret_taken);
 
 #endif

@@ -268,8 +268,10 @@ static bool transaction_length_in_row(shx_table *table, size_t *ret_length) {
     state->busy = true;
     int rc = shx_state_row_locate(table, &row);
     state->busy = false;
-    if (rc == SQLITE_NOTFOUND) *ret_length = 0; /* its creation was rolled back */
-    if (rc == SQLITE_NOTFOUND) return true;
+    if (rc == SQLITE_NOTFOUND) { /* the table's creation was rolled back */
+        *ret_length = 0;
+        return true;
+    }
     if (rc != SQLITE_OK || !transaction_matches(state, &row)) return false;
     if (row.operations == 0 && !shx_id_equal(&row.commit, &state->parent)) return false;
     *ret_length = (size_t)row.operations;

@@ -24,7 +24,7 @@ typedef struct calibrate_work {
     const shx_base *base;
     shx_trace_bytes bytes;
     shx_trace *traces;
-    uint64_t count, pilots;    /* the latter come first */
+    uint64_t count, capacity, pilots; /* the latter come first */
     shx_stop_rule wide;        /* of the others */
     const shx_stop_rule *stop; /* NULL: the pilots are on their way */
     bool compares;             /* vectors, where they have codes */
@@ -106,10 +106,12 @@ static shx_status calibrate_send_pilots(calibrate_work *work, shx_pool *pool, ui
 
 /* The pilots, then the others: first they are chosen, then they walk. */
 static shx_status calibrate_explore(calibrate_work *work, shx_pool *pool) {
+    SHX_TRY(shx_grow_zero((void **)&work->traces, &work->capacity, CALIBRATE_PILOTS, sizeof *work->traces));
     uint64_t pilots = calibrate_spread(work->base, CALIBRATE_PILOTS, 0.5, work->traces);
     SHX_TRY(calibrate_send_pilots(work, pool, pilots));
     SHX_TRY(calibrate_widen(work, pilots));
     uint64_t wanted = calibrate_query_count(work->base, shx_fit_rows(work->traces, pilots, &work->wide));
+    SHX_TRY(shx_grow_zero((void **)&work->traces, &work->capacity, pilots + wanted, sizeof *work->traces));
     uint64_t others = calibrate_spread(work->base, wanted, 0.25, work->traces + pilots);
     shx_progress_begin(work->progress, SHX_PHASE_CALIBRATING, others);
     calibrate_work rest = *work;
@@ -122,11 +124,8 @@ static shx_status calibrate_explore(calibrate_work *work, shx_pool *pool) {
 
 shx_status shx_calibrate(shx_view *view, shx_pool *pool, shx_calibration *ret_calibration) {
     calibrate_work work = {.base = view->delta->base, .progress = shx_pool_progress(pool)};
-    uint64_t most = CALIBRATE_PILOTS + SHX_CALIBRATE_QUERIES + CALIBRATE_QUERIES_MIN;
     shx_calibration calibration;
     shx_calibration_default(&calibration);
-    work.traces = shx_alloc_zero(most, sizeof *work.traces);
-    SHX_CHECK(work.traces, SHX_NOMEM);
     shx_status status = shx_trace_bytes_make(work.base, pool, &work.bytes);
     if (status == SHX_OK) status = calibrate_explore(&work, pool);
     calibration.fitted = 1;
@@ -134,7 +133,7 @@ shx_status shx_calibrate(shx_view *view, shx_pool *pool, shx_calibration *ret_ca
     if (status == SHX_OK) {
         status = shx_fit_calibration(work.traces, work.count, work.pilots, &work.wide, pool, &calibration);
     }
-    for (uint64_t i = 0; i < most; i++) shx_trace_free(&work.traces[i]);
+    for (uint64_t i = 0; i < work.capacity; i++) shx_trace_free(&work.traces[i]);
     shx_trace_bytes_free(&work.bytes);
     shx_free(work.traces);
     if (status == SHX_OK) *ret_calibration = calibration;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define BYTES_MOST (UINT64_C(256) << 20)
-#define BYTES_SAMPLE 1000 /* rows that tell means and range */
+#define BYTES_SAMPLE 300 /* rows that tell means and range */
 #define BYTES_RANGE 127
 
 /* Of the mean deviation: such a unit rounds a distance of 16 dimensions by 4 %, of 128 by 1. */
@@ -75,7 +75,7 @@ static shx_status bytes_fill(void *context, uint64_t first, uint64_t end, unsign
     float per_unit = (float)(1 / work->bytes->unit);
     for (uint64_t i = first; i < end; i++) {
         bytes_decode(work, i, vector);
-        bytes_round(vector, work->means, per_unit, dim, work->bytes->vectors + i * dim);
+        bytes_round(vector, work->means, per_unit, dim, work->bytes->vectors + i * work->bytes->stride);
     }
     shx_free(vector);
     return SHX_OK;
@@ -98,16 +98,16 @@ static shx_status bytes_make(bytes_work *work, shx_pool *pool, float *vector) {
         bytes->first_row[s] = work->rows;
         work->rows += base->segments[s]->row_count;
     }
-    if (work->rows == 0 || work->rows > BYTES_MOST / bytes->dim) return SHX_OK;
+    if (work->rows == 0 || work->rows > BYTES_MOST / bytes->stride) return SHX_OK;
     SHX_TRY(bytes_verify(base, shx_pool_progress(pool)));
     if (!bytes_measure(work, vector)) return SHX_OK;
-    bytes->vectors = shx_alloc_zero(work->rows, bytes->dim);
+    bytes->vectors = shx_alloc_zero(work->rows, bytes->stride);
     SHX_CHECK(bytes->vectors, SHX_NOMEM);
     return shx_pool_run(pool, work->rows, 4096, bytes_fill, work);
 }
 
 shx_status shx_trace_bytes_make(const shx_base *base, shx_pool *pool, shx_trace_bytes *ret_bytes) {
-    shx_trace_bytes bytes = {.dim = base->encoding.dim};
+    shx_trace_bytes bytes = {.dim = base->encoding.dim, .stride = (base->encoding.dim + 31) / 32 * 32};
     bytes_work work = {.base = base, .bytes = &bytes};
     *ret_bytes = bytes;
     if (base->encoding.metric != SHX_L1) return SHX_OK;

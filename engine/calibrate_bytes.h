@@ -9,10 +9,10 @@
 #include "pool.h"
 
 typedef struct shx_trace_bytes {
-    int8_t *vectors;     /* dim bytes a row, segment after segment; NULL: there are none */
+    int8_t *vectors;     /* stride bytes a row, segment after segment; NULL: there are none */
     uint64_t *first_row; /* per segment */
     double unit;         /* l1 distance of vectors = unit × that of the bytes, but for rounding */
-    uint32_t dim;
+    uint32_t dim, stride; /* the latter up to a multiple of 32; bytes between are 0 */
 } shx_trace_bytes;
 
 /* Leaves ret_bytes empty (vectors NULL) when the metric is another one, when the table would take more than 256 MiB,
@@ -22,7 +22,7 @@ shx_status shx_trace_bytes_make(const shx_base *base, shx_pool *pool, shx_trace_
 void shx_trace_bytes_free(shx_trace_bytes *bytes);
 
 static inline const int8_t *shx_trace_bytes_at(const shx_trace_bytes *bytes, uint32_t segment, uint64_t row) {
-    return bytes->vectors + (bytes->first_row[segment] + row) * bytes->dim;
+    return bytes->vectors + (bytes->first_row[segment] + row) * bytes->stride;
 }
 
 #endif

@@ -76,7 +76,8 @@ typedef struct fit_sample {
     fit_item *items; /* those of one query after the other */
     uint64_t count, queries;
     fit_need *needs;  /* of each item */
-    fit_need *sorted; /* the lowest theta first */
+    fit_need *sorted; /* the lowest theta first, from … */
+    uint64_t low;     /* … here on; those before have lower ones, in any order */
     double beta;
 } fit_sample;
 
@@ -113,16 +114,14 @@ static float fit_met2(const shx_trace_posting *posting, uint32_t nearest) {
 static void fit_add_item(fit_sample *sample, uint32_t number, const shx_trace_list *list, uint32_t i) {
     const fit_view *view = sample->view;
     const shx_trace_posting *posting = &list->items[i];
-    float threshold2 = fit_threshold2(list, posting->position, view->nearest);
-    float met2 = fit_met2(posting, view->nearest);
-    float log_reference2 = view->kth ? logf(threshold2) : sample->traces[number].log_nearest2;
+    float met2 = fit_met2(posting, view->nearest), log_nearest2 = sample->traces[number].log_nearest2;
+    float log_reference2 = view->kth ? logf(fit_threshold2(list, posting->position, view->nearest)) : log_nearest2;
     fit_item *item = &sample->items[sample->count++];
     bool free = posting->position < FIT_FREE_SHARDS || !isfinite(log_reference2);
     *item = (fit_item){.offset = free ? -INFINITY : posting->log_order2 - log_reference2,
-                       .log_rank = log1pf(posting->rank),
+                       .log_rank = posting->log_rank,
                        .sigmas = posting->estimate2 > met2 ? (posting->estimate2 - met2) / posting->deviation : 0,
-                       .wide = posting->log_order2 - sample->traces[number].log_nearest2 +
-                               (float)FIT_WIDE_BETA * log1pf(posting->rank),
+                       .wide = posting->log_order2 - log_nearest2 + (float)FIT_WIDE_BETA * posting->log_rank,
                        .trace = number};
 }
 
@@ -155,25 +154,30 @@ static void fit_sample_free(fit_sample *sample) {
 
 /* ---- one beta ---- */
 
+/* No share below the lowest recall is asked for: so many need no order. */
 static void fit_try(fit_sample *sample, double beta) {
     sample->beta = beta;
+    sample->low = (uint64_t)(shx_calibration_recalls[0] * (double)sample->count);
+    if (sample->low > 0) sample->low--;
     for (uint64_t i = 0; i < sample->count; i++) {
         const fit_item *item = &sample->items[i];
         sample->needs[i] = (fit_need){item->offset + (float)beta * item->log_rank, item->sigmas};
         sample->sorted[i] = sample->needs[i];
     }
-    fit_needs_sort(sample->sorted, sample->count);
+    fit_needs_select(sample->sorted, sample->count, sample->low);
+    fit_needs_sort(sample->sorted + sample->low, sample->count - sample->low);
 }
 
 /* The theta that finds a share of the neighbours with bounds so wide. Those that the bounds lose mostly lie in far
 ** shards, where a search that leaves some out does not come to: so the two are counted together. */
 static double fit_theta(const fit_sample *sample, double share, float epsilon) {
     if (sample->count == 0) return 0;
-    double wanted = fmax(ceil(share * (double)sample->count), 1), found = 0;
-    uint64_t i = 0;
+    double wanted = fmax(ceil(share * (double)sample->count), 1);
+    uint64_t i = sample->low, found = 0;
+    for (uint64_t lower = 0; lower < i; lower++) found += sample->sorted[lower].sigmas <= epsilon;
     for (; i + 1 < sample->count; i++) {
         found += sample->sorted[i].sigmas <= epsilon;
-        if (found >= wanted) break;
+        if ((double)found >= wanted) break;
     }
     return isfinite(sample->sorted[i].theta) ? sample->sorted[i].theta : 0;
 }
@@ -197,7 +201,7 @@ static double fit_error(const fit_sample *sample, double theta, float epsilon) {
     for (uint64_t i = 0; i < sample->count;) {
         uint32_t trace = sample->items[i].trace, wanted = 0, found = 0;
         for (; i < sample->count && sample->items[i].trace == trace; i++, wanted++) {
-            found += sample->needs[i].theta <= theta && sample->needs[i].sigmas <= epsilon;
+            found += (sample->needs[i].theta <= theta) & (sample->needs[i].sigmas <= epsilon);
         }
         double share = (double)found / wanted;
         sum += share;
@@ -262,23 +266,12 @@ static double fit_mean_rows(const fit_sample *sample, double theta) {
 
 /* ---- all betas ---- */
 
-/* What each beta would need and cost. */
+/* What each beta would need and cost, as far as somebody asks. */
 typedef struct fit_menu {
     double theta[FIT_BETAS][SHX_CALIBRATION_RECALLS];
     double rows[FIT_BETAS][SHX_CALIBRATION_RECALLS];
+    size_t chosen[SHX_CALIBRATION_RECALLS]; /* by a leader: betas */
 } fit_menu;
-
-static void fit_price(fit_sample *sample, const shx_calibration *calibration, double beyond, size_t beta,
-                      fit_menu *menu) {
-    fit_try(sample, fit_betas[beta]);
-    for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
-        double recall = shx_calibration_recalls[r];
-        float epsilon = shx_calibration_epsilon(calibration, recall);
-        if (recall <= FIT_HIGH_RECALL) epsilon *= FIT_NARROWER;
-        menu->theta[beta][r] = fit_safe_theta(sample, recall, beyond, epsilon);
-        menu->rows[beta][r] = fit_mean_rows(sample, menu->theta[beta][r]);
-    }
-}
 
 /* The beta that scans the fewest rows, not only for this recall but also for the ones beside it: to take the cheapest
 ** of several noisy thetas would be to prefer those that are too low. */
@@ -296,13 +289,27 @@ static size_t fit_choose_beta(const fit_menu *menu, int r) {
     return chosen;
 }
 
+/* Only for the recalls for which the leader has chosen this beta; for all when it is NULL, since this one leads. */
+static void fit_price(fit_sample *sample, const shx_calibration *calibration, double beyond, size_t beta,
+                      const fit_menu *leader, fit_menu *menu) {
+    fit_try(sample, fit_betas[beta]);
+    for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
+        if (leader && leader->chosen[r] != beta) continue;
+        double recall = shx_calibration_recalls[r];
+        float epsilon = shx_calibration_epsilon(calibration, recall);
+        if (recall <= FIT_HIGH_RECALL) epsilon *= FIT_NARROWER;
+        menu->theta[beta][r] = fit_safe_theta(sample, recall, beyond, epsilon);
+        if (!leader || !sample->view->kth) menu->rows[beta][r] = fit_mean_rows(sample, menu->theta[beta][r]);
+    }
+}
+
 /* From the menus to the rules of form FIRST. One neighbour a query tells too little of a high recall, too, nor do few
 ** queries: k = 1 has the theta of the next k, which is enough for the nearest one. */
 static void fit_adopt_first(const fit_menu menus[FIT_VIEWS], uint64_t queries, shx_calibration *calibration) {
     for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
         const fit_menu *menu = &menus[FIT_FIRST_1 + k], *steady = &menus[fit_views[FIT_FIRST_1 + k].leader];
         for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
-            size_t b = fit_choose_beta(steady, r);
+            size_t b = steady->chosen[r];
             double theta = menu->theta[b][r], most = steady->theta[b][r];
             double recall = shx_calibration_recalls[r];
             bool vague = recall > FIT_HIGHEST_RECALL || (1 - recall) * (double)queries < FIT_FEW_MISSES;
@@ -326,8 +333,7 @@ static double fit_growth(const fit_menu menus[FIT_VIEWS], int k, const size_t be
 
 /* And of form KTH. What all rows and the one in eight say of k = 1 tells more than either alone. */
 static void fit_adopt_kth(const fit_menu menus[FIT_VIEWS], shx_calibration *calibration) {
-    size_t betas[SHX_CALIBRATION_RECALLS];
-    for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) betas[r] = fit_choose_beta(&menus[FIT_EIGHTH_10], r);
+    const size_t *betas = menus[FIT_EIGHTH_10].chosen;
     for (int k = 0; k < SHX_CALIBRATION_KS; k++) {
         double growth = fit_growth(menus, k, betas);
         for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
@@ -369,10 +375,9 @@ typedef struct fit_work {
     fit_menu menus[FIT_VIEWS];
 } fit_work;
 
-/* Is a beta among those that a menu chooses? */
-static bool fit_is_chosen(const fit_menu *menu, size_t beta) {
+static bool fit_is_chosen(const fit_menu *leader, size_t beta) {
     for (int r = 0; r < SHX_CALIBRATION_RECALLS; r++) {
-        if (fit_choose_beta(menu, r) == beta) return true;
+        if (leader->chosen[r] == beta) return true;
     }
     return false;
 }
@@ -382,11 +387,14 @@ static shx_status fit_make_menu(fit_work *work, fit_name name) {
     fit_sample sample = {.traces = work->traces, .trace_count = work->count, .view = view};
     shx_status status = fit_sample_make(&sample);
     double beyond = status == SHX_OK ? fit_beyond(&sample, work->pilots, work->wide) : 0;
+    const fit_menu *leader = work->leading ? NULL : &work->menus[view->leader];
+    fit_menu *menu = &work->menus[name];
     for (size_t b = 0; status == SHX_OK && b < FIT_BETAS; b++) {
-        if (!work->leading && !fit_is_chosen(&work->menus[view->leader], b)) continue;
-        fit_price(&sample, work->calibration, beyond, b, &work->menus[name]);
+        if (leader && !fit_is_chosen(leader, b)) continue;
+        fit_price(&sample, work->calibration, beyond, b, leader, menu);
         status = shx_progress_check(work->progress);
     }
+    for (int r = 0; !leader && r < SHX_CALIBRATION_RECALLS; r++) menu->chosen[r] = fit_choose_beta(menu, r);
     fit_sample_free(&sample);
     return status;
 }

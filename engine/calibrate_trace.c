@@ -17,7 +17,8 @@
 #define TRACE_PREFETCH_BYTES 4096
 #define TRACE_CHECK_SHARDS 64 /* between two looks at the progress */
 #define TRACE_DIMENSION_MOST 4096
-#define TRACE_DIMENSION_STEPS 12
+#define TRACE_DIMENSION_STEPS 4 /* halvings of the range of its logarithm; the rest is interpolated */
+#define TRACE_DIMENSION_EACH 32 /* of the nearest shards each counts by itself; of so many times more, one for each … */
 #define TRACE_NEAR_SHARE 0.25 /* of the rows: more are not near */
 
 /* A posting that passed the scan codes and waits for its refine code. */
@@ -51,6 +52,7 @@ typedef struct trace_walk {
     const void *vector;
     uint32_t position;
     float distance2; /* of the present shard's centroid */
+    float spread;    /* of the estimates by its scan codes (quantizer.h) */
 } trace_walk;
 
 void shx_trace_free(shx_trace *trace) {
@@ -154,16 +156,18 @@ static void trace_refine(trace_walk *walk, const shx_segment *segment) {
         shx_estimate refined =
             shx_query_refine(walker->query, walker->kernels, segment->refine + survivor->row * segment->refine_bytes,
                              segment->factors + survivor->row * 3, walk->distance2, survivor->ip);
-        shx_trace_posting posting = {.distance2 = refined.distance2,
+        float worst2 = trace_worst(&walk->trace->lists[survivor->level]); /* of its lists, the one that reaches farthest */
+        float distance2 = refined.distance2;
+        if (walker->compares) {
+            if (!(distance2 - TRACE_SIGMAS * refined.deviation < worst2)) continue;
+            distance2 = trace_compare(walk, shx_segment_vector_at(segment, survivor->row));
+        }
+        if (!(distance2 < worst2)) continue;
+        shx_trace_posting posting = {.distance2 = distance2,
                                      .upper2 = refined.distance2 + TRACE_SIGMAS * refined.deviation,
                                      .estimate2 = survivor->estimate2,
                                      .deviation = survivor->deviation,
                                      .position = walk->position};
-        float lower2 = refined.distance2 - TRACE_SIGMAS * refined.deviation;
-        if (walker->compares) {
-            if (!(lower2 < trace_worst(&walk->trace->lists[survivor->level]))) continue;
-            posting.distance2 = trace_compare(walk, shx_segment_vector_at(segment, survivor->row));
-        }
         trace_offer(walk->trace, &posting, survivor->level);
     }
     walker->survivor_count = 0;
@@ -175,12 +179,11 @@ static void trace_survive(trace_walk *walk, const shx_segment *segment, const sh
     shx_trace_walker *walker = walk->walker;
     uint16_t add = shx_get16(block + 2 * lane), mul = shx_get16(block + 2 * (SHX_BLOCK_ROWS + lane));
     float factor = run->scale.mul_min + run->scale.mul_step * (float)mul;
-    float spread = (float)shx_scan_deviation(segment->code_dim, walk->distance2);
     walker->survivors[walker->survivor_count++] = (trace_survivor){
         .row = row,
         .estimate2 = run->scale.add_min + run->scale.add_step * (float)add + walk->distance2 +
                      factor * (ip - walker->query->sum / 2),
-        .deviation = fabsf(factor) * spread,
+        .deviation = fabsf(factor) * walk->spread,
         .ip = ip,
         .level = level,
     };
@@ -197,6 +200,7 @@ static shx_status trace_scan_codes(trace_walk *walk, shx_place place) {
     SHX_TRY(shx_segment_verify_run(segment, place.run));
     shx_query_bound(walker->query, &run->scale, walk->distance2, TRACE_EPSILON, INFINITY, &bound);
     shx_query_head(walker->query, TRACE_EPSILON + 1, &bound);
+    walk->spread = (float)shx_scan_deviation(segment->code_dim, walk->distance2);
     for (uint32_t i = 0; i < shx_blocks_of(run->rows); i++) {
         uint64_t number = run->first_block + i, first = run->first_row + (uint64_t)i * SHX_BLOCK_ROWS;
         const uint8_t *block = segment->blocks + number * segment->block_bytes;
@@ -220,12 +224,11 @@ static void trace_compare_bytes(const trace_walk *walk, uint32_t segment, uint64
                                 float ret_distances2[SHX_BLOCK_ROWS]) {
     const shx_trace_bytes *bytes = walk->walker->bytes;
     const int8_t *own = shx_trace_bytes_at(bytes, walk->trace->segment, walk->trace->row);
-    const int8_t *other = shx_trace_bytes_at(bytes, segment, first);
+    const int8_t *others = shx_trace_bytes_at(bytes, segment, first);
     float scale = (float)walk->walker->bytes_scale;
-    for (uint32_t i = 0; i < count; i++, other += bytes->dim) {
-        float distance = (float)walk->walker->kernels->int8_l1(own, other, bytes->dim);
-        ret_distances2[i] = distance * distance * scale;
-    }
+    int32_t sums[SHX_BLOCK_ROWS];
+    walk->walker->kernels->int8_l1_rows(own, others, bytes->stride, count, sums);
+    for (uint32_t i = 0; i < count; i++) ret_distances2[i] = (float)sums[i] * (float)sums[i] * scale;
 }
 
 static void trace_compare_vectors(const trace_walk *walk, const shx_segment *segment, uint64_t first, uint32_t count,
@@ -363,7 +366,7 @@ static void trace_place_list(const shx_trace_walker *walker, const float *rank, 
     for (uint32_t i = 0; i < list->count; i++) {
         shx_trace_posting *posting = &list->items[i];
         posting->log_order2 = logf(walker->routes[posting->position].order2);
-        posting->rank = rank[posting->position];
+        posting->log_rank = log1pf(rank[posting->position]);
     }
 }
 
@@ -396,31 +399,37 @@ static shx_status trace_settle(const shx_trace_walker *walker, bool keep_order, 
     return status;
 }
 
-/* Postings to expect within a squared distance. */
+/* Postings to expect within a squared distance, at least one. Far shards, which are much like those beside them in the
+** order, stand for some of these. */
 static double trace_expect(const shx_trace_walker *walker, uint32_t shards, double dimension, float limit2) {
     double sum = 0;
-    for (uint32_t p = 0; p < shards; p++) {
+    for (uint32_t p = 0; p < shards;) {
         const shx_route *route = &walker->routes[p];
-        sum += walker->shard_rows[route->shard] *
+        uint64_t rows = 0;
+        uint32_t end = p + 1 + p / TRACE_DIMENSION_EACH;
+        for (; p < end && p < shards; p++) rows += walker->shard_rows[walker->routes[p].shard];
+        sum += (double)rows *
                shx_share_within(dimension, route->distance2, shx_base_scatter(walker->base, route->shard), limit2);
     }
-    return sum * walker->live_share;
+    return fmax(sum * walker->live_share, 1);
 }
 
 /* The dimension by which as many postings are to be expected as there are as near as the farthest in the smallest set's
 ** list: some hundreds, so that it tells of the tail of distances and not of a handful of siblings. */
 static double trace_dimension(const trace_walk *walk) {
     const shx_trace_list *list = &walk->trace->lists[SHX_TRACE_FEW];
-    double low = 0, high = log(TRACE_DIMENSION_MOST);
     double wanted = (double)list->count * SHX_TRACE_SHARE * SHX_TRACE_SHARE;
     if (list->count < list->most || wanted > TRACE_NEAR_SHARE * (double)walk->trace->rows) return 0;
     float limit2 = list->items[list->count - 1].distance2;
+    double low = 0, width = log(TRACE_DIMENSION_MOST), many = 0, few = 0;
     for (int step = 0; step < TRACE_DIMENSION_STEPS; step++) {
-        double middle = (low + high) / 2;
-        bool many = trace_expect(walk->walker, walk->trace->depth, exp(middle), limit2) > wanted;
-        *(many ? &low : &high) = middle;
+        width /= 2;
+        double expected = trace_expect(walk->walker, walk->trace->depth, exp(low + width), limit2);
+        if (expected > wanted) low += width;
+        *(expected > wanted ? &many : &few) = expected;
     }
-    return exp((low + high) / 2);
+    if (many == 0 || few == 0) return exp(low + width / 2);
+    return exp(low + width * log(many / wanted) / log(many / few));
 }
 
 shx_status shx_trace_walk(shx_trace_walker *walker, const shx_stop_rule *stop, bool keep_order, shx_trace *trace) {

@@ -34,7 +34,7 @@ typedef struct shx_trace_posting {
     float met2[SHX_TRACE_KS];   /* the thresholds that it met when it was refined; infinite while there were fewer */
     uint32_t position;          /* of its shard in the query's order */
     float log_order2;           /* of that shard (router.h) */
-    float rank;                 /* rows before that shard, / SHX_SHARD_TARGET */
+    float log_rank;             /* log1p of the rows before that shard / SHX_SHARD_TARGET */
 } shx_trace_posting;
 
 /* The nearest ones, ascending by distance. */

@@ -86,6 +86,8 @@ typedef struct shx_kernels {
     int64_t (*int8_l2_squared)(const int8_t *a, const int8_t *b, size_t dim);
     int64_t (*int8_dot)(const int8_t *a, const int8_t *b, size_t dim);
     int64_t (*int8_l1)(const int8_t *a, const int8_t *b, size_t dim);
+    /* int8_l1 of a and each of `count` rows that stand one behind the other. */
+    void (*int8_l1_rows)(const int8_t *a, const int8_t *rows, size_t dim, size_t count, int32_t *ret_sums);
     uint32_t (*hamming)(const uint8_t *a, const uint8_t *b, size_t bytes);
 
     /* Σ (a-b)² over code dimensions (dim a multiple of 16), 16 lanes as above but in float. */

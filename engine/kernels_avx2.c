@@ -510,6 +510,7 @@ const shx_kernels shx_kernels_avx2 = {
     .int8_l2_squared = shx_avx2_int8_l2_squared,
     .int8_dot = shx_avx2_int8_dot,
     .int8_l1 = shx_avx2_int8_l1,
+    .int8_l1_rows = shx_avx2_int8_l1_rows,
     .hamming = shx_avx2_hamming,
     .code_l2_squared = shx_avx2_code_l2_squared,
     .centroid_l2_squared = shx_avx2_centroid_l2_squared,

@@ -58,6 +58,10 @@ int64_t shx_scalar_int8_l1(const int8_t *a, const int8_t *b, size_t dim) {
     return sum;
 }
 
+void shx_scalar_int8_l1_rows(const int8_t *a, const int8_t *rows, size_t dim, size_t count, int32_t *ret_sums) {
+    for (size_t i = 0; i < count; i++) ret_sums[i] = (int32_t)shx_scalar_int8_l1(a, rows + i * dim, dim);
+}
+
 uint32_t shx_scalar_hamming(const uint8_t *a, const uint8_t *b, size_t bytes) {
     uint32_t count = 0;
     size_t i = 0;
@@ -139,6 +143,38 @@ int64_t shx_avx2_int8_l1(const int8_t *a, const int8_t *b, size_t dim) {
     return elements_avx2_fold(sum) + shx_scalar_int8_l1(a + i, b + i, dim - i);
 }
 
+/* Four rows together: what is loaded of a, and how sums are folded, serves all of them. Returns how many dimensions. */
+static size_t elements_avx2_l1_of_4(const int8_t *a, const int8_t *rows, size_t dim, int32_t ret_sums[4]) {
+    const __m256i offset = _mm256_set1_epi8((char)0x80), evens = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+    __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
+    size_t i = 0;
+    for (; i + 32 <= dim; i += 32) {
+        __m256i x = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(const void *)(a + i)), offset);
+        for (int r = 0; r < 4; r++) {
+            __m256i y = _mm256_loadu_si256((const __m256i *)(const void *)(rows + (size_t)r * dim + i));
+            sums[r] = _mm256_add_epi64(sums[r], _mm256_sad_epu8(x, _mm256_xor_si256(y, offset)));
+        }
+    }
+    __m256i low = _mm256_add_epi64(_mm256_unpacklo_epi64(sums[0], sums[1]), _mm256_unpackhi_epi64(sums[0], sums[1]));
+    __m256i high = _mm256_add_epi64(_mm256_unpacklo_epi64(sums[2], sums[3]), _mm256_unpackhi_epi64(sums[2], sums[3]));
+    __m256i all =
+        _mm256_add_epi64(_mm256_permute2x128_si256(low, high, 0x20), _mm256_permute2x128_si256(low, high, 0x31));
+    __m128i narrow = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(all, evens));
+    _mm_storeu_si128((__m128i *)(void *)ret_sums, narrow);
+    return i;
+}
+
+void shx_avx2_int8_l1_rows(const int8_t *a, const int8_t *rows, size_t dim, size_t count, int32_t *ret_sums) {
+    size_t r = 0;
+    for (; r + 4 <= count; r += 4, rows += 4 * dim) {
+        size_t done = elements_avx2_l1_of_4(a, rows, dim, ret_sums + r);
+        for (size_t i = 0; done < dim && i < 4; i++) {
+            ret_sums[r + i] += (int32_t)shx_scalar_int8_l1(a + done, rows + i * dim + done, dim - done);
+        }
+    }
+    for (; r < count; r++, rows += dim) ret_sums[r] = (int32_t)shx_avx2_int8_l1(a, rows, dim);
+}
+
 uint32_t shx_avx2_hamming(const uint8_t *a, const uint8_t *b, size_t bytes) {
     uint64_t even = 0, odd = 0;
     size_t i = 0;
@@ -210,6 +246,10 @@ int64_t shx_neon_int8_l1(const int8_t *a, const int8_t *b, size_t dim) {
         sum = vpadalq_u16(sum, vpaddlq_u8(difference));
     }
     return (int64_t)vaddlvq_u32(sum) + shx_scalar_int8_l1(a + i, b + i, dim - i);
+}
+
+void shx_neon_int8_l1_rows(const int8_t *a, const int8_t *rows, size_t dim, size_t count, int32_t *ret_sums) {
+    for (size_t i = 0; i < count; i++) ret_sums[i] = (int32_t)shx_neon_int8_l1(a, rows + i * dim, dim);
 }
 
 uint32_t shx_neon_hamming(const uint8_t *a, const uint8_t *b, size_t bytes) {

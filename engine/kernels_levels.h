@@ -70,6 +70,7 @@ void shx_scalar_decode_bfloat16(const void *vector, size_t count, float *ret_flo
 int64_t shx_scalar_int8_l2_squared(const int8_t *a, const int8_t *b, size_t dim);
 int64_t shx_scalar_int8_dot(const int8_t *a, const int8_t *b, size_t dim);
 int64_t shx_scalar_int8_l1(const int8_t *a, const int8_t *b, size_t dim);
+void shx_scalar_int8_l1_rows(const int8_t *a, const int8_t *rows, size_t dim, size_t count, int32_t *ret_sums);
 uint32_t shx_scalar_hamming(const uint8_t *a, const uint8_t *b, size_t bytes);
 
 #if SHX_HAVE_NEON
@@ -78,6 +79,7 @@ void shx_neon_decode_bfloat16(const void *vector, size_t count, float *ret_float
 int64_t shx_neon_int8_l2_squared(const int8_t *a, const int8_t *b, size_t dim);
 int64_t shx_neon_int8_dot(const int8_t *a, const int8_t *b, size_t dim);
 int64_t shx_neon_int8_l1(const int8_t *a, const int8_t *b, size_t dim);
+void shx_neon_int8_l1_rows(const int8_t *a, const int8_t *rows, size_t dim, size_t count, int32_t *ret_sums);
 uint32_t shx_neon_hamming(const uint8_t *a, const uint8_t *b, size_t bytes);
 #endif
 
@@ -87,6 +89,7 @@ void shx_avx2_decode_bfloat16(const void *vector, size_t count, float *ret_float
 int64_t shx_avx2_int8_l2_squared(const int8_t *a, const int8_t *b, size_t dim);
 int64_t shx_avx2_int8_dot(const int8_t *a, const int8_t *b, size_t dim);
 int64_t shx_avx2_int8_l1(const int8_t *a, const int8_t *b, size_t dim);
+void shx_avx2_int8_l1_rows(const int8_t *a, const int8_t *rows, size_t dim, size_t count, int32_t *ret_sums);
 uint32_t shx_avx2_hamming(const uint8_t *a, const uint8_t *b, size_t bytes);
 
 /* The AVX2 kernels that the AVX-512 table takes over as they are: see kernels_avx512.c. */

@@ -425,6 +425,7 @@ const shx_kernels shx_kernels_neon = {
     .int8_l2_squared = shx_neon_int8_l2_squared,
     .int8_dot = shx_neon_int8_dot,
     .int8_l1 = shx_neon_int8_l1,
+    .int8_l1_rows = shx_neon_int8_l1_rows,
     .hamming = shx_neon_hamming,
     .code_l2_squared = neon_code_l2_squared,
     .centroid_l2_squared = neon_centroid_l2_squared,

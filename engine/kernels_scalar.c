@@ -242,6 +242,7 @@ const shx_kernels shx_kernels_scalar = {
     .int8_l2_squared = shx_scalar_int8_l2_squared,
     .int8_dot = shx_scalar_int8_dot,
     .int8_l1 = shx_scalar_int8_l1,
+    .int8_l1_rows = shx_scalar_int8_l1_rows,
     .hamming = shx_scalar_hamming,
     .code_l2_squared = scalar_code_l2_squared,
     .centroid_l2_squared = scalar_centroid_l2_squared,

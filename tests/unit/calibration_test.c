@@ -391,7 +391,7 @@ static void large_changes_are_measured(void **state) {
 /* Bytes stand for l1 vectors up to rounding; a table with a number far beyond all others has none. */
 static void bytes_stand_for_vectors(void **state) {
     (void)state;
-    enum { DIM = 24, ROWS = 900 }; /* so few that every row tells the range */
+    enum { DIM = 24, ROWS = 300 }; /* so few that every row tells the range */
     const shx_kernels *kernels = shx_kernels_get();
     for (int outlying = 0; outlying < 2; outlying++) {
         fixture_random random = fixture_seed("bytes", 70 + (uint64_t)outlying);

@@ -158,6 +158,21 @@ static void check_integers(const shx_kernels *kernels, const int8_t *a, const in
     assert_int_equal(kernels->hamming((const uint8_t *)a, (const uint8_t *)b, dim), bits);
 }
 
+/* With rows on both sides of those that kernels take together. */
+static void check_rows(const shx_kernels *kernels, const int8_t *a, uint32_t dim) {
+    enum { ROWS = 7 };
+    static int8_t rows[ROWS * 300];
+    int32_t sums[ROWS + 1];
+    if (dim > sizeof rows / ROWS) return;
+    for (size_t i = 0; i < sizeof rows; i++) rows[i] = (int8_t)random_u32();
+    for (size_t count = 0; count <= ROWS; count++) {
+        memset(sums, 0x55, sizeof sums);
+        kernels->int8_l1_rows(a, rows, dim, count, sums);
+        for (size_t r = 0; r < count; r++) assert_int_equal(sums[r], kernels->int8_l1(a, rows + r * dim, dim));
+        assert_int_equal(sums[count], 0x55555555);
+    }
+}
+
 static void integer_kernels_are_exact(void **state) {
     (void)state;
     static int8_t a[DIM_MAX + 16], b[DIM_MAX + 16];
@@ -169,6 +184,7 @@ static void integer_kernels_are_exact(void **state) {
         for (int level = SHX_SIMD_SCALAR; level <= SHX_SIMD_HIGHEST; level++) {
             const shx_kernels *kernels = shx_kernels_at((shx_simd_level)level);
             for (size_t k = 0; kernels && k < DIM_COUNT; k++) check_integers(kernels, a + k % 5, b + k % 3, DIMS[k]);
+            for (size_t k = 0; kernels && k < DIM_COUNT; k++) check_rows(kernels, a + k % 5, DIMS[k]);
             if (kernels) check_integers(kernels, a + 1, b + 2, DIM_MAX);
         }
     }

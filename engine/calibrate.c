@@ -16,7 +16,11 @@
 #define CALIBRATE_PASSES_SMALL 40   /* … in small tables, that are built in less time a row, so many … */
 #define CALIBRATE_PASS_ROWS 2500    /* … and one more for each of these, … */
 #define CALIBRATE_UNCODED_SHARE 0.5 /* where vectors are compared, a pass takes longer */
+#define CALIBRATE_QUERIES_SMALL 40  /* … though never more than these and one for so many rows, … */
+#define CALIBRATE_MORE_ROWS 500
 #define CALIBRATE_QUERY_ROWS 1000   /* … but for so many rows there is one query, up to the least */
+#define CALIBRATE_TOGETHER 20       /* that walk one behind the other or side by side; of pilots … */
+#define CALIBRATE_TOGETHER_PILOTS 12
 #define CALIBRATE_ORDER_EVERY 4     /* of so many queries one keeps the order of its shards */
 #define CALIBRATE_VAGUE_SHARE 0.05  /* of the pilots that codes do not tell the order of their neighbours */
 
@@ -36,12 +40,11 @@ static shx_status calibrate_walk(void *context, uint64_t first, uint64_t end, un
     const calibrate_work *work = context;
     shx_trace_walker *walker;
     SHX_TRY(shx_trace_walker_create(work->base, &work->bytes, work->compares, work->progress, &walker));
-    shx_status status = SHX_OK;
-    for (uint64_t i = first; status == SHX_OK && i < end; i++) {
-        bool keep_order = !work->stop || i % CALIBRATE_ORDER_EVERY == 0;
-        status = shx_trace_walk(walker, work->stop, keep_order, &work->traces[i]);
-        shx_progress_add(work->progress, 1);
+    for (uint64_t i = first; i < end; i++) {
+        work->traces[i].keeps_order = !work->stop || i % CALIBRATE_ORDER_EVERY == 0;
     }
+    shx_status status = shx_trace_walk(walker, work->stop, work->traces + first, end - first);
+    shx_progress_add(work->progress, end - first);
     shx_trace_walker_destroy(walker);
     return status;
 }
@@ -89,6 +92,7 @@ static uint64_t calibrate_query_count(const shx_base *base, double rows) {
     double least = fmin(CALIBRATE_QUERIES_MIN, live / CALIBRATE_QUERY_ROWS);
     if (!shx_encoding_coded(&base->encoding)) passes *= CALIBRATE_UNCODED_SHARE;
     double count = rows > 0 ? passes * live / rows : 0;
+    count = fmin(count, CALIBRATE_QUERIES_SMALL + live / CALIBRATE_MORE_ROWS);
     if (count >= SHX_CALIBRATE_QUERIES) return SHX_CALIBRATE_QUERIES;
     return (uint64_t)fmax(count, least);
 }
@@ -96,12 +100,12 @@ static uint64_t calibrate_query_count(const shx_base *base, double rows) {
 /* The pilots go through everything; where codes do not tell the order of their neighbours, once more with vectors. */
 static shx_status calibrate_send_pilots(calibrate_work *work, shx_pool *pool, uint64_t pilots) {
     shx_progress_begin(work->progress, SHX_PHASE_CALIBRATING, pilots);
-    SHX_TRY(shx_pool_run(pool, pilots, 4, calibrate_walk, work));
+    SHX_TRY(shx_pool_run(pool, pilots, CALIBRATE_TOGETHER_PILOTS, calibrate_walk, work));
     work->compares = shx_encoding_coded(&work->base->encoding) && calibrate_is_vague(work->traces, pilots);
     if (!work->compares) return SHX_OK;
     for (uint64_t i = 0; i < pilots; i++) shx_trace_free(&work->traces[i]);
     shx_progress_begin(work->progress, SHX_PHASE_CALIBRATING, pilots);
-    return shx_pool_run(pool, pilots, 4, calibrate_walk, work);
+    return shx_pool_run(pool, pilots, CALIBRATE_TOGETHER_PILOTS, calibrate_walk, work);
 }
 
 /* The pilots, then the others: first they are chosen, then they walk. */
@@ -119,7 +123,7 @@ static shx_status calibrate_explore(calibrate_work *work, shx_pool *pool) {
     rest.stop = &work->wide;
     work->count = pilots + others;
     work->pilots = pilots;
-    return shx_pool_run(pool, others, 20, calibrate_walk, &rest);
+    return shx_pool_run(pool, others, CALIBRATE_TOGETHER, calibrate_walk, &rest);
 }
 
 shx_status shx_calibrate(shx_view *view, shx_pool *pool, shx_calibration *ret_calibration) {

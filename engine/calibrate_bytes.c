@@ -75,7 +75,9 @@ static shx_status bytes_fill(void *context, uint64_t first, uint64_t end, unsign
     float per_unit = (float)(1 / work->bytes->unit);
     for (uint64_t i = first; i < end; i++) {
         bytes_decode(work, i, vector);
-        bytes_round(vector, work->means, per_unit, dim, work->bytes->vectors + i * work->bytes->stride);
+        int8_t *bytes = work->bytes->vectors + i * work->bytes->stride;
+        bytes_round(vector, work->means, per_unit, dim, bytes);
+        memset(bytes + dim, 0, work->bytes->stride - dim);
     }
     shx_free(vector);
     return SHX_OK;
@@ -101,7 +103,7 @@ static shx_status bytes_make(bytes_work *work, shx_pool *pool, float *vector) {
     if (work->rows == 0 || work->rows > BYTES_MOST / bytes->stride) return SHX_OK;
     SHX_TRY(bytes_verify(base, shx_pool_progress(pool)));
     if (!bytes_measure(work, vector)) return SHX_OK;
-    bytes->vectors = shx_alloc_zero(work->rows, bytes->stride);
+    bytes->vectors = shx_alloc(work->rows * bytes->stride);
     SHX_CHECK(bytes->vectors, SHX_NOMEM);
     return shx_pool_run(pool, work->rows, 4096, bytes_fill, work);
 }

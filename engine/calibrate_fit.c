@@ -18,6 +18,7 @@
 static const double fit_betas[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
 
 #define FIT_BETAS (sizeof fit_betas / sizeof *fit_betas)
+#define FIT_SURE_QUERIES 300 /* fewer do not tell one beta from the next: every other is tried */
 
 typedef enum fit_name {
     FIT_FIRST_1,
@@ -233,7 +234,7 @@ static double fit_trace_rows(const shx_trace *trace, float log_reference2, doubl
             high = middle;
         }
     }
-    return expm1(trace->log_rank[low < trace->depth ? low : trace->depth - 1]) * SHX_SHARD_TARGET;
+    return (double)trace->rank[low < trace->depth ? low : trace->depth - 1] * SHX_SHARD_TARGET;
 }
 
 double shx_fit_rows(const shx_trace *traces, uint64_t count, const shx_stop_rule *rule) {
@@ -270,6 +271,7 @@ static double fit_mean_rows(const fit_sample *sample, double theta) {
 typedef struct fit_menu {
     double theta[FIT_BETAS][SHX_CALIBRATION_RECALLS];
     double rows[FIT_BETAS][SHX_CALIBRATION_RECALLS];
+    size_t step;                            /* one beta in so many is tried */
     size_t chosen[SHX_CALIBRATION_RECALLS]; /* by a leader: betas */
 } fit_menu;
 
@@ -279,7 +281,7 @@ static size_t fit_choose_beta(const fit_menu *menu, int r) {
     double best = INFINITY;
     size_t chosen = 0;
     int low = r > 0 ? r - 1 : 0, high = r + 1 < SHX_CALIBRATION_RECALLS ? r + 1 : r;
-    for (size_t b = 0; b < FIT_BETAS; b++) {
+    for (size_t b = 0; b < FIT_BETAS; b += menu->step) {
         double cost = 0;
         for (int i = low; i <= high; i++) cost += log1p(menu->rows[b][i]);
         if (cost >= best) continue;
@@ -389,7 +391,8 @@ static shx_status fit_make_menu(fit_work *work, fit_name name) {
     double beyond = status == SHX_OK ? fit_beyond(&sample, work->pilots, work->wide) : 0;
     const fit_menu *leader = work->leading ? NULL : &work->menus[view->leader];
     fit_menu *menu = &work->menus[name];
-    for (size_t b = 0; status == SHX_OK && b < FIT_BETAS; b++) {
+    menu->step = work->count < FIT_SURE_QUERIES ? 2 : 1;
+    for (size_t b = 0; status == SHX_OK && b < FIT_BETAS; b += menu->step) {
         if (leader && !fit_is_chosen(leader, b)) continue;
         fit_price(&sample, work->calibration, beyond, b, leader, menu);
         status = shx_progress_check(work->progress);

@@ -16,6 +16,7 @@
 #define TRACE_SURVIVORS 256
 #define TRACE_PREFETCH_BYTES 4096
 #define TRACE_CHECK_SHARDS 64 /* between two looks at the progress */
+#define TRACE_NEVER UINT32_MAX /* the position of a shard that a walk does not come to */
 #define TRACE_DIMENSION_MOST 4096
 #define TRACE_DIMENSION_STEPS 4 /* halvings of the range of its logarithm; the rest is interpolated */
 #define TRACE_DIMENSION_EACH 32 /* of the nearest shards each counts by itself; of so many times more, one for each … */
@@ -40,7 +41,6 @@ struct shx_trace_walker {
     uint32_t *shard_rows; /* per shard of the table: rows in all segments */
     shx_route *routes;
     double live_share;
-    double scale; /* of the user's query */
     trace_survivor survivors[TRACE_SURVIVORS];
     uint32_t survivor_count;
 };
@@ -49,16 +49,17 @@ struct shx_trace_walker {
 typedef struct trace_walk {
     shx_trace_walker *walker;
     shx_trace *trace;
-    const void *vector;
+    const void *vector;  /* of the query, and what it takes to compare it */
+    double scale, norm;
+    uint32_t *positions; /* of all shards, when it goes together with others */
     uint32_t position;
     float distance2; /* of the present shard's centroid */
     float spread;    /* of the estimates by its scan codes (quantizer.h) */
 } trace_walk;
 
 void shx_trace_free(shx_trace *trace) {
-    shx_free(trace->log_order2);
-    shx_free(trace->log_rank);
-    trace->log_order2 = trace->log_rank = NULL;
+    shx_free(trace->rank);
+    trace->rank = trace->log_order2 = trace->log_rank = NULL;
 }
 
 shx_status shx_trace_walker_create(const shx_base *base, const shx_trace_bytes *bytes, bool compares,
@@ -145,8 +146,8 @@ static float trace_compare(const trace_walk *walk, const void *vector) {
     const shx_trace_walker *walker = walk->walker;
     const shx_encoding *encoding = &walker->base->encoding;
     double distance =
-        shx_distance_from(encoding->metric, encoding->element, walk->vector, walker->scale, vector, encoding->dim);
-    return (float)shx_distance_to_code(encoding, walker->query->norm, distance);
+        shx_distance_from(encoding->metric, encoding->element, walk->vector, walk->scale, vector, encoding->dim);
+    return (float)shx_distance_to_code(encoding, walk->norm, distance);
 }
 
 static void trace_refine(trace_walk *walk, const shx_segment *segment) {
@@ -156,7 +157,7 @@ static void trace_refine(trace_walk *walk, const shx_segment *segment) {
         shx_estimate refined =
             shx_query_refine(walker->query, walker->kernels, segment->refine + survivor->row * segment->refine_bytes,
                              segment->factors + survivor->row * 3, walk->distance2, survivor->ip);
-        float worst2 = trace_worst(&walk->trace->lists[survivor->level]); /* of its lists, the one that reaches farthest */
+        float worst2 = trace_worst(&walk->trace->lists[survivor->level]); /* of its lists this one reaches farthest */
         float distance2 = refined.distance2;
         if (walker->compares) {
             if (!(distance2 - TRACE_SIGMAS * refined.deviation < worst2)) continue;
@@ -271,37 +272,38 @@ static void trace_offer_overflow(const trace_walk *walk, uint32_t lanes, const f
     }
 }
 
-/* Vectors without codes, or without a point in code space. */
-static shx_status trace_scan_vectors(trace_walk *walk, shx_place place) {
+/* One block of a run by its vectors. */
+static void trace_scan_block(const trace_walk *walk, shx_place place, uint32_t i) {
     const shx_base *base = walk->walker->base;
-    shx_segment *segment = base->segments[place.segment];
+    const shx_segment *segment = base->segments[place.segment];
     const shx_run *run = &segment->runs[place.run];
+    uint32_t left = run->rows - i * SHX_BLOCK_ROWS, count = left < SHX_BLOCK_ROWS ? left : SHX_BLOCK_ROWS;
+    uint64_t first = run->first_row + (uint64_t)i * SHX_BLOCK_ROWS;
     float distances2[SHX_BLOCK_ROWS];
-    SHX_TRY(shx_segment_verify_vectors(segment, place.run));
-    for (uint32_t i = 0; i < shx_blocks_of(run->rows); i++) {
-        uint32_t before = i * SHX_BLOCK_ROWS, left = run->rows - before;
-        uint32_t count = left < SHX_BLOCK_ROWS ? left : SHX_BLOCK_ROWS;
-        if (walk->walker->bytes->vectors) {
-            trace_compare_bytes(walk, place.segment, run->first_row + before, count, distances2);
-        } else if (base->encoding.metric == SHX_HAMMING) {
-            trace_compare_bits(walk, segment, run->first_row + before, count, distances2);
-        } else {
-            trace_compare_vectors(walk, segment, run->first_row + before, count, distances2);
-        }
-        uint32_t lanes = trace_lanes(walk, place, i);
-        if (shx_encoding_coded(&base->encoding)) {
-            trace_offer_overflow(walk, lanes, distances2, count, run->first_row + before);
-        } else {
-            trace_offer_block(walk, lanes, distances2, count, trace_level(run->first_block + i));
-        }
+    if (walk->walker->bytes->vectors) {
+        trace_compare_bytes(walk, place.segment, first, count, distances2);
+    } else if (base->encoding.metric == SHX_HAMMING) {
+        trace_compare_bits(walk, segment, first, count, distances2);
+    } else {
+        trace_compare_vectors(walk, segment, first, count, distances2);
     }
-    return SHX_OK;
+    uint32_t lanes = trace_lanes(walk, place, i);
+    if (shx_encoding_coded(&base->encoding)) {
+        trace_offer_overflow(walk, lanes, distances2, count, first);
+    } else {
+        trace_offer_block(walk, lanes, distances2, count, trace_level(run->first_block + i));
+    }
 }
 
-static shx_status trace_scan_shard(trace_walk *walk, uint64_t shard, bool coded) {
-    const shx_base *base = walk->walker->base;
+/* Vectors without codes, or without a point in code space: each block is read once for all walks. */
+static shx_status trace_scan_vectors(const shx_base *base, uint64_t shard, trace_walk *const *walks, uint64_t count) {
     for (uint32_t p = base->first_place[shard]; p < base->first_place[shard + 1]; p++) {
-        SHX_TRY(coded ? trace_scan_codes(walk, base->places[p]) : trace_scan_vectors(walk, base->places[p]));
+        shx_place place = base->places[p];
+        shx_segment *segment = base->segments[place.segment];
+        SHX_TRY(shx_segment_verify_vectors(segment, place.run));
+        for (uint32_t i = 0; i < shx_blocks_of(segment->runs[place.run].rows); i++) {
+            for (uint64_t w = 0; w < count; w++) trace_scan_block(walks[w], place, i);
+        }
     }
     return SHX_OK;
 }
@@ -333,70 +335,83 @@ static void trace_prefetch(const shx_base *base, uint32_t shard) {
     }
 }
 
-/* Scans the shards in order; sets rows and depth. */
+/* Goes to the next shard, whose route is known: scans it, or notes the place for later. */
+static shx_status trace_enter(trace_walk *walk, const shx_route *route, uint32_t position) {
+    const shx_base *base = walk->walker->base;
+    walk->position = position;
+    walk->distance2 = route->distance2;
+    walk->trace->rows += walk->walker->shard_rows[route->shard];
+    if (walk->positions) {
+        walk->positions[route->shard] = position;
+        return SHX_OK;
+    }
+    for (uint32_t p = base->first_place[route->shard]; p < base->first_place[route->shard + 1]; p++) {
+        SHX_TRY(trace_scan_codes(walk, base->places[p]));
+    }
+    return SHX_OK;
+}
+
+/* Goes through the shards in order; sets rows and depth. */
 static shx_status trace_go(trace_walk *walk, const shx_stop_rule *stop) {
     shx_trace_walker *walker = walk->walker;
     shx_trace *trace = walk->trace;
     const shx_base *base = walker->base;
     shx_stop_limit limit = {0};
-    bool coded = shx_encoding_coded(&base->encoding), more = true;
+    bool more = true;
     float nearest2 = 0;
     SHX_TRY(shx_router_start(&walker->router, base->shards, base->handicaps, walker->query, false));
     if (!shx_router_next(&walker->router, &walker->routes[0])) return SHX_OK;
     for (uint32_t p = 0; more; p++) {
         if (p % TRACE_CHECK_SHARDS == 0) SHX_TRY(shx_progress_check(walker->progress));
         more = shx_router_next(&walker->router, &walker->routes[p + 1]);
-        if (more && coded) trace_prefetch(base, walker->routes[p + 1].shard);
+        if (more && !walk->positions) trace_prefetch(base, walker->routes[p + 1].shard);
         if (p == 0) nearest2 = trace_nearest2(walk, 1 + more);
         double rank = (double)trace->rows * walker->live_share / SHX_SHARD_TARGET;
-        walk->position = p;
-        walk->distance2 = walker->routes[p].distance2;
         trace->depth = p + 1;
         float order2 = walker->routes[p].order2;
         if (p >= TRACE_FREE_SHARDS && stop && shx_stop_limit_holds(&limit, stop, order2, nearest2, rank)) break;
-        SHX_TRY(trace_scan_shard(walk, walker->routes[p].shard, coded));
-        trace->rows += walker->shard_rows[walker->routes[p].shard];
+        SHX_TRY(trace_enter(walk, &walker->routes[p], p));
     }
     trace->log_nearest2 = logf(nearest2);
     return SHX_OK;
 }
 
-/* What the list's postings need of their shards, once the order is known; `rank` has that of each. */
-static void trace_place_list(const shx_trace_walker *walker, const float *rank, shx_trace_list *list) {
-    for (uint32_t i = 0; i < list->count; i++) {
-        shx_trace_posting *posting = &list->items[i];
-        posting->log_order2 = logf(walker->routes[posting->position].order2);
-        posting->log_rank = log1pf(rank[posting->position]);
-    }
-}
-
-/* The order's logarithms. Distances never fall along it, as far as rules are concerned: who stopped has stopped. */
-static shx_status trace_keep_order(const shx_trace_walker *walker, const float *rank, shx_trace *trace) {
+/* The order's distances, not yet their logarithms, and ranks. Distances never fall along it, as far as rules are concerned: who
+** stopped has stopped. */
+static shx_status trace_note_order(const shx_trace_walker *walker, shx_trace *trace) {
     float highest2 = 0;
-    trace->log_order2 = shx_alloc_zero(trace->depth, sizeof(float));
-    trace->log_rank = shx_alloc_zero(trace->depth, sizeof(float));
-    SHX_CHECK(trace->log_order2 && trace->log_rank, SHX_NOMEM);
+    uint64_t rows = 0;
+    uint64_t places = (uint64_t)trace->depth + 1;
+    trace->rank = shx_alloc_zero(3 * places, sizeof(float));
+    SHX_CHECK(trace->rank, SHX_NOMEM);
+    trace->log_order2 = trace->rank + places;
+    trace->log_rank = trace->log_order2 + places;
     for (uint32_t p = 0; p < trace->depth; p++) {
         if (walker->routes[p].order2 > highest2) highest2 = walker->routes[p].order2;
-        trace->log_order2[p] = logf(highest2); /* -infinity at a centroid without handicap */
-        trace->log_rank[p] = log1pf(rank[p]);
+        trace->log_order2[p] = highest2;
+        trace->rank[p] = (float)((double)rows * walker->live_share / SHX_SHARD_TARGET);
+        rows += walker->shard_rows[walker->routes[p].shard];
     }
     return SHX_OK;
 }
 
-static shx_status trace_settle(const shx_trace_walker *walker, bool keep_order, shx_trace *trace) {
-    float *rank = shx_alloc_zero(trace->depth + 1, sizeof *rank);
-    SHX_CHECK(rank, SHX_NOMEM);
-    uint64_t rows = 0;
-    for (uint32_t p = 0; p < trace->depth; p++) {
-        rank[p] = (float)((double)rows * walker->live_share / SHX_SHARD_TARGET);
-        rows += walker->shard_rows[walker->routes[p].shard];
+/* Logarithms of the order, as far as somebody will look at them: for the postings, and for all where it is kept. */
+static void trace_settle(shx_trace *trace) {
+    for (int l = 0; l < SHX_TRACE_LISTS; l++) {
+        for (uint32_t i = 0; i < trace->lists[l].count; i++) {
+            shx_trace_posting *posting = &trace->lists[l].items[i];
+            posting->log_order2 = logf(trace->log_order2[posting->position]);
+            posting->log_rank = log1pf(trace->rank[posting->position]);
+        }
     }
-    for (int i = 0; i < SHX_TRACE_LISTS; i++) trace_place_list(walker, rank, &trace->lists[i]);
-    shx_status status = keep_order ? trace_keep_order(walker, rank, trace) : SHX_OK;
-    if (!keep_order) trace->depth = 0;
-    shx_free(rank);
-    return status;
+    if (!trace->keeps_order) {
+        shx_trace_free(trace);
+        trace->depth = 0;
+    }
+    for (uint32_t p = 0; p < trace->depth; p++) {
+        trace->log_order2[p] = logf(trace->log_order2[p]); /* -infinity at a centroid without handicap */
+        trace->log_rank[p] = log1pf(trace->rank[p]);
+    }
 }
 
 /* Postings to expect within a squared distance, at least one. Far shards, which are much like those beside them in the
@@ -432,21 +447,73 @@ static double trace_dimension(const trace_walk *walk) {
     return exp(low + width * log(many / wanted) / log(many / few));
 }
 
-shx_status shx_trace_walk(shx_trace_walker *walker, const shx_stop_rule *stop, bool keep_order, shx_trace *trace) {
+/* Its way, and what it finds where it goes alone. */
+static shx_status trace_set_out(trace_walk *walk, const shx_stop_rule *stop) {
+    shx_trace_walker *walker = walk->walker;
     const shx_base *base = walker->base;
-    trace_walk walk = {.walker = walker, .trace = trace};
+    shx_trace *trace = walk->trace;
     for (int i = 0; i < SHX_TRACE_LISTS; i++) trace->lists[i] = (shx_trace_list){.most = SHX_TRACE_NEAR};
     trace->lists[SHX_TRACE_ALL].most = TRACE_ALL;
     trace->rows = trace->depth = 0;
-    SHX_TRY(shx_segment_vector(base->segments[trace->segment], trace->row, &walk.vector));
-    trace->usable = shx_query_set(walker->query, &base->encoding, walk.vector);
+    SHX_TRY(shx_segment_vector(base->segments[trace->segment], trace->row, &walk->vector));
+    trace->usable = shx_query_set(walker->query, &base->encoding, walk->vector);
     if (!trace->usable) return SHX_OK;
-    walker->scale = shx_scale(base->encoding.element, walk.vector, base->encoding.dim);
+    walk->scale = shx_scale(base->encoding.element, walk->vector, base->encoding.dim);
+    walk->norm = walker->query->norm;
     /* The overflow shard is always found, at no cost; zero vectors, which cosine has there, are nobody's neighbours. */
-    if (base->encoding.metric != SHX_COSINE) SHX_TRY(trace_scan_shard(&walk, base->shards->count, false));
-    SHX_TRY(trace_go(&walk, stop));
-    trace->dimension = !stop && shx_encoding_coded(&base->encoding) ? trace_dimension(&walk) : 0;
-    return trace_settle(walker, keep_order, trace);
+    if (base->encoding.metric != SHX_COSINE) SHX_TRY(trace_scan_vectors(base, base->shards->count, &walk, 1));
+    SHX_TRY(trace_go(walk, stop));
+    trace->dimension = !stop && !walk->positions ? trace_dimension(walk) : 0;
+    return trace_note_order(walker, trace);
+}
+
+/* Shard after shard, those walks that come to it. */
+static shx_status trace_scan_together(const shx_trace_walker *walker, trace_walk *walks, trace_walk **those,
+                                      uint64_t count) {
+    for (uint64_t shard = 0; shard < walker->base->shards->count; shard++) {
+        uint64_t coming = 0;
+        if (shard % TRACE_CHECK_SHARDS == 0) SHX_TRY(shx_progress_check(walker->progress));
+        for (uint64_t w = 0; w < count; w++) {
+            if (walks[w].positions[shard] == TRACE_NEVER) continue;
+            walks[w].position = walks[w].positions[shard];
+            those[coming++] = &walks[w];
+        }
+        SHX_TRY(trace_scan_vectors(walker->base, shard, those, coming));
+    }
+    return SHX_OK;
+}
+
+/* Without codes rows are large, and what a walk finds does not depend on the order of its shards: all read a row when
+** one does. */
+static shx_status trace_walk_together(shx_trace_walker *walker, const shx_stop_rule *stop, shx_trace *traces,
+                                      uint64_t count) {
+    uint64_t shards = walker->base->shards->count;
+    trace_walk *walks = shx_alloc_zero(count, sizeof *walks), **those = shx_alloc_zero(count, sizeof *those);
+    uint32_t *positions = shx_alloc_zero(count * shards + 1, sizeof *positions);
+    shx_status status = walks && those && positions ? SHX_OK : SHX_NOMEM;
+    for (uint64_t i = 0; status == SHX_OK && i < count * shards; i++) positions[i] = TRACE_NEVER;
+    for (uint64_t i = 0; status == SHX_OK && i < count; i++) {
+        walks[i] = (trace_walk){.walker = walker, .trace = &traces[i], .positions = positions + i * shards};
+        status = trace_set_out(&walks[i], stop);
+    }
+    if (status == SHX_OK) status = trace_scan_together(walker, walks, those, count);
+    for (uint64_t i = 0; status == SHX_OK && i < count; i++) {
+        if (traces[i].usable) trace_settle(&traces[i]);
+    }
+    shx_free(walks);
+    shx_free(those);
+    shx_free(positions);
+    return status;
+}
+
+shx_status shx_trace_walk(shx_trace_walker *walker, const shx_stop_rule *stop, shx_trace *traces, uint64_t count) {
+    if (!shx_encoding_coded(&walker->base->encoding)) return trace_walk_together(walker, stop, traces, count);
+    for (uint64_t i = 0; i < count; i++) {
+        trace_walk walk = {.walker = walker, .trace = &traces[i]};
+        SHX_TRY(trace_set_out(&walk, stop));
+        if (traces[i].usable) trace_settle(&traces[i]);
+    }
+    return SHX_OK;
 }
 
 bool shx_trace_is_vague(const shx_trace *trace) {

@@ -43,18 +43,21 @@ typedef struct shx_trace_list {
     shx_trace_posting items[SHX_TRACE_NEAR];
 } shx_trace_list;
 
-/* One trace. `segment` and `row` name the posting that is the query; it does not meet itself. */
+/* One trace. `segment` and `row` name the posting that is the query; it does not meet itself. These and `keeps_order`
+** are the caller's. */
 typedef struct shx_trace {
     uint32_t segment;
     uint64_t row;
+    bool keeps_order;
     bool usable; /* the query has a point in code space */
     shx_trace_list lists[SHX_TRACE_LISTS];
     float log_nearest2;   /* of the first shard's order2, had the query not been among the rows */
     uint64_t rows;        /* gone through */
     double dimension;     /* of shx_share_within that tells how many are near; 0 unless it came to all shards */
     uint32_t depth;       /* of the order, as far as it is kept; 0: it is not */
-    float *log_order2;    /* of the shards in order; owned, as is the next */
-    float *log_rank;      /* log1p of the rows before each / SHX_SHARD_TARGET */
+    float *rank;          /* the rows before each of its shards / SHX_SHARD_TARGET; owned, with the next two behind it */
+    float *log_order2;
+    float *log_rank; /* log1p */
 } shx_trace;
 
 void shx_trace_free(shx_trace *trace);
@@ -70,8 +73,8 @@ void shx_trace_walker_destroy(shx_trace_walker *walker);
 /* Of a walk by codes: are its neighbours nearer to each other than codes tell? */
 bool shx_trace_is_vague(const shx_trace *trace);
 
-/* Walks until the rule (form FIRST) holds; over all shards without one. Sets everything but `segment` and `row`.
-** SHX_INTERRUPT when the progress says so, SHX_CORRUPT when a segment proves damaged. */
-shx_status shx_trace_walk(shx_trace_walker *walker, const shx_stop_rule *stop, bool keep_order, shx_trace *trace);
+/* So many walks, each until the rule (form FIRST) holds; over all shards without one. Sets everything that is not the
+** caller's. SHX_INTERRUPT when the progress says so, SHX_CORRUPT when a segment proves damaged. */
+shx_status shx_trace_walk(shx_trace_walker *walker, const shx_stop_rule *stop, shx_trace *traces, uint64_t count);
 
 #endif

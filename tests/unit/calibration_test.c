@@ -447,7 +447,7 @@ static void a_walk_asks(void **state) {
     shx_trace trace = {.row = 7};
     shx_progress_open(&progress, count_question, &asked);
     assert_ok(shx_trace_walker_create(base, &no_bytes, false, &progress, &walker));
-    assert_ok(shx_trace_walk(walker, NULL, false, &trace));
+    assert_ok(shx_trace_walk(walker, NULL, &trace, 1));
     assert_true(trace.rows == ROWS && asked >= base->shards->count / STEP && asked > 1);
     shx_trace_walker_destroy(walker);
     shx_trace_free(&trace);

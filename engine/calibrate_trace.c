@@ -376,8 +376,8 @@ static shx_status trace_go(trace_walk *walk, const shx_stop_rule *stop) {
     return SHX_OK;
 }
 
-/* The order's distances, not yet their logarithms, and ranks. Distances never fall along it, as far as rules are concerned: who
-** stopped has stopped. */
+/* The order's distances, not yet their logarithms, and ranks. Distances never fall along it, as far as rules are
+** concerned: who stopped has stopped. */
 static shx_status trace_note_order(const shx_trace_walker *walker, shx_trace *trace) {
     float highest2 = 0;
     uint64_t rows = 0;

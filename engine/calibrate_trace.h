@@ -33,8 +33,7 @@ typedef struct shx_trace_posting {
     float estimate2, deviation; /* by its scan code */
     float met2[SHX_TRACE_KS];   /* the thresholds that it met when it was refined; infinite while there were fewer */
     uint32_t position;          /* of its shard in the query's order */
-    float log_order2;           /* of that shard (router.h) */
-    float log_rank;             /* log1p of the rows before that shard / SHX_SHARD_TARGET */
+    float log_order2, log_rank; /* of that shard, as in the trace */
 } shx_trace_posting;
 
 /* The nearest ones, ascending by distance. */
@@ -51,13 +50,13 @@ typedef struct shx_trace {
     bool keeps_order;
     bool usable; /* the query has a point in code space */
     shx_trace_list lists[SHX_TRACE_LISTS];
-    float log_nearest2;   /* of the first shard's order2, had the query not been among the rows */
-    uint64_t rows;        /* gone through */
-    double dimension;     /* of shx_share_within that tells how many are near; 0 unless it came to all shards */
-    uint32_t depth;       /* of the order, as far as it is kept; 0: it is not */
-    float *rank;          /* the rows before each of its shards / SHX_SHARD_TARGET; owned, with the next two behind it */
-    float *log_order2;
-    float *log_rank; /* log1p */
+    float log_nearest2; /* of the first shard's order2, had the query not been among the rows */
+    uint64_t rows;      /* gone through */
+    double dimension;   /* of shx_share_within that tells how many are near; 0 unless it came to all shards */
+    uint32_t depth;     /* of the order, as far as it is kept; 0: it is not */
+    float *rank;        /* the rows before each of its shards / SHX_SHARD_TARGET; owned, with the next two behind it */
+    float *log_order2;  /* of the shards in order, never falling */
+    float *log_rank;    /* log1p */
 } shx_trace;
 
 void shx_trace_free(shx_trace *trace);

@@ -12,6 +12,9 @@
 #define SPLIT_ROUTE_TRIES 3 /* open shards that are compared when a posting is routed past closed ones */
 #define SPLIT_FULL 2        /* a shard over this many times its target is split */
 #define SPLIT_SPARSE 4      /* one under 1/this of its target is folded */
+#define SPLIT_STRANGE 2     /* times a shard's scatter: a posting that far from its centroid is a stranger to it, … */
+#define SPLIT_STRANGERS 8   /* … and so many of them get a shard of their own, … */
+#define SPLIT_GAIN 2        /* … if that makes their squared distances so many times smaller */
 
 /* The parts of a shard that was split: `count` places from `first` on. */
 typedef struct split_parts {
@@ -22,6 +25,7 @@ typedef struct split_work {
     shx_rewrite *rewrite;
     const shx_shards *table;
     split_parts *parts;      /* per place of the table */
+    float *reach2;           /* per posting that was routed: its squared distance from the centroid */
     uint32_t *order, *first; /* postings by place, as of the last grouping */
     uint32_t *victims;       /* places that are split or folded */
     struct split_result *results;
@@ -53,8 +57,9 @@ static bool split_consider(const split_work *work, const float *point, uint32_t 
     return true;
 }
 
-/* The nearest open place of the point that stands in query->point. */
-static shx_status split_route(const split_work *work, shx_query *query, shx_router *router, uint32_t *ret_place) {
+/* The nearest open place of the point that stands in query->point, and the squared distance. */
+static shx_status split_route(const split_work *work, shx_query *query, shx_router *router, uint32_t *ret_place,
+                              float *ret_reach2) {
     uint32_t best = SHX_PLACE_NONE;
     float best_distance2 = INFINITY;
     shx_route route;
@@ -65,6 +70,7 @@ static shx_status split_route(const split_work *work, shx_query *query, shx_rout
         tries += split_consider(work, query->point, route.shard, &best, &best_distance2);
     }
     *ret_place = best == SHX_PLACE_NONE ? SHX_PLACE_OVERFLOW : best;
+    *ret_reach2 = best == SHX_PLACE_NONE ? 0 : best_distance2;
     return SHX_OK;
 }
 
@@ -80,7 +86,7 @@ static shx_status split_route_rows(void *context, uint64_t begin, uint64_t end, 
         if (!query) status = shx_query_create(rewrite->encoding.code_dim, &query);
         if (status != SHX_OK) break;
         if (shx_encoding_point(&rewrite->encoding, shx_rewrite_vector(rewrite, i), false, query->point)) {
-            status = split_route(work, query, &router, &rewrite->place[i]);
+            status = split_route(work, query, &router, &rewrite->place[i], &work->reach2[i]);
         } else {
             rewrite->place[i] = SHX_PLACE_OVERFLOW;
         }
@@ -127,10 +133,10 @@ static void split_free_results(split_work *work) {
     work->results = NULL;
 }
 
-/* The points of a place's postings; their vectors all have one, or they would be in the overflow shard. */
-static shx_status split_points(const split_work *work, uint32_t place, float **ret_points) {
+/* The points of a place's first postings; their vectors all have one, or they would be in the overflow shard. */
+static shx_status split_points(const split_work *work, uint32_t place, uint32_t rows, float **ret_points) {
     const shx_rewrite *rewrite = work->rewrite;
-    uint32_t rows = split_rows_of(work, place), code_dim = rewrite->encoding.code_dim;
+    uint32_t code_dim = rewrite->encoding.code_dim;
     float *points = shx_alloc_aligned(rows, code_dim * sizeof(float));
     SHX_CHECK(points, SHX_NOMEM);
     shx_status status = SHX_OK;
@@ -158,7 +164,7 @@ static shx_status split_cut(void *context, uint64_t begin, uint64_t end, unsigne
         uint32_t wanted = (rows + rewrite->shard_size / 2) / rewrite->shard_size;
         split_result *result = &work->results[v];
         float *points;
-        SHX_TRY(split_points(work, place, &points));
+        SHX_TRY(split_points(work, place, rows, &points));
         result->centroids = shx_alloc_zero(wanted, code_dim * sizeof(float));
         result->part = shx_alloc_zero(rows, sizeof *result->part);
         shx_status status = result->centroids && result->part ? SHX_OK : SHX_NOMEM;
@@ -193,6 +199,93 @@ static shx_status split_open_parts(split_work *work, uint32_t v) {
     return SHX_OK;
 }
 
+/* ---- strangers ---- */
+
+/* Moves the strangers of a place to the front of its postings; returns how many there are. */
+static uint32_t split_gather_strangers(const split_work *work, uint32_t place) {
+    float scatter = shx_base_scatter(work->rewrite->view->delta->base, place);
+    uint32_t *rows = work->order + work->first[place], count = 0;
+    if (!(scatter > 0) || !work->rewrite->open[place]) return 0;
+    for (uint32_t i = 0; i < split_rows_of(work, place); i++) {
+        uint32_t row = rows[i];
+        if (!(work->reach2[row] > SPLIT_STRANGE * scatter)) continue;
+        rows[i] = rows[count];
+        rows[count++] = row;
+    }
+    return count;
+}
+
+/* The strangers of a place, and the parts that they are cut into. */
+typedef struct split_group {
+    float *points, *centroids;
+    uint32_t *part;
+    uint32_t count, parts;
+} split_group;
+
+static shx_status split_cut_strangers(const split_work *work, uint32_t place, split_group *group) {
+    const shx_rewrite *rewrite = work->rewrite;
+    uint32_t code_dim = rewrite->encoding.code_dim, wanted = group->count / rewrite->shard_size + 1;
+    group->parts = 1;
+    group->centroids = shx_alloc_zero(wanted, code_dim * sizeof *group->centroids);
+    group->part = shx_alloc_zero(group->count, sizeof *group->part);
+    SHX_CHECK(group->centroids && group->part, SHX_NOMEM);
+    SHX_TRY(split_points(work, place, group->count, &group->points));
+    if (wanted > 1) {
+        return shx_cluster_split(group->points, group->count, code_dim, wanted, rewrite->ids[place],
+                                 shx_pool_progress(rewrite->pool), group->centroids, group->part, &group->parts);
+    }
+    for (uint32_t i = 0; i < group->count; i++) {
+        const float *point = group->points + (size_t)i * code_dim;
+        for (uint32_t d = 0; d < code_dim; d++) group->centroids[d] += point[d] / (float)group->count;
+    }
+    return SHX_OK;
+}
+
+/* Are they much nearer to their parts? Those that merely surround the place on all sides are not. */
+static bool split_gains(const split_work *work, uint32_t place, const split_group *group) {
+    uint32_t code_dim = work->rewrite->encoding.code_dim;
+    double before = 0, after = 0;
+    for (uint32_t i = 0; i < group->count; i++) {
+        const float *centroid = group->centroids + (size_t)group->part[i] * code_dim;
+        before += work->reach2[work->order[work->first[place] + i]];
+        after += shx_kernels_get()->code_l2_squared(group->points + (size_t)i * code_dim, centroid, code_dim);
+    }
+    return after * SPLIT_GAIN < before;
+}
+
+/* Gives a place's strangers shards of their own; the place stays open for those that belong there. */
+static shx_status split_open_strangers(split_work *work, uint32_t place, const split_group *group) {
+    shx_rewrite *rewrite = work->rewrite;
+    uint32_t first = (uint32_t)rewrite->shard_count, opened;
+    for (uint32_t p = 0; p < group->parts; p++) {
+        SHX_TRY(shx_rewrite_add_shard(rewrite, group->centroids + (size_t)p * rewrite->encoding.code_dim, &opened));
+    }
+    for (uint32_t i = 0; i < group->count; i++) {
+        rewrite->place[work->order[work->first[place] + i]] = first + group->part[i];
+    }
+    return SHX_OK;
+}
+
+static shx_status split_settle_strangers(split_work *work, uint32_t place, uint32_t count) {
+    split_group group = {.count = count};
+    shx_status status = split_cut_strangers(work, place, &group);
+    if (status == SHX_OK && split_gains(work, place, &group)) status = split_open_strangers(work, place, &group);
+    shx_free_aligned(group.points);
+    shx_free(group.centroids);
+    shx_free(group.part);
+    return status;
+}
+
+/* Where many rows come from a region without shards, the nearest shards are far from them, and so is whoever asks for
+** them later from what he looks for. */
+static shx_status split_strangers(split_work *work) {
+    for (uint32_t place = 0; place < work->table->count; place++) {
+        uint32_t count = split_gather_strangers(work, place);
+        if (count >= SPLIT_STRANGERS) SHX_TRY(split_settle_strangers(work, place, count));
+    }
+    return split_regroup(work);
+}
+
 /* ---- the neighbourhood of a split ---- */
 
 static shx_status split_add_move(split_result *result, uint32_t row, uint32_t place) {
@@ -224,7 +317,7 @@ static shx_status split_check_neighbour(const split_work *work, uint32_t v, uint
     const split_parts *parts = &work->parts[work->victims[v]];
     float *points;
     shx_status status = SHX_OK;
-    SHX_TRY(split_points(work, neighbour, &points));
+    SHX_TRY(split_points(work, neighbour, split_rows_of(work, neighbour), &points));
     for (uint32_t i = 0; status == SHX_OK && i < split_rows_of(work, neighbour); i++) {
         const float *point = points + (size_t)i * rewrite->encoding.code_dim;
         uint32_t best = neighbour;
@@ -255,7 +348,7 @@ static shx_status split_check_one(const split_work *work, uint32_t v, shx_query 
     while (count < SPLIT_NEIGHBOURS && shx_router_next(router, &route)) {
         if (route.shard != victim) neighbours[count++] = route.shard;
     }
-    SHX_TRY(split_points(work, victim, &points));
+    SHX_TRY(split_points(work, victim, split_rows_of(work, victim), &points));
     shx_status status = split_check_own(work, v, neighbours, count, points);
     shx_free_aligned(points);
     for (uint32_t n = 0; status == SHX_OK && n < count; n++) {
@@ -323,15 +416,18 @@ shx_status shx_split_shards(shx_rewrite *rewrite, const shx_shards *table, bool 
     split_work work = {.rewrite = rewrite, .table = table};
     work.parts = shx_alloc_zero(table->count, sizeof *work.parts);
     work.victims = shx_alloc_zero(table->count, sizeof *work.victims);
-    shx_status status = work.parts && work.victims ? SHX_OK : SHX_NOMEM;
+    work.reach2 = shx_alloc_zero(rewrite->count, sizeof *work.reach2);
+    shx_status status = work.parts && work.victims && work.reach2 ? SHX_OK : SHX_NOMEM;
     shx_progress_begin(shx_pool_progress(rewrite->pool), SHX_PHASE_ASSIGNING, rewrite->count);
     if (status == SHX_OK) status = shx_pool_run(rewrite->pool, rewrite->count, 64, split_route_rows, &work);
     if (status == SHX_OK) status = split_regroup(&work);
+    if (status == SHX_OK) status = split_strangers(&work);
     if (status == SHX_OK) status = split_full_shards(&work);
     if (status == SHX_OK && whole) status = split_fold_sparse(&work);
     split_free_results(&work);
     shx_free(work.parts);
     shx_free(work.victims);
+    shx_free(work.reach2);
     shx_free(work.order);
     shx_free(work.first);
     return status;

@@ -1,6 +1,6 @@
 /* Split: keeps the shards of a rewrite in shape when they are not clustered anew. Postings without a place are routed,
-** shards that hold too many are split by k-means, the neighbourhood of a split is checked, sparse shards are folded
-** into others.
+** those from a region that has no shards get some of their own, shards that hold too many are split by k-means, the
+** neighbourhood of a split is checked, sparse shards are folded into others.
 **
 ** The checks are those of LIRE (SPFresh, SOSP 2023): after a split of shard o, (a) a posting of o that was nearer to
 ** o's centroid than it is to its new one may belong to a neighbour, (b) a posting of a neighbour that is nearer to a

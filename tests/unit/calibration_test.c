@@ -209,6 +209,38 @@ static void queries_unlike_the_rows(void **state) {
     fixture_table_free(&table);
 }
 
+/* One row in twelve comes later, from a region that had no rows when it was calibrated, and only these are asked for.
+** Without shards of their own there: 0.70 of 0.95. */
+static void a_region_that_is_new(void **state) {
+    (void)state;
+    enum { DIM = 32, BEFORE = 13750, NEW = 1250, QUERIES = 300 };
+    const double asked[] = {0.95, 0.99};
+    fixture_random random = fixture_seed("a new region", 29);
+    fixture_table table = fixture_table_make(SHX_L2, DIM, BEFORE + NEW);
+    float *vectors = calloc(BEFORE + NEW + QUERIES, DIM * sizeof(float));
+    assert_non_null(vectors);
+    for (uint64_t i = 0; i < (BEFORE + NEW + QUERIES) * DIM; i++) {
+        bool moved = i >= BEFORE * DIM && i % DIM == 0;
+        vectors[i] = (float)(fixture_gauss(&random) + (moved ? 9 : 0));
+    }
+    fixture_open(&table, NULL, NULL);
+    fixture_put_many(&table, 0, BEFORE, vectors);
+    fixture_commit(&table);
+    fixture_flush(&table);
+    fixture_put_many(&table, BEFORE, NEW, vectors + BEFORE * DIM);
+    fixture_commit(&table);
+    fixture_flush(&table);
+    shx_view *view = fixture_view(&table);
+    assert_int_equal(view->delta->base->info.calibrated_rows, BEFORE);
+    shx_view_release(view);
+    for (size_t r = 0; r < sizeof asked / sizeof *asked; r++) {
+        double found = fixture_recall(&table, vectors + (BEFORE + NEW) * DIM, QUERIES, 10, asked[r]);
+        if (!(found >= asked[r] - 0.01)) fail_msg("%.2f: %.4f", asked[r], found);
+    }
+    free(vectors);
+    fixture_table_free(&table);
+}
+
 /* Gives the rows in the order of their groups; a row is in the group of the nearest of `groups` rows. ret_starts: the
 ** first row of each group, and the end. */
 static float *ordered_by_group(const float *vectors, uint32_t rows, uint32_t dim, uint32_t groups,
@@ -514,6 +546,7 @@ int main(void) {
         cmocka_unit_test(far_queries_go_farther),
         cmocka_unit_test(queries_unlike_the_rows),
         cmocka_unit_test(shares_are_those_of_random_directions),
+        cmocka_unit_test(a_region_that_is_new),
         cmocka_unit_test(queries_away_from_what_is_admitted),
         cmocka_unit_test(a_rule_holds_from_some_distance_on),
         cmocka_unit_test(a_limit_stands_for_its_rule),

@@ -494,15 +494,16 @@ static shx_status index_spill_files(shx_index *index, shx_wal_writer **ret_write
 static shx_status index_spill(shx_index *index, shx_pending *pending) {
     shx_wal_writer *writer;
     shx_file *operations;
-    if (shx_spill_is_open(pending)) return shx_spill_move(pending);
     SHX_TRY(index_spill_files(index, &writer, &operations));
-    return shx_spill_start(pending, index->store, writer, operations);
+    return shx_spill_start(pending, index->store, writer, operations, shx_index_may_thread(index));
 }
 
 shx_status shx_index_spill(shx_index *index, shx_pending *pending) {
     if (!index->directory || !shx_pending_is_whole(pending)) return SHX_OK;
-    if (shx_pending_heap(pending) < atomic_load(&index_spill_bytes)) return SHX_OK;
-    shx_status status = index_spill(index, pending);
+    uint64_t most = atomic_load(&index_spill_bytes);
+    bool open = shx_spill_is_open(pending);
+    if (open ? shx_spill_waiting(pending) < most / 2 : shx_pending_heap(pending) < most) return SHX_OK;
+    shx_status status = open ? shx_spill_advance(pending) : index_spill(index, pending);
     if (status != SHX_OK) shx_pending_drop_bodies(pending);
     return status;
 }

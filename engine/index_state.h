@@ -106,6 +106,9 @@ shx_status shx_index_begin(shx_index *index, shx_wal_writer **ret_writer);
 /* Starts a WAL file of a new id. Call with the mutex held. */
 shx_status shx_index_new_wal(shx_index *index, shx_wal_writer **ret_writer);
 
+/* May this index have work done by other threads? */
+bool shx_index_may_thread(const shx_index *index);
+
 /* Frees everything. The thread has ended and nobody uses the index. */
 void shx_index_destroy(shx_index *index);
 

@@ -88,6 +88,10 @@ static void keeper_wake(shx_index *index) {
 
 void shx_index_use_threads(bool wanted) { atomic_store(&keeper_threads, wanted); }
 
+bool shx_index_may_thread(const shx_index *index) {
+    return index->process == shx_process() && atomic_load(&keeper_threads) && index->config.threads != 1;
+}
+
 shx_pool *shx_index_pool(shx_index *index) {
     shx_pool *pool = atomic_load_explicit(&index->pool, memory_order_acquire);
     if (index->process != shx_process() || !atomic_load(&keeper_threads)) return NULL;

@@ -50,7 +50,7 @@ struct shx_pending {
     uint64_t body_bytes, spilled; /* of all bodies, and how many of these stand in parts */
     bool dropped;                 /* there was no room for the bodies */
     void *spill;
-    void (*release)(void *spill);
+    void (*rest)(void *spill), (*release)(void *spill);
     shx_rowmap latest; /* rowid → position of the last INSERT, REPLACE or DELETE */
 };
 
@@ -85,16 +85,25 @@ static bool pending_holds_vector(uint32_t kind) { return kind == SHX_OP_INSERT |
 
 /* ---- bodies ---- */
 
-static void pending_free_pieces(shx_pending *pending, uint64_t keep) {
+/* Takes the pieces from `first` to `end` out. */
+static void pending_take_pieces(shx_pending *pending, uint64_t first, uint64_t end) {
     uint64_t freed = 0;
-    for (; pending->piece_count > keep; pending->piece_count--) {
-        pending_piece *last = &pending->pieces[pending->piece_count - 1];
-        if (last->heap) freed += last->size;
-        shx_free_aligned(last->heap);
-        shx_map_release(&last->map);
+    for (uint64_t i = first; i < end; i++) {
+        pending_piece *piece = &pending->pieces[i];
+        if (piece->heap) freed += piece->size;
+        shx_free_aligned(piece->heap);
+        shx_map_release(&piece->map);
     }
-    if (pending->part_count > keep) pending->part_count = keep;
+    if (end < pending->piece_count) {
+        memmove(pending->pieces + first, pending->pieces + end, (pending->piece_count - end) * sizeof *pending->pieces);
+    }
+    pending->piece_count -= end - first;
+    if (pending->part_count > first) pending->part_count = first;
     if (freed > PENDING_TRIM_BYTES) shx_memory_trim();
+}
+
+static void pending_free_pieces(shx_pending *pending, uint64_t keep) {
+    if (pending->piece_count > keep) pending_take_pieces(pending, keep, pending->piece_count);
 }
 
 static shx_status pending_reserve_body(shx_pending *pending, uint64_t size) {
@@ -164,31 +173,64 @@ bool shx_pending_operations(const shx_pending *pending, size_t first, const uint
     return true;
 }
 
-shx_status shx_pending_settle(shx_pending *pending, uint64_t at, const shx_map *bodies, const shx_map *operations) {
-    assert(at + bodies->size == pending->body_bytes && (at == 0 || at == pending->spilled));
-    assert(operations->size == pending->count * sizeof(pending_op));
-    SHX_TRY(shx_grow((void **)&pending->pieces, &pending->piece_capacity, pending->part_count + 1,
-                     sizeof *pending->pieces));
-    pending_free_pieces(pending, at == 0 ? 0 : pending->part_count);
-    if (bodies->size > 0) {
-        pending->pieces[pending->piece_count++] =
-            (pending_piece){.bytes = bodies->bytes, .at = at, .size = bodies->size, .map = *bodies};
+/* The first piece behind byte `end` of all bodies, where one begins or all end. */
+static uint64_t pending_piece_behind(const shx_pending *pending, uint64_t end) {
+    uint64_t number = 0;
+    while (number < pending->piece_count && pending->pieces[number].at < end) number++;
+    assert(number == pending->piece_count ? end == pending->body_bytes : pending->pieces[number].at == end);
+    return number;
+}
+
+/* The first `count` operations stand in a map from now on. */
+static void pending_settle_operations(shx_pending *pending, size_t count, const shx_map *operations) {
+    pending_op *kept = pending->ops;
+    if (kept && count < pending->count) {
+        memmove(kept, kept + (count - pending->spilled_count), (pending->count - count) * sizeof *kept);
     }
-    pending->part_count = pending->piece_count;
-    pending->spilled = pending->body_bytes;
     shx_map_release(&pending->spilled_ops);
     pending->spilled_ops = *operations;
-    pending->spilled_count = pending->count;
+    pending->spilled_count = count;
+}
+
+void shx_pending_seal(shx_pending *pending) {
+    if (pending->piece_count == pending->part_count) return;
+    pending_piece *last = &pending->pieces[pending->piece_count - 1];
+    if (last->at < pending->body_bytes) last->size = pending->body_bytes - last->at;
+}
+
+shx_status shx_pending_settle(shx_pending *pending, uint64_t at, const shx_map *bodies, const shx_map *operations) {
+    uint64_t first = at == 0 ? 0 : pending->part_count, end = at + bodies->size;
+    size_t count = (size_t)(operations->size / sizeof(pending_op));
+    assert((at == 0 || at == pending->spilled) && end <= pending->body_bytes);
+    assert(count >= pending->spilled_count && count <= pending->count);
+    SHX_TRY(shx_grow((void **)&pending->pieces, &pending->piece_capacity, pending->piece_count + 1,
+                     sizeof *pending->pieces));
+    pending_take_pieces(pending, first, pending_piece_behind(pending, end));
+    if (bodies->size > 0) {
+        pending_piece *place = pending->pieces + first;
+        memmove(place + 1, place, (pending->piece_count - first) * sizeof *place);
+        *place = (pending_piece){.bytes = bodies->bytes, .at = at, .size = bodies->size, .map = *bodies};
+        pending->piece_count++;
+    }
+    pending->part_count = first + (bodies->size > 0);
+    pending->spilled = end;
+    pending_settle_operations(pending, count, operations);
     return SHX_OK;
+}
+
+/* Whoever looks at the bodies beside us stops that: they are about to go. */
+static void pending_rest_spill(const shx_pending *pending) {
+    if (pending->rest) pending->rest(pending->spill);
 }
 
 static void pending_release_spill(shx_pending *pending) {
     if (pending->release) pending->release(pending->spill);
     pending->spill = NULL;
-    pending->release = NULL;
+    pending->rest = pending->release = NULL;
 }
 
 void shx_pending_drop_bodies(shx_pending *pending) {
+    pending_rest_spill(pending);
     pending->dropped = true;
     pending_free_pieces(pending, 0);
     pending->body_bytes = pending->spilled = 0;
@@ -197,9 +239,10 @@ void shx_pending_drop_bodies(shx_pending *pending) {
 
 bool shx_pending_is_whole(const shx_pending *pending) { return !pending->dropped; }
 
-void shx_pending_attach(shx_pending *pending, void *spill, void (*release)(void *spill)) {
+void shx_pending_attach(shx_pending *pending, void *spill, void (*rest)(void *spill), void (*release)(void *spill)) {
     pending_release_spill(pending);
     pending->spill = spill;
+    pending->rest = rest;
     pending->release = release;
 }
 
@@ -216,6 +259,7 @@ static void pending_free_operations(shx_pending *pending) {
 
 void shx_pending_destroy(shx_pending *pending) {
     if (!pending) return;
+    pending_rest_spill(pending);
     pending_free_pieces(pending, 0);
     shx_map_release(&pending->spilled_ops);
     pending_release_spill(pending);
@@ -303,6 +347,7 @@ static void pending_empty(shx_pending *pending) {
 /* Looks at the dropped operations only, however many stay. */
 void shx_pending_truncate(shx_pending *pending, size_t count) {
     if (count >= pending->count) return;
+    pending_rest_spill(pending);
     pending_cut_bodies(pending, count);
     if (count == 0) {
         shx_rowmap_clear(&pending->latest);

@@ -90,9 +90,13 @@ size_t shx_pending_spilled_count(const shx_pending *pending);
 bool shx_pending_bodies(const shx_pending *pending, uint64_t at, const uint8_t **ret_bytes, uint64_t *ret_size);
 bool shx_pending_operations(const shx_pending *pending, size_t first, const uint8_t **ret_bytes, uint64_t *ret_size);
 
-/* All operations stand in `operations` now, and the bodies from byte `at` on in `bodies` (both taken over; none: size
-** 0), where they are used from now on. `at`: where the heap's start, or 0 for all of them. On failure (SHX_NOMEM)
-** nothing has changed, and the maps are still the caller's. */
+/* Bodies that come from now on stand in a piece of their own: those before can be settled without them. */
+void shx_pending_seal(shx_pending *pending);
+
+/* The first operations, as many as `operations` holds, stand there now, and the bodies from byte `at` on, up to the
+** end or to one behind a seal, in `bodies` (both taken over; none: size 0), where they are used from now on. `at`:
+** where the heap's start, or 0 for all of them. The operations are those of these bodies and of all before. On failure
+** (SHX_NOMEM) nothing has changed, and the maps are still the caller's. */
 shx_status shx_pending_settle(shx_pending *pending, uint64_t at, const shx_map *bodies, const shx_map *operations);
 
 /* No room for the bodies: all are dropped, and those that come are not kept, until the list is empty again. What the
@@ -101,8 +105,9 @@ void shx_pending_drop_bodies(shx_pending *pending);
 bool shx_pending_is_whole(const shx_pending *pending);
 
 /* What the bodies' spill is to whoever made it; `release` is called when the list is empty again, when the bodies are
-** dropped, and when another one is attached. */
-void shx_pending_attach(shx_pending *pending, void *spill, void (*release)(void *spill));
+** dropped, and when another one is attached. Before bodies are given back `rest` is called, and then nobody else may
+** look at any. */
+void shx_pending_attach(shx_pending *pending, void *spill, void (*rest)(void *spill), void (*release)(void *spill));
 void *shx_pending_spill(const shx_pending *pending);
 
 /* The commit id of parent + these operations: XXH3-128 of the parent's id and the digests in order. With no

@@ -6,6 +6,8 @@
 ** outside the transaction. Its operations, with what only the transaction needs of them, go to a file without a name
 ** meanwhile, where they are used in the same way.
 **
+** - Bodies are written by a thread while the transaction goes on, one batch at a time: of what may stand in the heap
+**   half is on its way, and half is filled. Operations, which are few bytes, follow when their batch has arrived.
 ** - ROLLBACK TO shortens the list of operations, and the next ones overwrite what it has left in the files. What stays
 **   is not moved.
 ** - ROLLBACK removes the file; what a crash leaves is a WAL file without a record, which collection removes. The file
@@ -26,11 +28,19 @@
 
 /* Makes a new WAL file, and an empty file for the operations whose name is removed already (both are taken over, also
 ** on failure), the spill of the list and moves all of it there. The store must live as long as the list is not
-** empty. */
-shx_status shx_spill_start(shx_pending *pending, shx_store *store, shx_wal_writer *writer, shx_file *operations);
+** empty. With `threads` later bodies may be written by a thread. */
+shx_status shx_spill_start(shx_pending *pending, shx_store *store, shx_wal_writer *writer, shx_file *operations,
+                           bool threads);
 
 /* Has the list a spill to go on with? Not if there is none, or one that is finished. */
 bool shx_spill_is_open(const shx_pending *pending);
+
+/* How many bytes in the heap are not on their way to the spill. */
+uint64_t shx_spill_waiting(const shx_pending *pending);
+
+/* Sends what is in the heap on its way, after what was sent before has arrived. After a failure, which may be that of
+** what was sent before, the list is as it was. */
+shx_status shx_spill_advance(shx_pending *pending);
 
 /* Moves what is in the heap to the spill. After a failure the list is as it was. */
 shx_status shx_spill_move(shx_pending *pending);

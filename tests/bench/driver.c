@@ -5,10 +5,11 @@
 ** its own, opens that database, answers a first query, and then all queries through one prepared statement, once for
 ** each setting of the engine. What is printed: measure.h.
 **
-** Rows are loaded as a user would load so many at once: in the journal mode that SQLite starts with, fully synchronous,
-** with a page cache of 32 MB instead of 2. A log takes each page of a load twice: once into the log and, at COMMIT, from
-** there into the database; and with the small cache SQLite writes inner pages of a tree again, and then computes the
-** checksums of the whole log a second time. Queries are answered in WAL mode, which `build` leaves the database in.
+** Rows are loaded as a user would load so many at once: in the journal mode that SQLite starts with, fully
+** synchronous, with a page cache of 32 MB instead of 2. A log takes each page of a load twice, once into the log and at
+** COMMIT from there into the database; and with the small cache SQLite writes inner pages of a tree again and then
+** computes the checksums of the whole log a second time. Queries are answered in WAL mode, in which `build` leaves the
+** database.
 **
 ** Ledger of the search path (k = 10, one thread, 341k words of 100 dimensions, cosine, unless it says otherwise).
 ** Floor, before any code: recall 0.95 needs about 1.2 % of the rows (4,100) by exact distances, half of them by bits

@@ -9,6 +9,8 @@
 
 #define CONTAINER_TABLE 80
 #define CONTAINER_ROW 32
+#define CONTAINER_SEND_BYTES (UINT64_C(16) << 20) /* of a section that are sent to the disk at a time, … */
+#define CONTAINER_SEND_LAG (UINT64_C(8) << 20)    /* … so many behind what is written: threads are some runs apart */
 
 static const char container_magic[8] = {'s', 'h', 'a', 'r', 'd', 'e', 'x', '\n'};
 
@@ -105,12 +107,21 @@ static uint32_t container_find(const shx_section *sections, uint32_t count, uint
     return i;
 }
 
+/* Large sections are written from their start on: the disk need not wait for the end. */
+static void container_send(shx_container_writer *writer, uint32_t i) {
+    if (writer->written[i] < writer->sent[i] + CONTAINER_SEND_BYTES + CONTAINER_SEND_LAG) return;
+    shx_file_send(writer->file, writer->sections[i].offset + writer->sent[i], CONTAINER_SEND_BYTES);
+    writer->sent[i] += CONTAINER_SEND_BYTES;
+}
+
 static shx_status container_put_part(shx_container_writer *writer, uint32_t i, uint64_t offset, const void *bytes,
                                      uint64_t size) {
     shx_section *section = &writer->sections[i];
     if (section->checked) section->checksum = shx_hash64(bytes, size, writer->id);
     writer->written[i] += size;
-    return container_write(writer, section->offset + offset, bytes, size);
+    SHX_TRY(container_write(writer, section->offset + offset, bytes, size));
+    container_send(writer, i);
+    return SHX_OK;
 }
 
 void shx_container_put(shx_container_writer *writer, uint32_t section_id, uint64_t offset, const void *bytes,

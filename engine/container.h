@@ -101,6 +101,7 @@ typedef struct shx_container_writer {
     uint32_t count;
     shx_section sections[SHX_SECTIONS_MAX];
     uint64_t written[SHX_SECTIONS_MAX];
+    uint64_t sent[SHX_SECTIONS_MAX]; /* bytes that are on their way to the disk */
     uint8_t *laid; /* per large page of the file: it was written whole, as zeros */
     uint64_t pages; /* whole ones in the file */
     uint8_t *zeros; /* a large page of them; NULL when there is none in the file */

@@ -63,6 +63,10 @@ shx_status shx_file_write(shx_file *file, uint64_t offset, const void *bytes, ui
 
 shx_status shx_file_sync(shx_file *file) { return file->ops->file_sync(file); }
 
+void shx_file_send(shx_file *file, uint64_t offset, uint64_t size) {
+    if (file->ops->file_send) file->ops->file_send(file, offset, size);
+}
+
 shx_status shx_file_lock(shx_file *file, bool exclusive) { return file->ops->file_lock(file, exclusive); }
 
 shx_status shx_file_map(shx_file *file, uint64_t offset, uint64_t size, shx_map *ret_map) {

@@ -53,6 +53,7 @@ typedef struct shx_store_ops {
     shx_status (*file_read)(shx_file *file, uint64_t offset, void *bytes, uint64_t size);
     shx_status (*file_write)(shx_file *file, uint64_t offset, const void *bytes, uint64_t size);
     shx_status (*file_sync)(shx_file *file);
+    void (*file_send)(shx_file *file, uint64_t offset, uint64_t size); /* may be NULL */
     shx_status (*file_lock)(shx_file *file, bool exclusive);
     shx_status (*file_map)(shx_file *file, uint64_t offset, uint64_t size, shx_map *ret_map);
     void (*map_release)(shx_map *map);
@@ -126,6 +127,10 @@ shx_status shx_file_read(shx_file *file, uint64_t offset, void *bytes, uint64_t 
 shx_status shx_file_write(shx_file *file, uint64_t offset, const void *bytes, uint64_t size);
 
 shx_status shx_file_sync(shx_file *file);
+
+/* These bytes, which were written, may go to the disk already, so that shx_file_sync has less to wait for. A hint on
+** which nothing depends. */
+void shx_file_send(shx_file *file, uint64_t offset, uint64_t size);
 
 /* Takes a lock on the file without waiting (flock: it belongs to this open file, also within one process); SHX_BUSY
 ** when somebody else holds it. Asking again changes the kind; a change that ends in SHX_BUSY has lost the lock that was

@@ -217,26 +217,27 @@ static uint32_t split_gather_strangers(const split_work *work, uint32_t place) {
 
 /* The strangers of a place, and the parts that they are cut into. */
 typedef struct split_group {
-    float *points, *centroids;
-    uint32_t *part;
-    uint32_t count, parts;
+    float *points;
+    uint32_t count;
+    shx_cluster_parts parts;
 } split_group;
 
 static shx_status split_cut_strangers(const split_work *work, uint32_t place, split_group *group) {
     const shx_rewrite *rewrite = work->rewrite;
     uint32_t code_dim = rewrite->encoding.code_dim, wanted = group->count / rewrite->shard_size + 1;
-    group->parts = 1;
-    group->centroids = shx_alloc_zero(wanted, code_dim * sizeof *group->centroids);
-    group->part = shx_alloc_zero(group->count, sizeof *group->part);
-    SHX_CHECK(group->centroids && group->part, SHX_NOMEM);
+    shx_cluster_parts *parts = &group->parts;
+    *parts = (shx_cluster_parts){.most = wanted, .count = 1};
+    parts->centroids = shx_alloc_zero(wanted, code_dim * sizeof *parts->centroids);
+    parts->part = shx_alloc_zero(group->count, sizeof *parts->part);
+    SHX_CHECK(parts->centroids && parts->part, SHX_NOMEM);
     SHX_TRY(split_points(work, place, group->count, &group->points));
     if (wanted > 1) {
-        return shx_cluster_split(group->points, group->count, code_dim, wanted, rewrite->ids[place],
-                                 shx_pool_progress(rewrite->pool), group->centroids, group->part, &group->parts);
+        return shx_cluster_split(group->points, group->count, code_dim, rewrite->ids[place],
+                                 shx_pool_progress(rewrite->pool), parts);
     }
     for (uint32_t i = 0; i < group->count; i++) {
         const float *point = group->points + (size_t)i * code_dim;
-        for (uint32_t d = 0; d < code_dim; d++) group->centroids[d] += point[d] / (float)group->count;
+        for (uint32_t d = 0; d < code_dim; d++) parts->centroids[d] += point[d] / (float)group->count;
     }
     return SHX_OK;
 }
@@ -246,7 +247,7 @@ static bool split_gains(const split_work *work, uint32_t place, const split_grou
     uint32_t code_dim = work->rewrite->encoding.code_dim;
     double before = 0, after = 0;
     for (uint32_t i = 0; i < group->count; i++) {
-        const float *centroid = group->centroids + (size_t)group->part[i] * code_dim;
+        const float *centroid = group->parts.centroids + (size_t)group->parts.part[i] * code_dim;
         before += work->reach2[work->order[work->first[place] + i]];
         after += shx_kernels_get()->code_l2_squared(group->points + (size_t)i * code_dim, centroid, code_dim);
     }
@@ -257,11 +258,12 @@ static bool split_gains(const split_work *work, uint32_t place, const split_grou
 static shx_status split_open_strangers(split_work *work, uint32_t place, const split_group *group) {
     shx_rewrite *rewrite = work->rewrite;
     uint32_t first = (uint32_t)rewrite->shard_count, opened;
-    for (uint32_t p = 0; p < group->parts; p++) {
-        SHX_TRY(shx_rewrite_add_shard(rewrite, group->centroids + (size_t)p * rewrite->encoding.code_dim, &opened));
+    for (uint32_t p = 0; p < group->parts.count; p++) {
+        const float *centroid = group->parts.centroids + (size_t)p * rewrite->encoding.code_dim;
+        SHX_TRY(shx_rewrite_add_shard(rewrite, centroid, &opened));
     }
     for (uint32_t i = 0; i < group->count; i++) {
-        rewrite->place[work->order[work->first[place] + i]] = first + group->part[i];
+        rewrite->place[work->order[work->first[place] + i]] = first + group->parts.part[i];
     }
     return SHX_OK;
 }
@@ -271,8 +273,8 @@ static shx_status split_settle_strangers(split_work *work, uint32_t place, uint3
     shx_status status = split_cut_strangers(work, place, &group);
     if (status == SHX_OK && split_gains(work, place, &group)) status = split_open_strangers(work, place, &group);
     shx_free_aligned(group.points);
-    shx_free(group.centroids);
-    shx_free(group.part);
+    shx_free(group.parts.centroids);
+    shx_free(group.parts.part);
     return status;
 }
 

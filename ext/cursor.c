@@ -103,6 +103,21 @@ int shx_cursor_close(sqlite3_vtab_cursor *vtab_cursor) {
 
 /* ---- arguments ---- */
 
+/* Says what is wrong with the vector of a query; `message` may be NULL. */
+static void cursor_refuse(shx_table *table, sqlite3_value *argument, int rc, const char *message) {
+    const shx_declaration *declaration = table->declaration;
+    const char *name = declaration->columns[declaration->vector_column].name;
+    shx_element other;
+    if (message && shx_vector_is_other(argument, declaration->element, &other)) {
+        shx_table_error(table, rc,
+                        "Query vector for the \"%s\" column is expected to be of type %s, but a %s vector was "
+                        "provided.",
+                        name, shx_element_name(declaration->element), shx_element_name(other));
+    } else if (message) {
+        shx_table_error(table, rc, "Query vector on the \"%s\" column is invalid: %s", name, message);
+    }
+}
+
 static int cursor_match(shx_cursor *cursor, sqlite3_value *argument) {
     shx_table *table = cursor_table(cursor);
     const shx_declaration *declaration = table->declaration;
@@ -118,7 +133,7 @@ static int cursor_match(shx_cursor *cursor, sqlite3_value *argument) {
     if (taken || rc != SQLITE_OK) return rc;
     rc = shx_vector_read_as(argument, declaration->element, &cursor->knn.query, &message);
     if (rc != SQLITE_OK) {
-        if (message) shx_table_error(table, rc, "Query vector on the \"%s\" column is invalid: %s", name, message);
+        cursor_refuse(table, argument, rc, message);
         sqlite3_free(message);
         return rc;
     }

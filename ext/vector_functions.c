@@ -21,8 +21,14 @@
 /* vec_f32 and its like: the element type is the function's. */
 static void functions_make(sqlite3_context *context, int count, sqlite3_value **values) {
     const shx_element *element = sqlite3_user_data(context);
+    int type = sqlite3_value_type(values[0]);
     shx_vector vector;
     (void)count;
+    if (type != SQLITE_BLOB && type != SQLITE_TEXT && (*element == SHX_INT8 || *element == SHX_BIT)) {
+        const char *what = *element == SHX_BIT ? "Unknown type for bitvector." : "Unknown type for int8 vector.";
+        sqlite3_result_error(context, what, -1); /* sqlite-vec's texts */
+        return;
+    }
     if (shx_vector_argument_as(context, values[0], *element, &vector)) shx_vector_result(context, &vector);
 }
 

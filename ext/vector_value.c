@@ -255,11 +255,19 @@ static int value_convert(const shx_vector *from, shx_element element, shx_vector
     return SQLITE_OK;
 }
 
+bool shx_vector_is_other(sqlite3_value *value, shx_element element, shx_element *ret_other) {
+    shx_element marked = element;
+    if (sqlite3_value_type(value) == SQLITE_BLOB) value_marked(sqlite3_value_subtype(value), &marked);
+    if (marked == element || (value_is_floating(element) && value_is_floating(marked))) return false;
+    *ret_other = marked;
+    return true;
+}
+
 static int value_read_blob(sqlite3_value *value, shx_element element, shx_vector *ret_vector, char **ret_message) {
     shx_element marked = element;
     value_marked(sqlite3_value_subtype(value), &marked);
     if (marked == element) return value_read_bytes(value, element, ret_vector, ret_message);
-    if (!value_is_floating(element) || !value_is_floating(marked)) {
+    if (shx_vector_is_other(value, element, &marked)) {
         return value_fail(ret_message,
                           sqlite3_mprintf("expected a vector of type %s, but a vector of type %s was provided.",
                                           shx_element_name(element), shx_element_name(marked)));
@@ -276,11 +284,9 @@ int shx_vector_read_as(sqlite3_value *value, shx_element element, shx_vector *re
     int type = sqlite3_value_type(value);
     if (type == SQLITE_BLOB) return value_read_blob(value, element, ret_vector, ret_message);
     if (type == SQLITE_TEXT) return value_read_json(value, element, ret_vector, ret_message);
-    const char *format = element == SHX_BIT ? "Unknown type for bitvector. Expected a BLOB, found %s"
-                         : element == SHX_INT8
-                             ? "Unknown type for int8 vector. Expected a BLOB or TEXT (JSON), found %s"
-                             : "Input must have type BLOB (compact format) or TEXT (JSON), found %s";
-    return value_fail(ret_message, sqlite3_mprintf(format, value_type_name(type)));
+    return value_fail(
+        ret_message,
+        sqlite3_mprintf("Input must have type BLOB (compact format) or TEXT (JSON), found %s", value_type_name(type)));
 }
 
 bool shx_vector_stands(sqlite3_value *value, shx_element element, uint32_t dim) {

@@ -45,6 +45,9 @@ shx_element shx_vector_element(sqlite3_value *value);
 ** JSON form. Locale does not matter. */
 int shx_vector_read_as(sqlite3_value *value, shx_element element, shx_vector *ret_vector, char **ret_message);
 
+/* Whether the value says that it is a vector of a type that cannot be read as this one; of which. */
+bool shx_vector_is_other(sqlite3_value *value, shx_element element, shx_element *ret_other);
+
 /* Whether the value is, as it stands, the bytes of a vector of this type and dimension. */
 bool shx_vector_stands(sqlite3_value *value, shx_element element, uint32_t dim);
 

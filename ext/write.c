@@ -69,8 +69,14 @@ static int write_vector(write_operation *operation, const shx_column *column, sq
     const char *verb = operation->update ? "Updated" : "Inserted";
     char *message = NULL;
     int rc = shx_vector_read_as(value, table->declaration->element, &operation->after.vector, &message);
+    shx_element other;
     if (rc != SQLITE_OK) {
-        if (message) {
+        if (message && shx_vector_is_other(value, table->declaration->element, &other)) {
+            shx_table_error(table, rc,
+                            "%s vector for the \"%s\" column is expected to be of type %s, but a %s vector was "
+                            "provided.",
+                            verb, column->name, shx_element_name(table->declaration->element), shx_element_name(other));
+        } else if (message) {
             shx_table_error(table, rc, "%s vector for the \"%s\" column is invalid: %s", verb, column->name, message);
         }
         sqlite3_free(message);

@@ -310,6 +310,38 @@ static void doubles_that_are_no_floats(void **state) {
     }
 }
 
+static uint64_t allowed; /* allocations until they fail */
+
+static void *scarce_alloc(uint64_t bytes_wanted) { return allowed-- > 0 ? malloc(bytes_wanted) : NULL; }
+static void *scarce_resize(void *block, uint64_t bytes_wanted) { return realloc(block, bytes_wanted); }
+
+static void memory_runs_out(void **state) {
+    static const shx_allocator scarce = {scarce_alloc, scarce_resize, free};
+    fixture_directory place = fixture_directory_make();
+    char path[320];
+    (void)state;
+    snprintf(path, sizeof path, "%s/v.npy", place.root);
+    put_header(1, NPY("<f4", "False", "(1, 2)"));
+    put("\0\0\0\0\0\0\0\0", 8);
+    FILE *writer = fopen(path, "wb");
+    assert_non_null(writer);
+    assert_int_equal(fwrite(bytes, 1, size, writer), size);
+    fclose(writer);
+    shx_memory_use(&scarce);
+    for (uint64_t k = 0; k < 4; k++) {
+        shx_file *file;
+        shx_vector_file vectors;
+        const char *reason = NULL;
+        allowed = k;
+        shx_status opened = shx_file_open_path(path, &file);
+        if (opened == SHX_OK) opened = shx_vector_file_open(file, SHX_FORMAT_NPY, &vectors, &reason);
+        assert_int_equal(opened, k < 3 ? SHX_NOMEM : SHX_OK);
+        if (opened != SHX_OK) continue;
+        shx_vector_file_close(&vectors);
+    }
+    fixture_directory_remove(&place);
+}
+
 /* Paths of the user's: regular files only, and not through a link. */
 static void paths(void **state) {
     fixture_directory place = fixture_directory_make();
@@ -355,6 +387,7 @@ int main(void) {
         cmocka_unit_test(npy_of_any_length),
         cmocka_unit_test(doubles_that_are_no_floats),
         cmocka_unit_test(paths),
+        cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -318,8 +318,17 @@ static void test_memory_runs_out(void **state) {
         "SELECT vec_length(vec_avg(v)) FROM (SELECT ?1 AS v UNION ALL SELECT ?1)",
         "SELECT sum(value) FROM vec_each(?1)",
         "SELECT length(vec_debug()) > vec_length(vec_sub(?1, ?1))",
+        "SELECT (SELECT count(*) FROM shardex_segments('t')) + count(*) FROM shardex_shards('t') WHERE ?1 IS NOT NULL",
+        "SELECT count(*) FROM shardex_stats('t') WHERE name <> ?1",
+        "SELECT shardex_ulid_time(shardex_ulid()) <> ?1",
     };
     (void)state;
+    int rc = sqlite3_exec(db,
+                          "CREATE VIRTUAL TABLE t USING shardex(v float[2]);"
+                          "INSERT INTO t(v) WITH RECURSIVE i(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM i WHERE "
+                          "i < 300) SELECT json_array(i, i % 7) FROM i; INSERT INTO t(t) VALUES('optimize')",
+                          NULL, NULL, NULL);
+    assert_int_equal(rc, SQLITE_OK);
     for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
         sqlite3_stmt *statement;
         int refused = 0, answered = 0;
@@ -327,7 +336,7 @@ static void test_memory_runs_out(void **state) {
         sqlite3_bind_text(statement, 1, "[1,2,3,4,5,6,7,8,9]", -1, SQLITE_STATIC);
         for (int room = 0; room < 16384; room += 8) {
             sqlite3_hard_heap_limit64(sqlite3_memory_used() + room);
-            int rc = sqlite3_step(statement);
+            rc = sqlite3_step(statement);
             sqlite3_hard_heap_limit64(0);
             if (rc != SQLITE_NOMEM) assert_int_equal(rc, SQLITE_ROW);
             refused += rc == SQLITE_NOMEM;
@@ -337,6 +346,7 @@ static void test_memory_runs_out(void **state) {
         sqlite3_finalize(statement);
         assert_true(refused > 0 && answered > 0);
     }
+    assert_int_equal(sqlite3_exec(db, "DROP TABLE t", NULL, NULL, NULL), SQLITE_OK);
 }
 
 static void test_errors_leak_nothing(void **state) {

@@ -95,6 +95,7 @@ double shx_base_live_share(const shx_base *base);
 /* The rows of a shard in all segments, dead ones included. */
 uint32_t shx_base_shard_rows(const shx_base *base, uint64_t shard);
 
+/* The run at a place. */
 static inline const shx_run *shx_base_run(const shx_base *base, shx_place place) {
     return &base->segments[place.segment]->runs[place.run];
 }
@@ -123,6 +124,7 @@ typedef struct shx_base_names {
     uint64_t segments[SHX_SEGMENTS_MAX];
 } shx_base_names;
 
+/* SHX_NOTFOUND, SHX_CORRUPT: the file is not there, or no valid base of this index. */
 shx_status shx_base_read_names(shx_store *store, const shx_id *uuid, uint64_t file, shx_base_names *ret_names);
 
 #endif

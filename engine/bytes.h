@@ -11,6 +11,7 @@
 #error "shardex maps little-endian files in place and needs a little-endian host"
 #endif
 
+/* Numbers in files: little-endian, at any address. */
 static inline void shx_put16(void *at, uint16_t value) { memcpy(at, &value, sizeof value); }
 static inline void shx_put32(void *at, uint32_t value) { memcpy(at, &value, sizeof value); }
 static inline void shx_put64(void *at, uint64_t value) { memcpy(at, &value, sizeof value); }

@@ -3,6 +3,17 @@
 #include <math.h>
 #include <string.h>
 
+#define CALIBRATION_RECALL 0.95 /* where none that makes sense is asked for */
+
+/* Standard deviations below an estimate that count as its bound where nothing may be left out: one posting in 30,000 is
+** below that. */
+#define CALIBRATION_EXHAUSTIVE_EPSILON 4
+
+/* A search gives up after so many times the rows that those of the sample went through on average, and this many more,
+** which a small table has in all. */
+#define CALIBRATION_CAP_MEANS 64
+#define CALIBRATION_CAP_LEAST 20000
+
 #define CALIBRATION_FAR_GROWTH 3
 
 const uint32_t shx_calibration_ks[SHX_CALIBRATION_KS] = {1, 10, 100};
@@ -96,11 +107,11 @@ float shx_calibration_epsilon(const shx_calibration *calibration, double recall)
 }
 
 void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double recall, shx_stop_plan *ret_plan) {
-    if (!(recall > 0 && recall <= 1)) recall = 0.95;
+    if (!(recall > 0 && recall <= 1)) recall = CALIBRATION_RECALL;
     *ret_plan = (shx_stop_plan){.recall = recall, .row_cap = INFINITY};
     if (recall > SHX_RECALL_EXHAUSTIVE) {
         ret_plan->exhaustive = true;
-        ret_plan->epsilon = 4;
+        ret_plan->epsilon = CALIBRATION_EXHAUSTIVE_EPSILON;
         return;
     }
     calibration_position k_place = calibration_locate_k(k), recall_place = calibration_locate_recall(recall);
@@ -114,7 +125,7 @@ void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double r
     ret_plan->kth.theta += 0.1 * beyond;
     if (calibration->fitted && k <= 100) {
         double mean = calibration->mean_rows[k_place.low + (k_place.part > 0)][recall_place.low + 1];
-        ret_plan->row_cap = 64 * mean + 20000;
+        ret_plan->row_cap = CALIBRATION_CAP_MEANS * mean + CALIBRATION_CAP_LEAST;
     }
 }
 

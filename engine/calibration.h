@@ -70,6 +70,7 @@ typedef struct shx_stop_plan {
 /* The epsilon of a plan: the same for all recalls of a range. */
 float shx_calibration_epsilon(const shx_calibration *calibration, double recall);
 
+/* The plan for a k and a recall, between those that were fitted; a recall out of (0, 1] counts as 0.95. */
 void shx_stop_plan_make(const shx_calibration *calibration, uint64_t k, double recall, shx_stop_plan *ret_plan);
 
 /* Widens the plan for a query that is so far from the first shard, if that is farther than usual. */

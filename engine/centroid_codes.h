@@ -17,6 +17,7 @@ typedef struct shx_centroids {
     uint32_t code_dim;
 } shx_centroids;
 
+/* One of them: code_dim floats. */
 static inline const float *shx_centroid_at(const shx_centroids *centroids, uint64_t position) {
     return centroids->floats + position * centroids->code_dim;
 }

@@ -24,6 +24,7 @@ shx_status shx_graph_builder_follow(const shx_graph *graph, const shx_centroids 
                                     uint32_t ef, const shx_centroids *new_centroids, shx_graph_builder **ret_builder);
 void shx_graph_builder_destroy(shx_graph_builder *builder);
 
+/* Whether a node is present. */
 bool shx_graph_builder_has(const shx_graph_builder *builder, uint32_t node);
 
 /* Inserts an absent node. The key decides on its layer. */

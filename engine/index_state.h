@@ -54,6 +54,7 @@ static inline size_t shx_index_vector_bytes(const shx_index *index) {
     return shx_element_bytes(index->config.element, index->config.dim);
 }
 
+/* The space that its vectors are in. */
 static inline shx_space shx_index_space(const shx_index *index) {
     return (shx_space){index->config.metric, index->config.element, index->config.dim};
 }

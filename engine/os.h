@@ -126,6 +126,7 @@ shx_status shx_file_read(shx_file *file, uint64_t offset, void *bytes, uint64_t 
 /* Writes exactly `size` bytes (retrying short writes and EINTR); grows the file as needed. */
 shx_status shx_file_write(shx_file *file, uint64_t offset, const void *bytes, uint64_t size);
 
+/* Makes what was written to the file durable; its name needs shx_store_sync. */
 shx_status shx_file_sync(shx_file *file);
 
 /* These bytes, which were written, may go to the disk already, so that shx_file_sync has less to wait for. A hint on

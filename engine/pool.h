@@ -34,6 +34,7 @@ shx_status shx_pool_create(unsigned threads, shx_pool **ret_pool);
 /* Ends the threads; NULL is allowed. */
 void shx_pool_destroy(shx_pool *pool);
 
+/* How many threads a loop may run on, the caller's included; 1 for NULL. */
 unsigned shx_pool_threads(const shx_pool *pool);
 
 /* From now on every loop of the pool, nested ones included, checks this progress before each chunk (NULL: none any

@@ -73,6 +73,7 @@ typedef struct shx_progress_figures {
     double remaining; /* seconds to the end of this phase; 0 = not known yet */
 } shx_progress_figures;
 
+/* On whichever thread. */
 shx_progress_figures shx_progress_look(shx_progress *progress);
 
 /* The same of figures that come from elsewhere (any values are allowed). */

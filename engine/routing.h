@@ -56,6 +56,7 @@ typedef struct shx_routing_figures {
     double share, cost;
 } shx_routing_figures;
 
+/* Measures the way that a table has. SHX_NOMEM. */
 shx_status shx_routing_measure(const shx_shards *shards, const shx_routing_sample *sample,
                                shx_routing_figures *ret_figures);
 

@@ -32,6 +32,7 @@ typedef struct shx_search_params {
 /* Memory that searches of one cursor reuse. */
 typedef struct shx_search_scratch shx_search_scratch;
 
+/* Empty at first; it grows with what searches need, and is used by one search at a time. */
 shx_status shx_search_scratch_create(shx_search_scratch **ret_scratch);
 void shx_search_scratch_destroy(shx_search_scratch *scratch);
 

@@ -150,6 +150,7 @@ shx_status shx_search_seed_uppers(shx_search_run *run);
 /* What float arithmetic may add to the error of a squared distance. */
 float shx_search_slack(const shx_search_run *run, float distance2);
 
+/* The rowid of a candidate, wherever that stands. */
 int64_t shx_search_rowid_of(const shx_search_run *run, const shx_candidate *candidate);
 
 /* A posting that passed the scan codes: a candidate if its refine code says that it may be one of the k nearest.
@@ -192,6 +193,7 @@ bool shx_search_away_may_stop(shx_search_run *run, float order2);
 
 /* ---- search_scan.c: going through rows ---- */
 
+/* Compares the rows of the own transaction. */
 shx_status shx_search_scan_pending(shx_search_run *run);
 
 /* Compares the rows of the delta from `first` on. */

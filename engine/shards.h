@@ -95,6 +95,7 @@ shx_status shx_shards_create(uint32_t code_dim, uint64_t count, const uint64_t *
 shx_status shx_shards_write(shx_store *store, const shx_id *uuid, uint64_t file, const shx_shards *shards,
                             uint64_t *ret_checksum);
 
+/* Opens and validates a table; one reference. SHX_NOTFOUND, SHX_CORRUPT, also when it is of another code dimension. */
 shx_status shx_shards_open(shx_store *store, const shx_id *uuid, uint64_t file, uint32_t code_dim,
                            shx_shards **ret_shards);
 void shx_shards_retain(shx_shards *shards);

@@ -126,6 +126,7 @@ shx_status shx_wal_create(shx_store *store, const shx_id *uuid, uint64_t file, s
                           shx_wal_writer **ret_writer);
 void shx_wal_writer_close(shx_wal_writer *writer);
 
+/* The file's id, and where its last finished record ends. */
 uint64_t shx_wal_writer_file(const shx_wal_writer *writer);
 uint64_t shx_wal_writer_end(const shx_wal_writer *writer);
 

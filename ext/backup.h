@@ -9,6 +9,7 @@
 
 #include "connection.h"
 
+/* Registers what is said above; a code of SQLite. */
 int shx_backup_register(shx_connection *connection);
 
 #endif

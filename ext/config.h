@@ -19,6 +19,7 @@ typedef enum shx_config_key {
 /* The present value, as text of sqlite3_malloc; NULL when memory is out. */
 char *shx_config_get(shx_config_key key);
 
+/* Registers what is said above; a code of SQLite. */
 int shx_config_register(sqlite3 *db);
 
 #endif

@@ -92,6 +92,7 @@ typedef struct shx_connection {
     bool text_known, text_utf8; /* see shx_connection_utf8 */
 } shx_connection;
 
+/* What all tables and functions of a connection share; NULL when out of memory. SQLite destroys it, in the end. */
 shx_connection *shx_connection_create(sqlite3 *db);
 void shx_connection_destroy(void *connection);
 
@@ -108,6 +109,7 @@ char *shx_connection_directory(const char *file, const shx_id *uuid);
 /* Drops states that nobody can need any more. */
 void shx_connection_reap(shx_connection *connection);
 
+/* Lets go of what a full comparison with the database has found (shx_comparison). */
 void shx_state_forget_comparison(shx_state *state);
 
 /* Logs a failure of the index's directory, once until another kind of failure comes. */

@@ -10,6 +10,7 @@ struct shx_cursor;
 /* Frees a closed cursor that was kept for the next one (connection.h). */
 void shx_cursor_free(struct shx_cursor *cursor);
 
+/* Module methods. */
 int shx_cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **ret_cursor);
 int shx_cursor_close(sqlite3_vtab_cursor *vtab_cursor);
 int shx_cursor_filter(sqlite3_vtab_cursor *vtab_cursor, int number, const char *text, int argument_count,

@@ -16,6 +16,7 @@ typedef struct shx_meter {
     const char *phase;    /* drawn last */
 } shx_meter;
 
+/* Begins and ends to draw; `what` is kept, not copied. */
 void shx_meter_open(shx_meter *meter, shx_table *table, const char *what);
 void shx_meter_close(shx_meter *meter);
 

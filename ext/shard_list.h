@@ -8,6 +8,7 @@
 
 #include "connection.h"
 
+/* Registers what is said above; a code of SQLite. */
 int shx_shard_list_register(shx_connection *connection);
 
 #endif

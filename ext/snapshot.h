@@ -17,6 +17,7 @@ typedef struct shx_snapshot {
 /* What there is to see, without a view of it: nothing to close. */
 int shx_snapshot_name(shx_table *table, shx_snapshot *ret_snapshot);
 
+/* The same with a view of it, if the index can tell. After a failure there is nothing to close. */
 int shx_snapshot_open(shx_table *table, shx_snapshot *ret_snapshot);
 
 /* Of zeros, too. */

@@ -5,6 +5,7 @@
 
 #include "connection.h"
 
+/* Registers what is said above; a code of SQLite. */
 int shx_stats_register(shx_connection *connection);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "sqlite_api.h"
 
+/* Registers what is said above; a code of SQLite. */
 int shx_ulid_register(sqlite3 *db);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "sqlite_api.h"
 
+/* Their callbacks, to be registered. */
 void shx_vector_aggregate_step(sqlite3_context *context, int count, sqlite3_value **values);
 void shx_vector_sum_final(sqlite3_context *context);
 void shx_vector_avg_final(sqlite3_context *context);

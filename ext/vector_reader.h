@@ -9,6 +9,7 @@
 
 #include "sqlite_api.h"
 
+/* Registers what is said above; a code of SQLite. */
 int shx_vector_reader_register(sqlite3 *db);
 
 #endif

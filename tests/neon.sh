@@ -7,7 +7,7 @@
 set -eu
 root=$1
 compiler=${2:-aarch64-linux-gnu-gcc}
-tests="kernels element rotation quantizer cluster"
+tests="kernels kernels_encode element rotation quantizer cluster"
 
 skip() {
     echo "skipped: $1"

@@ -174,22 +174,19 @@ static void trace_refine(trace_walk *walk, const shx_segment *segment) {
     walker->survivor_count = 0;
 }
 
-/* A posting of a block passed: its estimate by the scan code, as scan_block computed it. */
+/* A posting of a block passed: its estimate by the scan code is from the ip that scan_block computed, that of the
+** survivor is sharpened. */
 static void trace_survive(trace_walk *walk, const shx_segment *segment, const shx_run *run, const uint8_t *block,
-                          uint32_t lane, uint64_t row, float ip, unsigned level) {
+                          uint32_t lane, float ip, trace_survivor survivor) {
     shx_trace_walker *walker = walk->walker;
     uint16_t add = shx_get16(block + 2 * lane), mul = shx_get16(block + 2 * (SHX_BLOCK_ROWS + lane));
     float factor = run->scale.mul_min + run->scale.mul_step * (float)mul;
-    walker->survivors[walker->survivor_count++] = (trace_survivor){
-        .row = row,
-        .estimate2 = run->scale.add_min + run->scale.add_step * (float)add + walk->distance2 +
-                     factor * (ip - walker->query->sum / 2),
-        .deviation = fabsf(factor) * walk->spread,
-        .ip = ip,
-        .level = level,
-    };
-    shx_prefetch(segment->refine + row * segment->refine_bytes, segment->refine_bytes, TRACE_PREFETCH_BYTES);
-    __builtin_prefetch(segment->factors + row * 3);
+    survivor.estimate2 = run->scale.add_min + run->scale.add_step * (float)add + walk->distance2 +
+                         factor * (ip - walker->query->sum / 2);
+    survivor.deviation = fabsf(factor) * walk->spread;
+    walker->survivors[walker->survivor_count++] = survivor;
+    shx_prefetch(segment->refine + survivor.row * segment->refine_bytes, segment->refine_bytes, TRACE_PREFETCH_BYTES);
+    __builtin_prefetch(segment->factors + survivor.row * 3);
 }
 
 static shx_status trace_scan_codes(trace_walk *walk, shx_place place) {
@@ -197,11 +194,11 @@ static shx_status trace_scan_codes(trace_walk *walk, shx_place place) {
     shx_segment *segment = walker->base->segments[place.segment];
     const shx_run *run = &segment->runs[place.run];
     shx_bound bound;
-    float ip[SHX_BLOCK_ROWS];
+    float ip[SHX_BLOCK_ROWS], sharp[SHX_BLOCK_ROWS];
     SHX_TRY(shx_segment_verify_run(segment, place.run));
     shx_query_bound(walker->query, &run->scale, walk->distance2, TRACE_EPSILON, INFINITY, &bound);
     shx_query_head(walker->query, TRACE_EPSILON + 1, &bound);
-    walk->spread = (float)shx_scan_deviation(segment->code_dim, walk->distance2);
+    walk->spread = (float)shx_scan_deviation(walker->query, walk->distance2);
     for (uint32_t i = 0; i < shx_blocks_of(run->rows); i++) {
         uint64_t number = run->first_block + i, first = run->first_row + (uint64_t)i * SHX_BLOCK_ROWS;
         const uint8_t *block = segment->blocks + number * segment->block_bytes;
@@ -209,9 +206,15 @@ static shx_status trace_scan_codes(trace_walk *walk, shx_place place) {
         bound.threshold = trace_worst(&walk->trace->lists[level]);
         uint32_t mask =
             walker->kernels->scan_block(block, walker->query->lut, segment->code_dim, &run->scale, &bound, ip);
-        for (mask &= mask ? trace_lanes(walk, place, i) : 0; mask; mask &= mask - 1) {
+        mask &= mask ? trace_lanes(walk, place, i) : 0;
+        if (mask) {
+            memcpy(sharp, ip, sizeof sharp);
+            shx_query_sharpen_block(walker->query, walker->kernels, block, sharp);
+        }
+        for (; mask; mask &= mask - 1) {
             uint32_t lane = (uint32_t)__builtin_ctz(mask);
-            trace_survive(walk, segment, run, block, lane, first + lane, ip[lane], level);
+            trace_survivor survivor = {.row = first + lane, .ip = sharp[lane], .level = level};
+            trace_survive(walk, segment, run, block, lane, ip[lane], survivor);
         }
         bool open = bound.threshold == INFINITY;
         if (open || walker->survivor_count + SHX_BLOCK_ROWS > TRACE_SURVIVORS) trace_refine(walk, segment);
@@ -361,6 +364,7 @@ static shx_status trace_go(trace_walk *walk, const shx_stop_rule *stop) {
     float nearest2 = 0;
     SHX_TRY(shx_router_start(&walker->router, base->shards, base->handicaps, walker->query, false));
     if (!shx_router_next(&walker->router, &walker->routes[0])) return SHX_OK;
+    if (!walk->positions) shx_query_sharpen(walker->query, walker->routes[0].distance2);
     for (uint32_t p = 0; more; p++) {
         if (p % TRACE_CHECK_SHARDS == 0) SHX_TRY(shx_progress_check(walker->progress));
         more = shx_router_next(&walker->router, &walker->routes[p + 1]);

@@ -27,6 +27,15 @@
 /* Variance of e - 7.5 of the refine codes of Gaussian residuals, which is what meets the rounding of the int8 query. */
 #define QUANT_CODE_VARIANCE 26.0
 
+/* Standard deviation of a decoded 16 <bits, q> + <e, q>, from the rounding of refine codes, for |q - centroid| = 1:
+** 1/√12 and what is clipped. */
+#define QUANT_CODE_DEVIATION 0.29
+
+/* How much finer a second rounding is; with the rounding of float arithmetic it is off by at most this many steps. */
+#define QUANT_FINE_LUT 255
+#define QUANT_FINE_INT8 254
+#define QUANT_FINE_ERROR 0.53
+
 uint32_t shx_code_dim(shx_metric metric, uint32_t dim) {
     assert(dim >= 1 && dim <= SHX_DIM_MAX);
     uint32_t lifted = dim + (metric == SHX_IP ? 1 : 0);
@@ -197,7 +206,11 @@ shx_status shx_query_create(uint32_t code_dim, shx_query **ret_query) {
     query->lut = shx_alloc_aligned(code_dim, 4);
     query->low = shx_alloc_aligned(shx_refine_bytes(code_dim), 1);
     query->high = shx_alloc_aligned(shx_refine_bytes(code_dim), 1);
-    if (!query->point || !query->lut || !query->low || !query->high) {
+    query->fine_lut = shx_alloc_aligned(code_dim, 4);
+    query->fine_low = shx_alloc_aligned(shx_refine_bytes(code_dim), 1);
+    query->fine_high = shx_alloc_aligned(shx_refine_bytes(code_dim), 1);
+    bool complete = query->point && query->lut && query->low && query->high;
+    if (!complete || !query->fine_lut || !query->fine_low || !query->fine_high) {
         shx_query_destroy(query);
         return SHX_NOMEM;
     }
@@ -211,6 +224,9 @@ void shx_query_destroy(shx_query *query) {
     shx_free_aligned(query->lut);
     shx_free_aligned(query->low);
     shx_free_aligned(query->high);
+    shx_free_aligned(query->fine_lut);
+    shx_free_aligned(query->fine_low);
+    shx_free_aligned(query->fine_high);
     shx_free(query);
 }
 
@@ -241,16 +257,32 @@ static quant_extent quant_measure(const float *point, uint32_t code_dim, uint32_
     return extent;
 }
 
-/* The table of one group: entry j is the sum of the components whose bits are set in j, in steps above the least. */
-static void quant_lut_table(const float point[4], float per_step, uint8_t *ret_table) {
-    float entry[16], least = 0;
+/* The table of one group: entry j is the sum of the components whose bits are set in j, in steps above the least, and
+** a half. */
+static void quant_lut_entries(const float point[4], float per_step, float ret_entry[16]) {
+    float least = 0;
     for (int i = 0; i < 4; i++) least += point[i] < 0 ? point[i] : 0;
-    entry[0] = 0.5f - least * per_step;
+    ret_entry[0] = 0.5f - least * per_step;
     for (int i = 0; i < 4; i++) {
         float part = point[i] * per_step;
-        for (int j = 0; j < 1 << i; j++) entry[(1 << i) + j] = entry[j] + part;
+        for (int j = 0; j < 1 << i; j++) ret_entry[(1 << i) + j] = ret_entry[j] + part;
     }
+}
+
+static void quant_lut_table(const float point[4], float per_step, uint8_t *ret_table) {
+    float entry[16];
+    quant_lut_entries(point, per_step, entry);
     for (int j = 0; j < 16; j++) ret_table[j] = (uint8_t)(int)entry[j];
+}
+
+/* What the entries are above the table's, and a half. */
+static void quant_fine_table(const float point[4], float per_step, uint8_t *ret_table) {
+    float entry[16];
+    quant_lut_entries(point, per_step, entry);
+    for (int j = 0; j < 16; j++) {
+        float rest = entry[j] - (float)(int)entry[j];
+        ret_table[j] = (uint8_t)(int)(rest * QUANT_FINE_LUT + 0.5f);
+    }
 }
 
 /* The step in which a query's components are rounded. Denormal steps have no inverse: such a query rounds to zero. */
@@ -262,6 +294,7 @@ static void quant_query_lut(shx_query *query, const quant_extent *extent) {
     float per_step = query->lut_step > 0 ? 1 / query->lut_step : 0;
     for (uint32_t m = 0; m < groups; m++) quant_lut_table(query->point + m * 4, per_step, query->lut + m * 16);
     query->lut_bias = (float)((extent->sum - extent->magnitude) / 2); /* the sum of the negative components */
+    query->lut_variance = (double)query->lut_step * (double)query->lut_step / 12 * groups;
     query->lut_error = (float)(groups * (0.501 * query->lut_step + 255 * FLT_MIN) + QUANT_ROUNDING * extent->magnitude);
 }
 
@@ -289,6 +322,62 @@ static void quant_query_int8(shx_query *query, const quant_extent *extent) {
     query->int8_bias = (float)(7.5 * (extent->sum - (double)query->int8_step * (double)sum));
 }
 
+/* Rounds what is left of a half of the point; returns the sum of the numbers. */
+static int64_t quant_fine_half(const float *point, const int8_t *half, uint32_t count, float per_step,
+                               int8_t *ret_fine) {
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        float rest = point[i] * per_step - (float)half[i];
+        int number = (int)(rest * QUANT_FINE_INT8 + 128.5f) - 128;
+        ret_fine[i] = (int8_t)number;
+        sum += number;
+    }
+    return sum;
+}
+
+/* Sets what roundings in these steps make of estimates. */
+static void quant_query_rounding(shx_query *query, double lut_step, double int8_step) {
+    double dim = query->code_dim;
+    double variance = 256 * lut_step * lut_step / 12 * dim / 4 + QUANT_CODE_VARIANCE * int8_step * int8_step / 12 * dim;
+    query->refine_shift = query->int8_bias - 15.5 * (double)query->sum;
+    query->refine_deviation = (float)sqrt(variance);
+}
+
+void shx_query_sharpen(shx_query *query, float distance2) {
+    double felt = QUANT_CODE_DEVIATION * sqrt(distance2 > 0 ? distance2 : 0);
+    if (query->sharp || query->refine_deviation <= felt) return;
+    uint32_t groups = query->code_dim / 4, half = query->code_dim / 2;
+    size_t padding = query->refine_bytes - half;
+    float per_lut_step = query->lut_step > 0 ? 1 / query->lut_step : 0;
+    float per_int8_step = query->int8_step > 0 ? 1 / query->int8_step : 0;
+    query->fine_step = query->lut_step / QUANT_FINE_LUT;
+    query->fine_int8_step = query->int8_step / QUANT_FINE_INT8;
+    for (uint32_t m = 0; m < groups; m++) {
+        quant_fine_table(query->point + m * 4, per_lut_step, query->fine_lut + m * 16);
+    }
+    query->fine_bias = -0.5f * query->lut_step * (float)groups;
+    int64_t sum = quant_fine_half(query->point, query->low, half, per_int8_step, query->fine_low);
+    sum += quant_fine_half(query->point + half, query->high, half, per_int8_step, query->fine_high);
+    memset(query->fine_low + half, 0, padding);
+    memset(query->fine_high + half, 0, padding);
+    query->int8_bias -= (float)(7.5 * (double)query->fine_int8_step * (double)sum);
+    quant_query_rounding(query, query->fine_step, query->fine_int8_step);
+    double lut_error = groups * (QUANT_FINE_ERROR * (double)query->fine_step + 255 * FLT_MIN) +
+                       QUANT_ROUNDING * (double)query->magnitude;
+    double int8_error = query->code_dim * (QUANT_FINE_ERROR * (double)query->fine_int8_step + 127 * FLT_MIN);
+    query->refine_limit = (float)(16 * lut_error + 7.5 * int8_error);
+    query->sharp = true;
+}
+
+void shx_query_sharpen_block(const shx_query *query, const shx_kernels *kernels, const uint8_t *block, float *ip) {
+    if (!query->sharp) return;
+    const shx_factor_scale itself = {.mul_min = 1};
+    const shx_bound fine = {.lut_step = query->fine_step, .lut_bias = query->fine_bias};
+    float rests[SHX_BLOCK_ROWS];
+    kernels->bound_block(block, query->fine_lut, query->code_dim, &itself, &fine, rests);
+    kernels->add(rests, SHX_BLOCK_ROWS, ip);
+}
+
 bool shx_query_set(shx_query *query, const shx_encoding *encoding, const void *vector) {
     assert(query->code_dim == encoding->code_dim);
     if (!shx_encoding_point(encoding, vector, true, query->point)) return false;
@@ -307,12 +396,11 @@ void shx_query_tabulate(shx_query *query) {
     query->head_deviation = query->head_dim ? sqrtf((float)rest / (float)query->head_dim * extent.norm2) / 2 : 0;
     quant_query_lut(query, &extent);
     quant_query_int8(query, &extent);
-    double lut_step = query->lut_step, int8_step = query->int8_step, dim = query->code_dim;
-    double variance = 256 * lut_step * lut_step / 12 * dim / 4 + QUANT_CODE_VARIANCE * int8_step * int8_step / 12 * dim;
+    double dim = query->code_dim, int8_step = query->int8_step;
+    query->sharp = false;
     query->refine_bytes = shx_refine_bytes(query->code_dim);
-    query->refine_shift = query->int8_bias - 15.5 * (double)query->sum;
     query->refine_spread = 4 / (dim - 1);
-    query->refine_deviation = (float)sqrt(variance);
+    quant_query_rounding(query, query->lut_step, int8_step);
     query->refine_limit = (float)(16 * (double)query->lut_error + 7.5 * dim * (0.501 * int8_step + 127 * FLT_MIN));
 }
 
@@ -331,7 +419,7 @@ static double quant_factor_largest(float min, float step) { return fabs((double)
 
 void shx_query_bound(const shx_query *query, const shx_factor_scale *scale, float distance2, float epsilon,
                      float threshold, shx_bound *ret_bound) {
-    double width = epsilon * shx_scan_deviation(query->code_dim, distance2);
+    double width = epsilon * shx_scan_deviation(query, distance2);
     /* The most that ip + shift can be: <b,q> - sum/2 is Σ ±q/2. */
     double reach = (double)query->magnitude / 2 + query->lut_error + fabs(width);
     /* Half a step for each factor. */
@@ -363,6 +451,10 @@ shx_estimate shx_query_refine(const shx_query *query, const shx_kernels *kernels
     double add = factors[0], mul = factors[1], error = factors[2];
     int32_t dot = kernels->refine_dot(refine, query->low, query->high, query->refine_bytes);
     double code_ip = 16 * (double)ip + (double)query->int8_step * dot + query->refine_shift;
+    if (query->sharp) {
+        int32_t fine = kernels->refine_dot(refine, query->fine_low, query->fine_high, query->refine_bytes);
+        code_ip += (double)query->fine_int8_step * fine;
+    }
     double noise = mul * query->refine_deviation;
     return (shx_estimate){
         .distance2 = (float)(add + distance2 + mul * code_ip),

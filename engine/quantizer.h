@@ -145,7 +145,8 @@ typedef struct shx_query {
     uint32_t head_dim;    /* dimensions that shx_query_head looks at, 0: none */
     float head_magnitude; /* Σ |point| over them */
     float head_deviation; /* standard deviation of <bits, query> - sum/2 as the head alone lets expect it */
-    float lut_error;    /* |error| of a decoded <bits, query> is at most this */
+    float lut_error;     /* |error| of a decoded <bits, query> is at most this … */
+    double lut_variance; /* … and its variance this */
     int8_t *low, *high; /* int8 query for refine codes, shx_refine_bytes each, zero padded */
     float int8_step;    /* <e, query> = int8_step × <e, int8> + int8_bias */
     float int8_bias;
@@ -154,6 +155,10 @@ typedef struct shx_query {
     double refine_spread;   /* 4 / (D-1) */
     float refine_deviation; /* standard deviation of a decoded 16 <bits, query> + <e, query>, from both roundings */
     float refine_limit;     /* and the largest |error| of it */
+    bool sharp;             /* what both roundings leave out is told by the following (shx_query_sharpen) */
+    uint8_t *fine_lut;      /* as lut: fine_step × Σ fine_lut + fine_bias is to be added to <bits, query> */
+    int8_t *fine_low, *fine_high; /* as low and high, in steps of fine_int8_step: to be added to <e, query> */
+    float fine_step, fine_bias, fine_int8_step;
 } shx_query;
 
 /* Allocates the arrays for a code dimension. */
@@ -172,9 +177,22 @@ bool shx_query_set(shx_query *query, const shx_encoding *encoding, const void *v
 ** point, say, to find its nearest shard). query->norm is the caller's too. */
 void shx_query_tabulate(shx_query *query);
 
-/* How far an estimate by scan codes is off, as a standard deviation for |mul| = 1; distance2 = |query - centroid|². */
-static inline double shx_scan_deviation(size_t code_dim, double distance2) {
-    return 0.302 * (1 + 6.0 / (double)code_dim) * sqrt(distance2);
+/* Tells of each rounding of the query what it leaves out, rounded in turn, if the nearest centroid, at a squared
+** distance of distance2, is so near that the roundings, which are in proportion to |query|, would be felt beside the
+** error of the refine codes of its postings, which is in proportion to that distance: in tables of few intrinsic
+** dimensions, or where some regions are far denser than others. The roundings' part of estimates by refine codes is 255
+** times smaller then, for two more products. */
+void shx_query_sharpen(shx_query *query, float distance2);
+
+/* What a sharp query adds to the <bits, query> of a block's 32 postings, whose refine codes are to be met; other
+** queries add nothing. */
+void shx_query_sharpen_block(const shx_query *query, const shx_kernels *kernels, const uint8_t *block, float *ip);
+
+/* How far an estimate by scan codes is off, as a standard deviation for |mul| = 1, by the codes and by the rounding of
+** the tables; distance2 = |query - centroid|². */
+static inline double shx_scan_deviation(const shx_query *query, double distance2) {
+    double share = 0.302 * (1 + 6.0 / (double)query->code_dim);
+    return sqrt(share * share * distance2 + query->lut_variance);
 }
 
 /* The bound for one run: distance2 = |query - centroid|², epsilon = how many standard deviations a lower bound lies
@@ -192,7 +210,8 @@ void shx_query_bound(const shx_query *query, const shx_factor_scale *scale, floa
 void shx_query_head(const shx_query *query, float sigmas, shx_bound *bound);
 
 /* The refined estimate of |query - posting|² from the posting's refine code (factors: refine_add, refine_mul,
-** refine_error of its shx_code), the ip that scan_block gave for it, and distance2 = |query - centroid|². */
+** refine_error of its shx_code), the ip that scan_block and shx_query_sharpen_block gave for it, and distance2 =
+** |query - centroid|². */
 typedef struct shx_estimate {
     float distance2;
     float deviation; /* standard deviation of the error */

@@ -230,6 +230,7 @@ static shx_status search_scan_shards(shx_search_run *run) {
     SHX_TRY(shx_router_start(&scratch->router, run->base->shards, run->base->handicaps, scratch->query, false));
     search_queue_fill(run, &queue);
     float nearest2 = queue.count > 0 ? queue.routes[0].order2 : 0;
+    if (run->coded && queue.count > 0) shx_query_sharpen(scratch->query, queue.routes[0].distance2);
     shx_stop_plan_reach(&run->base->calibration, nearest2, &run->plan);
     while (queue.count > 0) {
         if (run->work.shards >= 2 && search_may_stop(run, queue.routes[0].order2, nearest2, rows)) break;

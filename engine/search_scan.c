@@ -130,6 +130,7 @@ shx_status shx_search_scan_codes(shx_search_run *run, const shx_piece *piece) {
         uint32_t mask = run->kernels->scan_block(codes, query->lut, segment->code_dim, &rows->scale, &bound, ip);
         mask &= lanes;
         if (mask) mask &= ~shx_delta_dead(run->delta, place.segment, block, run->view->mark.operations);
+        if (mask) shx_query_sharpen_block(query, run->kernels, codes, ip);
         for (uint32_t rest = mask; rest; rest &= rest - 1) {
             uint32_t lane = (uint32_t)__builtin_ctz(rest);
             shx_candidate candidate = {.lower = scan_lower(codes, lane, &rows->scale, &bound, ip[lane]),
@@ -156,6 +157,7 @@ static shx_status scan_delta_block(shx_search_run *run, uint32_t first) {
                     &bound);
     uint32_t mask =
         run->kernels->scan_block(block->codes, query->lut, query->code_dim, &block->scale, &bound, ip) & lanes;
+    if (mask) shx_query_sharpen_block(query, run->kernels, block->codes, ip);
     for (uint32_t rest = mask & ~block->pointless; rest; rest &= rest - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(rest);
         bool admitted;

@@ -79,6 +79,21 @@
 **     the same with bounds of 0.6, 0.3 and 0 deviations | tried | words 353, 290, 243 measured, but 0.002, 0.006, 0.012
 **         of recall: nothing gained
 **     left through SQL: 85 % is the engine's, the rest SQLite's locks (two fcntl and an fstat, 3 us) and its own code
+**     (2026-11-21, at night, load 10; sets of other kinds, real ones: 300,000 frames of speech as 20 cepstra and their
+**     slopes, 254,536 patches of 8 x 8 x 3 pixels of pictures, 361,428 places of them as 8 numbers of colour and edges;
+**     all l2. hnswlib finds 0.95 there with ef of 10 to 20: 23,000, 22,000 and more than 55,000 queries/s)
+**     rounding of the query is in proportion to |query|, the codes' error to a shard's radius; of speech a tenth to an
+**         eighteenth of |query|: 216 of 318 refined rows are compared. Without that rounding 14 would be | a second
+**         rounding of what the first leaves out, by the same kernels, for queries that would feel it
+**         (shx_query_sharpen) | speech 38 -> 22 us at 0.95, 63 -> 32 at 0.99, 13 compared; fewer shards, too, as
+**         calibration measures the same. Eight numbers 26 -> 20 and 30 -> 22, patches 31 -> 27; descriptors and words,
+**         whose queries hardly feel it, as before. Felt from half or a quarter of the codes' error on: none
+**     the tables' rounding was none of the bounds' deviations | it is | near copies of 40 rows: found 0.72 of 0.80
+**         with sharp thresholds, now 0.82 and 0.87
+**     vectors of at most 256 bytes instead of refine codes, which are no shorter | tried | as good as sharpening on
+**         speech and eight numbers, 13 to 24 % slower on 119,000 words x 25 (cosine). Not built
+**     3 to 9 shards are probed of patches, digits and eight numbers, 96 centroids measured | a first cut of 32: tried |
+**         13 to 25 % slower: most cuts are raised, and the sample for a cut is larger
 **
 ** Ledger of long searches and of SQL (the words, CPU times on a busy machine, 2026-11-21). "Plain" is one pass of
 ** float32 dot products (AVX2, FMA) over vectors that were normalised beforehand, quickselect, qsort of the k.

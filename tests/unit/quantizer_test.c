@@ -527,7 +527,7 @@ static void query_creation_survives_every_failed_allocation(void **state) {
         shx_status status = shx_query_create(64, &query);
         if (status == SHX_OK) {
             shx_query_destroy(query);
-            assert_int_equal(allowed, 5);
+            assert_int_equal(allowed, 8);
             return;
         }
         assert_int_equal(status, SHX_NOMEM);

@@ -25,10 +25,17 @@ struct shx_table;
 struct shx_meter;
 struct shx_cursor;
 
-/* How many operations there were when savepoint `number` was announced. */
+/* What the state row says within a transaction. */
+typedef struct shx_mark {
+    shx_id commit;
+    uint64_t operations;
+} shx_mark;
+
+/* How many operations there were when savepoint `number` was announced, and what the state row has said since. */
 typedef struct shx_savepoint {
     int number;
     size_t length;
+    shx_mark mark;
 } shx_savepoint;
 
 /* What a comparison of the index with the database came to, for one commit id. */
@@ -57,7 +64,10 @@ typedef struct shx_state {
 
     bool writing;    /* a write transaction has begun: what follows is about it */
     bool prepared;   /* its first row operation has come */
-    bool broken;     /* a failed row operation could not be undone: the transaction must not commit */
+    bool broken;     /* what is pending is not what the database holds: the transaction must not commit */
+    bool watched;    /* there were savepoints: is the state row as it was left? */
+    bool unmarked;   /* no operation has come since the last of them */
+    shx_mark mark, first_mark; /* how the state row was left, and how it was found */
     bool busy;       /* own statements are running: savepoints that they cause are theirs */
     uint32_t joined; /* sqlite3_vtab objects that take part in it */
     shx_id parent;   /* the commit that it started from */

@@ -72,6 +72,8 @@ int shx_snapshot_name(shx_table *table, shx_snapshot *ret_snapshot) {
         snapshot.nameless = row.operations != 0; /* commit_id is not the name of what is there */
     }
     if (overlaid) {
+        int rc = shx_transaction_check(table);
+        if (rc != SQLITE_OK) return rc;
         snapshot.commit = snapshot.state->parent;
         if (shx_pending_count(snapshot.state->pending) > 0) snapshot.pending = snapshot.state->pending;
         snapshot.nameless = false;

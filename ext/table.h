@@ -36,6 +36,7 @@ typedef struct shx_table {
     shx_version next_version;  /* the one that the commit under way leads to, if it is the only one */
     shx_state *state;          /* NULL until the table was used */
     bool joined;               /* takes part in the write transaction of its state */
+    int announced;             /* the innermost savepoint that it was told of; -1: none */
 } shx_table;
 
 /* Module methods. */

@@ -16,6 +16,10 @@
 **   of them reads the row once more (`adopted_until`; the one announced when we join is the innermost). Should such a
 **   transaction commit before the table was used again, the row keeps that number, and with it the news that commit_id
 **   is not its name: readers answer from the database, the next writer gives it an id made of all fingerprints.
+** - When another table's xRollbackTo fails, SQLite has taken the rows back and tells nobody behind it, and the
+**   transaction stays open (vtab.c, sqlite3VtabSavepoint; vdbe.c, OP_Savepoint). Hence the first operation behind a
+**   savepoint is noted in the state row as well: where the row is not as it was left, something was undone of which we
+**   do not know, and the transaction can only be rolled back.
 */
 #include "transaction.h"
 
@@ -35,6 +39,16 @@ static void transaction_end(shx_state *state) {
     state->savepoint_count = 0;
     state->empty_until = state->adopted_until = -1;
     state->writing = state->prepared = state->synced = state->broken = false;
+    state->watched = state->unmarked = false;
+}
+
+static void transaction_set_mark(shx_state *state, const shx_id *commit, uint64_t operations) {
+    state->mark = (shx_mark){*commit, operations};
+}
+
+static bool transaction_left_it_so(const shx_state *state, const shx_state_row *row) {
+    return row->operations >= 0 && (uint64_t)row->operations == state->mark.operations &&
+           shx_id_equal(&row->commit, &state->mark.commit);
 }
 
 /* Could the row be one that the state's transaction has left, as opposed to somebody else's later? */
@@ -58,6 +72,8 @@ static void transaction_adopt(shx_table *table, const shx_state_row *row) {
     state->savepoint_count = 0;
     state->empty_until = -1;
     state->adopted_until = INT_MAX;
+    transaction_set_mark(state, &row->commit, (uint64_t)row->operations);
+    state->watched = state->unmarked = true;
 }
 
 bool shx_transaction_overlays(shx_table *table, const shx_state_row *row) {
@@ -93,8 +109,11 @@ static int transaction_enter(shx_table *table) {
         rc = transaction_take_ring(table, row.operations == 0);
         if (rc != SQLITE_OK) return shx_table_failed(table, rc);
         state->writing = true;
+        transaction_set_mark(state, &row.commit, (uint64_t)row.operations);
+        state->first_mark = state->mark;
     }
     table->joined = true;
+    table->announced = -1;
     state->joined++;
     return SQLITE_OK;
 }
@@ -114,14 +133,47 @@ void shx_transaction_leave(shx_table *table) {
     if (--state->joined == 0 && shx_pending_count(state->pending) == 0) transaction_end(state);
 }
 
+/* Notes in the state row how many operations there are, or will be at once. */
+static int transaction_mark(shx_table *table, uint64_t operations) {
+    shx_state *state = table->state;
+    state->busy = true;
+    shx_state_row row;
+    int rc = shx_state_row_locate(table, &row);
+    if (rc == SQLITE_OK && !transaction_left_it_so(state, &row)) state->broken = true;
+    if (rc == SQLITE_OK) rc = shx_state_row_mark(table, operations);
+    state->busy = false;
+    if (rc == SQLITE_NOTFOUND) return SQLITE_OK; /* its creation was rolled back */
+    if (rc != SQLITE_OK) return shx_table_failed(table, rc);
+    state->mark.operations = operations;
+    return SQLITE_OK;
+}
+
 int shx_transaction_prepare(shx_table *table) {
     shx_state *state = table->state;
     assert(table->joined && state->writing);
-    if (state->prepared) return SQLITE_OK;
-    int rc = shx_catch_up_writer(table);
+    int rc = state->prepared ? SQLITE_OK : shx_catch_up_writer(table);
+    if (rc == SQLITE_OK && state->unmarked) rc = transaction_mark(table, shx_pending_count(state->pending) + 1);
     if (rc != SQLITE_OK) return rc;
     state->prepared = true;
+    state->unmarked = false;
     return SQLITE_OK;
+}
+
+int shx_transaction_check(shx_table *table) {
+    shx_state *state = table->state;
+    if (state->watched && !state->broken && !state->busy) {
+        shx_state_row row;
+        state->busy = true;
+        int rc = shx_state_row_locate(table, &row);
+        state->busy = false;
+        if (rc == SQLITE_NOTFOUND) return SQLITE_OK; /* its creation was rolled back */
+        if (rc != SQLITE_OK) return shx_table_failed(table, rc);
+        if (!transaction_left_it_so(state, &row)) state->broken = true;
+    }
+    if (!state->broken) return SQLITE_OK;
+    return shx_table_error(
+        table, SQLITE_ABORT,
+        "shardex: a change of \"%s\" was not undone, or undone unannounced: roll the transaction back", table->name);
 }
 
 /* Mostly the row is where it was: then writing it tells so. Else it is looked for, and what has not changed is not
@@ -145,11 +197,6 @@ static int transaction_write_row(shx_table *table) {
 /* The name of what the transaction leads to, into WAL and state row. May come several times, with more operations. */
 static int transaction_sync(shx_table *table) {
     shx_state *state = table->state;
-    if (state->broken) {
-        return shx_table_error(table, SQLITE_ABORT,
-                               "shardex: a failed change of \"%s\" could not be undone: roll the transaction back",
-                               table->name);
-    }
     shx_id commit = shx_pending_commit_id(state->pending, &state->parent);
     if (shx_pending_count(state->pending) > 0) {
         shx_status status = shx_index_append(state->index, &state->parent, &commit, state->pending);
@@ -159,7 +206,10 @@ static int transaction_sync(shx_table *table) {
     state->synced_commit = commit;
     state->synced_ring = state->ring;
     shx_ring_add(&state->synced_ring, state->pending, &commit);
-    return transaction_write_row(table);
+    int rc = transaction_write_row(table);
+    if (rc == SQLITE_OK) transaction_set_mark(state, &commit, 0);
+    if (rc == SQLITE_OK) state->unmarked = state->watched;
+    return rc;
 }
 
 int shx_transaction_sync(sqlite3_vtab *vtab) {
@@ -167,8 +217,10 @@ int shx_transaction_sync(sqlite3_vtab *vtab) {
     if (!table->joined || !table->state->writing) return SQLITE_OK;
     if (table->state->synced && SHX_PLANTED(12)) return SQLITE_OK;
     if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
+    int rc = shx_transaction_check(table);
+    if (rc != SQLITE_OK) return rc;
     table->state->busy = true;
-    int rc = transaction_sync(table);
+    rc = transaction_sync(table);
     table->state->busy = false;
     shx_state_row_syncing(table);
     return rc;
@@ -200,18 +252,6 @@ int shx_transaction_rollback(sqlite3_vtab *vtab) {
     return SQLITE_OK;
 }
 
-/* Notes in the state row how many operations there are. */
-static int transaction_mark(shx_table *table, size_t operations) {
-    shx_state *state = table->state;
-    state->busy = true;
-    shx_state_row row;
-    int rc = shx_state_row_locate(table, &row);
-    if (rc == SQLITE_OK) rc = shx_state_row_mark(table, operations);
-    state->busy = false;
-    if (rc == SQLITE_NOTFOUND) return SQLITE_OK; /* its creation was rolled back */
-    return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
-}
-
 /* Drops the notes about savepoints from `number` on. */
 static void transaction_drop_savepoints(shx_state *state, int number) {
     uint64_t kept = 0;
@@ -234,17 +274,23 @@ int shx_transaction_savepoint(sqlite3_vtab *vtab, int number) {
     }
     state->savepoints = savepoints;
     size_t length = shx_pending_count(state->pending);
+    shx_mark mark = {state->mark.commit, state->busy ? state->mark.operations : length};
+    if (number <= table->announced) transaction_drop_savepoints(state, number); /* that one another table refused */
+    table->announced = number;
     if (length == 0 || number > state->empty_until) { /* else it has been open since: another object joins */
-        state->savepoints[state->savepoint_count++] = (shx_savepoint){number, length};
+        state->savepoints[state->savepoint_count++] = (shx_savepoint){number, length, mark};
     }
     if (length == 0 && number > state->empty_until) state->empty_until = number;
     if (state->adopted_until == INT_MAX) state->adopted_until = number;
-    return length == 0 || state->busy || SHX_PLANTED(14) ? SQLITE_OK : transaction_mark(table, length);
+    if (state->busy || SHX_PLANTED(14)) return SQLITE_OK;
+    state->watched = state->unmarked = true;
+    return length == state->mark.operations ? SQLITE_OK : transaction_mark(table, length);
 }
 
 int shx_transaction_release(sqlite3_vtab *vtab, int number) {
     shx_table *table = (shx_table *)vtab;
     if (table->joined && table->state->writing) transaction_drop_savepoints(table->state, number);
+    if (table->announced >= number) table->announced = number - 1;
     return SQLITE_OK;
 }
 
@@ -261,7 +307,19 @@ static size_t transaction_length_at(const shx_state *state, int number) {
     return !noted && number <= state->empty_until && !SHX_PLANTED(10) ? 0 : length;
 }
 
-/* The same from the state row, which SQLite has taken back before it tells us. */
+/* What the state row has said since savepoint `number` was opened: SQLite has taken it back to that. */
+static void transaction_rewind_mark(shx_state *state, int number) {
+    shx_mark mark = state->mark;
+    bool noted = false;
+    for (uint64_t i = state->savepoint_count; i > 0; i--) {
+        if (state->savepoints[i - 1].number >= number) mark = state->savepoints[i - 1].mark;
+        noted |= state->savepoints[i - 1].number == number;
+    }
+    state->mark = number < 0 || (!noted && number <= state->empty_until) ? state->first_mark : mark;
+    state->unmarked = state->watched;
+}
+
+/* The same from the state row, which SQLite has taken back before it tells us; and what the row says. */
 static bool transaction_length_in_row(shx_table *table, size_t *ret_length) {
     shx_state *state = table->state;
     shx_state_row row;
@@ -272,7 +330,9 @@ static bool transaction_length_in_row(shx_table *table, size_t *ret_length) {
         *ret_length = 0;
         return true;
     }
-    if (rc != SQLITE_OK || !transaction_matches(state, &row)) return false;
+    if (rc != SQLITE_OK || row.operations < 0) return false;
+    transaction_set_mark(state, &row.commit, (uint64_t)row.operations);
+    if (!transaction_matches(state, &row)) return false;
     if (row.operations == 0 && !shx_id_equal(&row.commit, &state->parent)) return false;
     *ret_length = (size_t)row.operations;
     return true;
@@ -283,13 +343,17 @@ int shx_transaction_rollback_to(sqlite3_vtab *vtab, int number) {
     shx_state *state = table->state;
     if (!table->joined || !state->writing) return SQLITE_OK;
     size_t length = 0;
-    if (number < 0 || number > state->adopted_until || shx_pending_count(state->pending) == 0) {
+    transaction_rewind_mark(state, number);
+    bool noted = number < 0 || number > state->adopted_until;
+    if (noted || !transaction_length_in_row(table, &length)) {
         length = transaction_length_at(state, number);
-    } else if (!transaction_length_in_row(table, &length)) {
-        length = shx_pending_count(state->pending);
-        state->broken = true;
+        if (!noted && shx_pending_count(state->pending) > 0) {
+            length = shx_pending_count(state->pending);
+            state->broken = true;
+        }
     }
     if (!SHX_PLANTED(11)) shx_pending_truncate(state->pending, length);
     transaction_drop_savepoints(state, number + 1); /* savepoint `number` itself stays open */
+    if (table->announced > number) table->announced = number;
     return SQLITE_OK;
 }

@@ -28,4 +28,8 @@ int shx_transaction_prepare(shx_table *table);
 ** over state->parent; false: the row's commit is what there is. */
 bool shx_transaction_overlays(shx_table *table, const shx_state_row *row);
 
+/* For readers within a transaction of their own: SQLITE_ABORT with a message when what is pending is not what the
+** database holds, and the transaction can only be rolled back. */
+int shx_transaction_check(shx_table *table);
+
 #endif

@@ -10,7 +10,7 @@
 
 /* A virtual table that takes rows and forgets them. What its callbacks return is said here. */
 static struct {
-    int begin, update, savepoint, sync;
+    int begin, update, savepoint, rollback_to, sync;
     bool dies; /* in xSync, with the process */
 } neighbour;
 
@@ -39,6 +39,9 @@ static int neighbour_begin(sqlite3_vtab *table) { return (void)table, neighbour.
 static int neighbour_savepoint(sqlite3_vtab *table, int number) {
     return (void)table, (void)number, neighbour.savepoint;
 }
+static int neighbour_rollback_to(sqlite3_vtab *table, int number) {
+    return (void)table, (void)number, neighbour.rollback_to;
+}
 static int neighbour_nothing(sqlite3_vtab *table) { return (void)table, SQLITE_OK; }
 static int neighbour_nothing_to(sqlite3_vtab *table, int number) { return (void)table, (void)number, SQLITE_OK; }
 
@@ -54,7 +57,7 @@ static const sqlite3_module NEIGHBOUR = {
     .xRollback = neighbour_nothing,
     .xSavepoint = neighbour_savepoint,
     .xRelease = neighbour_nothing_to,
-    .xRollbackTo = neighbour_nothing_to,
+    .xRollbackTo = neighbour_rollback_to,
 };
 
 #define MEET "INSERT INTO neighbour VALUES(1)"
@@ -130,6 +133,62 @@ static void a_neighbour_that_wants_no_savepoints(void **context) {
             host_run(tale->db, "RELEASE a");
         }
         host_run(tale->db, "COMMIT");
+        same(tale->db);
+    }
+    same_anew(tale);
+}
+
+/* SQLite has taken the rows back, tells the neighbour first, and tells nobody else when that fails; the transaction
+** stays open. What the table then knows is more than what is there: it notices, and the transaction cannot be
+** committed. */
+static void a_neighbour_that_cannot_roll_back(void **context) {
+    static const char *const before[] = {"SAVEPOINT a", "SAVEPOINT z; SAVEPOINT a", "UPDATE t SET n = 7; SAVEPOINT a",
+                                         "SAVEPOINT z; DELETE FROM t WHERE rowid = 3; SAVEPOINT a"};
+    static const char *const within[] = {"INSERT INTO t(rowid, v) VALUES(100, '[3,1]')",
+                                         "UPDATE t SET v = '[8,8]' WHERE rowid = 5; DELETE FROM t WHERE rowid = 4",
+                                         "UPDATE t SET s = 'other'", "SAVEPOINT b; DELETE FROM t; RELEASE b"};
+    static const char *const after[] = {"SELECT 1", "INSERT INTO t(rowid, v) VALUES(101, '[4,1]')",
+                                        "SAVEPOINT c; DELETE FROM t WHERE rowid = 6", "RELEASE a",
+                                        "UPDATE t SET n = 8 WHERE rowid > 3"};
+    story *tale = *context;
+    make_twin(tale->db);
+    move_in(tale->db);
+    assert_int_equal(both_fill(tale->db, 1, 20), SQLITE_OK);
+    for (size_t i = 0; i < 4 * 4 * 5; i++) {
+        host_run(tale->db, "BEGIN; " MEET "; %s; %s", before[i % 4], within[i / 4 % 4]);
+        neighbour.rollback_to = SQLITE_ERROR;
+        assert_int_equal(host_try(tale->db, "ROLLBACK TO a"), SQLITE_ERROR);
+        neighbour.rollback_to = SQLITE_OK;
+        (void)host_try(tale->db, after[i / 16]);
+        assert_int_equal(sqlite3_get_autocommit(tale->db), 0);
+        assert_int_equal(host_try(tale->db, "SELECT rowid FROM t WHERE v MATCH '[3,1]' AND k = 5"), SQLITE_ABORT);
+        assert_int_equal(host_try(tale->db, "COMMIT"), SQLITE_ABORT);
+        if (!sqlite3_get_autocommit(tale->db)) host_run(tale->db, "ROLLBACK");
+        same(tale->db);
+        assert_int_equal(both_fill(tale->db, 10, 21), SQLITE_OK);
+        host_expect(tale->db, "SELECT shardex_info('t') ->> '$.state'", "current");
+    }
+    same_anew(tale);
+}
+
+/* A savepoint that came to nothing has left no trace when the next one gets its number. */
+static void a_savepoint_that_is_opened_again(void **context) {
+    story *tale = *context;
+    make_twin(tale->db);
+    move_in(tale->db);
+    for (int first = 0; first < 2; first++) {
+        write_with_neighbour(tale->db, first, 1, 9);
+        neighbour.savepoint = SQLITE_ERROR;
+        assert_int_equal(host_try(tale->db, "SAVEPOINT a"), SQLITE_ERROR);
+        neighbour.savepoint = SQLITE_OK;
+        for (int i = 2; i < 5; i++) {
+            host_run(tale->db, "DELETE FROM t WHERE rowid = %d; DELETE FROM twin WHERE id = %d", i, i);
+        }
+        host_run(tale->db, "SAVEPOINT a; DELETE FROM t WHERE rowid = 6; ROLLBACK TO a");
+        same(tale->db);
+        host_run(tale->db, first ? "COMMIT"
+                                 : "RELEASE a; DELETE FROM t WHERE rowid = 7; DELETE FROM twin WHERE id = 7;"
+                                   "COMMIT");
         same(tale->db);
     }
     same_anew(tale);
@@ -436,6 +495,9 @@ static void a_host_that_forbids_the_state_row(void **context) {
     for (int round = 0; round < 3; round++) {
         host_run(tale->db, "BEGIN");
         assert_int_equal(both_fill(tale->db, 10, 30), SQLITE_OK);
+        for (int i = 10; i < 12; i++) { /* else the row already says how many there are */
+            host_run(tale->db, "DELETE FROM t WHERE rowid = %d; DELETE FROM twin WHERE id = %d", i, i);
+        }
         assert_int_equal(sqlite3_set_authorizer(tale->db, forbid, NULL), SQLITE_OK);
         if (round == 1) assert_int_equal(host_try(tale->db, "SAVEPOINT a"), SQLITE_AUTH);
         assert_int_equal(host_try(tale->db, "COMMIT"), SQLITE_AUTH);
@@ -505,6 +567,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         STORY(a_neighbour_that_cannot_commit),
         STORY(a_neighbour_that_wants_no_savepoints),
+        STORY(a_neighbour_that_cannot_roll_back),
+        STORY(a_savepoint_that_is_opened_again),
         STORY(a_neighbour_that_refuses),
         STORY(killed_between_two_syncs),
         STORY(other_indexes_in_one_transaction),

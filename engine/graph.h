@@ -35,7 +35,7 @@ typedef struct shx_graph {
     const uint32_t *links;          /* 2 m per node: its neighbours on layer 0, then SHX_GRAPH_NONE */
     const uint32_t *upper;          /* per node in order, top × m: the neighbours on layers 1 … top, likewise */
     const shx_factor_scale *scales; /* per node */
-    const uint8_t *blocks;          /* per node: scan codes of its neighbours, in blocks_of(2 m) blocks */
+    const uint8_t *blocks;          /* per node: scan codes of its neighbours, in shx_blocks_of(2 m) blocks */
     uint32_t *upper_at;             /* per node: where its part of upper starts; owned */
     void *memory;
 } shx_graph;

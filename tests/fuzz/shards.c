@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define SHARDS_ID UINT64_C(6) /* as in unit/router_test.c, which makes the golden files */
+#define SHARDS_ID UINT64_C(6) /* as in unit/shards_test.c, which makes the golden files */
 #define SHARDS_NAME "shards-0000000000000006"
 #define SHARDS_CODE_DIM 64
 

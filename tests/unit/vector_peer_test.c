@@ -44,11 +44,12 @@ static sqlite3 *peer_open(void) {
     return db;
 }
 
-static int peer_load(const char *path) {
+static char peer_path[1024]; /* of sqlite-vec */
+
+static int peer_load(sqlite3 *db) {
     char *message = NULL;
-    theirs = peer_open();
-    sqlite3_enable_load_extension(theirs, 1);
-    if (sqlite3_load_extension(theirs, path, NULL, &message) == SQLITE_OK) return 0;
+    sqlite3_enable_load_extension(db, 1);
+    if (sqlite3_load_extension(db, peer_path, NULL, &message) == SQLITE_OK) return 0;
     print_error("%s\n", message);
     return -1;
 }
@@ -62,7 +63,11 @@ static int peer_set_up(void **state) {
     if (sqlite3_shardex_init(ours, NULL, NULL) != SQLITE_OK) return -1;
     snprintf(pattern, sizeof pattern, "%s/sqlite-vec-*/vec0.[sd]*", folder ? folder : "");
     int rc = 0;
-    if (folder && glob(pattern, 0, NULL, &found) == 0) rc = peer_load(found.gl_pathv[0]);
+    if (folder && glob(pattern, 0, NULL, &found) == 0) {
+        snprintf(peer_path, sizeof peer_path, "%s", found.gl_pathv[0]);
+        theirs = peer_open();
+        rc = peer_load(theirs);
+    }
     if (!theirs) print_message("sqlite-vec is not installed: not compared with it\n");
     globfree(&found);
     return rc;
@@ -150,6 +155,33 @@ static bool peer_same(const peer_answer *us, const peer_answer *them, bool round
     if (us->type == SQLITE_FLOAT) return peer_near(us->number, them->number);
     if (us->size != them->size) return false;
     return rounded ? peer_near_floats(us, them) : memcmp(us->bytes, them->bytes, (size_t)us->size) == 0;
+}
+
+static void peer_check(sqlite3 *db, const char *call, const char *expected);
+
+/* Both in one connection, in either order: the functions are sqlite-vec's, and each has its tables. */
+static void side_by_side(void **state) {
+    (void)state;
+    if (!theirs) skip();
+    __lsan_disable();
+    for (int first = 0; first < 2; first++) {
+        sqlite3 *db = peer_open();
+        if (first == 0) assert_int_equal(sqlite3_shardex_init(db, NULL, NULL), SQLITE_OK);
+        assert_int_equal(peer_load(db), 0);
+        if (first == 1) assert_int_equal(sqlite3_shardex_init(db, NULL, NULL), SQLITE_OK);
+        peer_check(db, "vec_version()", "v0.1.9");
+        peer_check(db, "(SELECT group_concat(value) FROM vec_each('[1,2]'))", "1.0,2.0");
+        peer_check(db, "vec_avg('[1,2]')", "0000803F00000040");
+        const char *sql =
+            "CREATE VIRTUAL TABLE a USING shardex(v float[2]); CREATE VIRTUAL TABLE b USING vec0(v float[2]);"
+            "INSERT INTO b(rowid, v) VALUES(1, '[1,2]'), (2, '[3,4]'); INSERT INTO a(rowid, v) SELECT * FROM b";
+        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+        peer_check(db,
+                   "(SELECT a.rowid || b.rowid FROM a, b WHERE a.v MATCH '[3,3]' AND a.k = 1 AND b.v MATCH '[1,1]' AND "
+                   "b.k = 1)",
+                   "21");
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    }    __lsan_enable();
 }
 
 /* ---- random calls ---- */
@@ -501,10 +533,8 @@ static void all_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_calls),
-        cmocka_unit_test(all_names),
-        cmocka_unit_test(differences),
-        cmocka_unit_test(tables),
+        cmocka_unit_test(random_calls), cmocka_unit_test(all_names),    cmocka_unit_test(differences),
+        cmocka_unit_test(tables),       cmocka_unit_test(side_by_side),
     };
     return cmocka_run_group_tests(tests, peer_set_up, peer_tear_down);
 }

@@ -73,6 +73,8 @@ static void child_lives(sqlite3 *db, const char *path) {
     CHILD_REQUIRE(child_is_refused(db, "ALTER TABLE t RENAME TO u"));
     CHILD_REQUIRE(child_is_refused(db, "CREATE VIRTUAL TABLE u USING shardex(v float[2])"));
     CHILD_REQUIRE(child_is_refused(db, "SELECT shardex_info('t')"));
+    CHILD_REQUIRE(child_is_refused(db, "SELECT * FROM shardex_stats('t')"));
+    CHILD_REQUIRE(child_is_refused(db, "SELECT * FROM shardex_shards('t')"));
     CHILD_REQUIRE(sqlite3_close(db) == SQLITE_OK);
     sqlite3 *own;
     CHILD_REQUIRE(sqlite3_open(path, &own) == SQLITE_OK && sqlite3_shardex_init(own, NULL, NULL) == SQLITE_OK);

@@ -17,8 +17,7 @@ typedef struct {
 
 typedef struct {
     const dataset *set;
-    const float
-        *base_terms; /* what each row adds to -2·dot (l2) or scales dot by (cosine), so that smaller is nearer */
+    const float *base_scales; /* cosine: 1/|row| */
     int32_t *truth;
     size_t first_query;
     size_t end_query;
@@ -27,6 +26,13 @@ typedef struct {
 static float dot(const float *a, const float *b, size_t dimensions) {
     float sum = 0;
     for (size_t i = 0; i < dimensions; i++) sum += a[i] * b[i];
+    return sum;
+}
+
+/* Not by norms and products, whose differences have no digits left where rows are near to each other and far from 0. */
+static float squares(const float *a, const float *b, size_t dimensions) {
+    float sum = 0;
+    for (size_t i = 0; i < dimensions; i++) sum += (a[i] - b[i]) * (a[i] - b[i]);
     return sum;
 }
 
@@ -58,8 +64,9 @@ static void heap_sift(candidate *heap, candidate entry) {
 static void scan_tile(const work *job, size_t first_row, size_t end_row, const float *query, candidate *heap) {
     const dataset *set = job->set;
     for (size_t row = first_row; row < end_row; row++) {
-        float product = dot(query, set->base + row * set->dimensions, set->dimensions);
-        float distance = set->cosine ? -product * job->base_terms[row] : job->base_terms[row] - 2 * product;
+        const float *vector = set->base + row * set->dimensions;
+        float distance = set->cosine ? -dot(query, vector, set->dimensions) * job->base_scales[row]
+                                     : squares(query, vector, set->dimensions);
         if (distance < heap[0].distance) heap_sift(heap, (candidate){distance, (int32_t)row});
     }
 }
@@ -96,14 +103,13 @@ static void *run(void *argument) {
     return NULL;
 }
 
-static float *terms_of_base(const dataset *set) {
-    float *terms = need(malloc(set->row_count * sizeof *terms));
+static float *scales_of_base(const dataset *set) {
+    float *scales = need(malloc(set->row_count * sizeof *scales));
     for (size_t row = 0; row < set->row_count; row++) {
         const float *vector = set->base + row * set->dimensions;
-        float squares = dot(vector, vector, set->dimensions);
-        terms[row] = set->cosine ? 1 / sqrtf(squares) : squares;
+        scales[row] = 1 / sqrtf(dot(vector, vector, set->dimensions));
     }
-    return terms;
+    return scales;
 }
 
 int main(int argument_count, char **arguments) {
@@ -112,13 +118,13 @@ int main(int argument_count, char **arguments) {
     dataset_open(&set, arguments[1], 0);
     size_t size = set.query_count * TRUTH_DEPTH * sizeof(int32_t);
     int32_t *truth = need(malloc(size));
-    const float *terms = terms_of_base(&set);
+    const float *scales = set.cosine ? scales_of_base(&set) : NULL;
     long threads = sysconf(_SC_NPROCESSORS_ONLN);
     if (threads > MOST_THREADS) threads = MOST_THREADS;
     pthread_t handles[MOST_THREADS];
     work jobs[MOST_THREADS];
     for (long i = 0; i < threads; i++) {
-        jobs[i] = (work){&set, terms, truth, set.query_count * (size_t)i / (size_t)threads,
+        jobs[i] = (work){&set, scales, truth, set.query_count * (size_t)i / (size_t)threads,
                          set.query_count * (size_t)(i + 1) / (size_t)threads};
         if (pthread_create(&handles[i], NULL, run, &jobs[i]) != 0) fail("cannot start a thread");
     }

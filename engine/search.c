@@ -415,6 +415,7 @@ static shx_status search_by_vectors(shx_search_run *run) {
     run->looks = !search_wants_all(run) && shx_near_set(&run->near, encoding, run->params->query);
     run->query_norm = run->looks ? run->near.norm : 0;
     run->norm = encoding->metric == SHX_COSINE ? 1 : (float)run->query_norm;
+    shx_smallest_relax(&run->scratch->uppers);
     if (run->looks) {
         search_set_radius(run);
         SHX_TRY(shx_search_seed_uppers(run));

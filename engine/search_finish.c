@@ -21,14 +21,21 @@ static const void *finish_vector_of(const shx_search_run *run, const shx_candida
     return shx_segment_vector_at(segment, candidate->row);
 }
 
-/* Asks for what comparing a candidate reads: its vector, its rowid, and the hash of a vector that was not tested. */
+/* Asks for what comparing a candidate reads: first for its rowid and for where its vector stands, … */
+static void finish_prefetch_row(const shx_search_run *run, const shx_candidate *candidate) {
+    if (candidate->segment == SHX_SEARCH_DELTA) return;
+    const shx_segment *segment = run->base->segments[candidate->segment];
+    __builtin_prefetch(&segment->rowids[candidate->row]);
+    if (segment->seats) __builtin_prefetch(&segment->seats[candidate->row]);
+}
+
+/* … then for its vector, and for the hash of one that was not tested. */
 static void finish_prefetch(const shx_search_run *run, const shx_candidate *candidate) {
     const shx_encoding *encoding = &run->base->encoding;
     size_t bytes = shx_element_bytes(encoding->element, encoding->dim);
     shx_prefetch(finish_vector_of(run, candidate), bytes, FINISH_PREFETCH_BYTES);
     if (candidate->segment == SHX_SEARCH_DELTA) return;
     const shx_segment *segment = run->base->segments[candidate->segment];
-    __builtin_prefetch(&segment->rowids[candidate->row]);
     if (run->trusted || shx_segment_seat_is_verified(segment, shx_segment_seat(segment, candidate->row))) return;
     __builtin_prefetch(&segment->fingerprints[candidate->row]);
 }
@@ -50,6 +57,7 @@ static bool finish_prune(shx_search_run *run) {
     found->count = kept;
     bool sorted = finish_is_worth_sorting(kept, run->params->k);
     if (sorted) finish_candidates_sort(found->items, kept);
+    for (uint64_t i = 0; i < kept && i < 2 * FINISH_AHEAD; i++) finish_prefetch_row(run, &found->items[i]);
     for (uint64_t i = 0; i < kept && i < FINISH_AHEAD; i++) finish_prefetch(run, &found->items[i]);
     return sorted;
 }
@@ -76,6 +84,7 @@ shx_status shx_search_verify(shx_search_run *run) {
             if (sorted) break;
             continue;
         }
+        if (i + 2 * FINISH_AHEAD < found->count) finish_prefetch_row(run, &found->items[i + 2 * FINISH_AHEAD]);
         if (i + FINISH_AHEAD < found->count) finish_prefetch(run, &found->items[i + FINISH_AHEAD]);
         SHX_TRY(shx_search_poll(run, 1));
         SHX_TRY(finish_verify_one(run, &found->items[i]));

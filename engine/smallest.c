@@ -3,15 +3,23 @@
 #include "memory.h"
 #include "order.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
-#define SMALLEST_HEAP 128 /* the largest k of a heap */
+#define SMALLEST_HEAP 128        /* the largest k of a heap, … */
+#define SMALLEST_HEAP_RELAXED 32 /* … where its thresholds are worth less */
 
 void shx_smallest_reset(shx_smallest *smallest, uint64_t k) {
     smallest->count = 0;
     smallest->k = k;
+    smallest->heap = k <= SMALLEST_HEAP;
     smallest->threshold = INFINITY;
+}
+
+void shx_smallest_relax(shx_smallest *smallest) {
+    assert(smallest->count == 0);
+    smallest->heap = smallest->k <= SMALLEST_HEAP_RELAXED;
 }
 
 void shx_smallest_free(shx_smallest *smallest) {
@@ -45,7 +53,7 @@ static void smallest_push(shx_smallest *smallest, float value) {
 
 void shx_smallest_settle(shx_smallest *smallest) {
     uint64_t k = smallest->k;
-    if (k <= SMALLEST_HEAP || smallest->count < k) return;
+    if (smallest->heap || smallest->count < k) return;
     if (smallest->count > k) smallest_values_select(smallest->values, smallest->count, k);
     smallest->count = k;
     float largest = smallest->values[0];
@@ -55,11 +63,10 @@ void shx_smallest_settle(shx_smallest *smallest) {
 
 shx_status shx_smallest_add(shx_smallest *smallest, float value) {
     if (!(value < smallest->threshold)) return SHX_OK;
-    bool heap = smallest->k <= SMALLEST_HEAP;
-    if (!heap || smallest->count < smallest->k) {
+    if (!smallest->heap || smallest->count < smallest->k) {
         SHX_TRY(shx_grow((void **)&smallest->values, &smallest->capacity, smallest->count + 1, sizeof value));
     }
-    if (heap) {
+    if (smallest->heap) {
         smallest_push(smallest, value);
         return SHX_OK;
     }

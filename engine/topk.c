@@ -13,7 +13,7 @@ bool shx_hit_before(const shx_hit *a, const shx_hit *b) {
     return a->distance < b->distance || (a->distance == b->distance && a->rowid < b->rowid);
 }
 
-#define TOPK_MANY 1024     /* hits that are sorted by buckets … */
+#define TOPK_MANY 128     /* hits that are sorted by buckets … */
 #define TOPK_BUCKET_HITS 4 /* … of so many on average */
 #define TOPK_PIECE 65536   /* hits that are sorted between two questions whether to stop */
 

@@ -1,8 +1,9 @@
 /* long SHARDEX SQLITE_VEC SET_FOLDER WORK_FOLDER: searches in which one pass over everything is hard to beat, beside
 ** that pass.
 **
-** Large k, exact search, small tables, radius, and many partitions (rows of one value of a column). Each line gives
-** the medians of CPU time
+** Large k, exact search, small tables, radius, and many partitions: rows of one value of a partition key or of an
+** ordinary column, the same one each time, so that all is in the processor's caches, or another one each time. Each line
+** gives the medians of CPU time
 **
 **     shardex   through SQL
 **     plain     of plain.h, called from C
@@ -26,6 +27,7 @@ enum {
     LONG_SIZES = 5,
     LONG_WAYS = 2,         /* of a pass through SQL: a table of sqlite-vec, an ordinary one */
     LONG_VEC0_MOST = 4096, /* that sqlite-vec gives */
+    LONG_ANY = MODES_RANDOM, /* no partition of all: another one each time */
 };
 
 typedef struct {
@@ -41,7 +43,8 @@ typedef struct {
 typedef struct {
     sqlite3_stmt *statement;       /* ?1 vector, ?2 k or radius */
     sqlite3_stmt *ways[LONG_WAYS]; /* the same of the passes through SQL; NULL: not possible */
-    const plain_rows *rows;        /* what plain searches */
+    const plain_rows *rows;        /* what plain searches: */
+    size_t parts, part;            /* parts > 0: the rows of partition ?3, which is `part`, or another one each time */
     size_t k;                      /* 0: within the radius of ?2 that holds so many rows: */
     size_t within;
     size_t batch; /* queries in a row */
@@ -70,6 +73,15 @@ static const float *query_of(const long_bench *bench, const long_line *line, siz
     return set->queries + (round * line->batch + i) % set->query_count * set->dimensions;
 }
 
+/* What a query of a round searches: of the partitions of a line, one. */
+static size_t part_of(const long_line *line, size_t round, size_t i) {
+    return line->part != LONG_ANY ? line->part : (round * line->batch + i) % line->parts;
+}
+
+static const plain_rows *rows_of(const long_line *line, size_t round, size_t i) {
+    return line->parts ? &line->rows[part_of(line, round, i)] : line->rows;
+}
+
 static double time_statement(long_bench *bench, const long_line *line, sqlite3_stmt *statement, size_t round,
                              double radius) {
     if (line->within)
@@ -79,6 +91,8 @@ static double time_statement(long_bench *bench, const long_line *line, sqlite3_s
     double start = cpu_seconds();
     for (size_t i = 0; i < line->batch; i++) {
         session_bind_vector(&bench->run, statement, query_of(bench, line, round, i));
+        sqlite3_bind_int64(statement, 3, (sqlite3_int64)part_of(line, round, i)); /* where there is such a parameter */
+        bench->source.rows = rows_of(line, round, i);
         if (session_rows(statement, bench->rows.row_count, bench->found) == 0) fail("no answer");
     }
     return 1e6 * (cpu_seconds() - start) / (double)line->batch;
@@ -88,11 +102,23 @@ static double time_plain(long_bench *bench, const long_line *line, size_t round,
     double start = cpu_seconds();
     for (size_t i = 0; i < line->batch; i++) {
         const float *query = query_of(bench, line, round, i);
-        size_t count = line->within ? plain_within(line->rows, query, radius, bench->hits)
-                                    : plain_search(line->rows, query, NULL, line->k, bench->hits);
+        const plain_rows *rows = rows_of(line, round, i);
+        size_t count = line->within ? plain_within(rows, query, radius, bench->hits)
+                                    : plain_search(rows, query, NULL, line->k, bench->hits);
         if (count == 0) fail("no answer");
     }
     return 1e6 * (cpu_seconds() - start) / (double)line->batch;
+}
+
+/* What a process does with a row when it first comes to it is not what is measured. */
+static void ask_all_parts(long_bench *bench, long_line *line) {
+    size_t rounds = line->parts / line->batch + 1;
+    for (size_t round = 0; line->parts && line->part == LONG_ANY && round < rounds; round++) {
+        time_statement(bench, line, line->statement, round, 0);
+        for (size_t way = 0; way < LONG_WAYS; way++) {
+            if (line->ways[way] != NULL) time_statement(bench, line, line->ways[way], round, 0);
+        }
+    }
 }
 
 /* The times of a line, in microseconds. */
@@ -108,7 +134,8 @@ static void time_line(long_bench *bench, long_line *line, long_times *ret_times)
     sqlite3_stmt *ready = session_prepare(db, "SELECT rowid, distance FROM plain_table(?1, %zu, 2)",
                                           line->within ? line->within : line->k);
     bench->source = (plain_source){line->rows, bench->hits};
-    line->batch = line->rows->row_count <= LONG_SHORT_ROWS ? LONG_BATCH : 1;
+    line->batch = line->parts || line->rows->row_count <= LONG_SHORT_ROWS ? LONG_BATCH : 1;
+    ask_all_parts(bench, line);
     for (size_t i = 0; i < LONG_ROUNDS + 2; i++) {
         size_t round = i < 2 ? 0 : i - 2; /* the first two warm up */
         double radius = line->within ? distance_of(bench, query_of(bench, line, i, 0), line->within) : 0;
@@ -245,26 +272,59 @@ static void print_small(long_bench *bench) {
     session_need(db, sqlite3_close(db));
 }
 
-/* One of MODES_RANDOM partitions; plain gets the rows of that one, side by side. */
-static void print_partitions(long_bench *bench) {
-    size_t dimensions = bench->rows.dimensions, count = 0;
-    float *side_by_side = need(malloc(bench->rows.row_count * dimensions * sizeof(float)));
-    for (size_t row = 0; row < bench->rows.row_count; row++) {
-        if (bench->run.randoms[row] != 7) continue;
-        memcpy(side_by_side + count++ * dimensions, bench->run.set.base + row * dimensions, dimensions * sizeof(float));
+/* The rows of each of MODES_RANDOM partitions side by side: a copy in their order, and what of it belongs to each. */
+static plain_rows take_parts(const long_bench *bench, plain_rows *ret_parts) {
+    const dataset *from = &bench->run.set;
+    size_t dimensions = from->dimensions, first[MODES_RANDOM + 1] = {0}, next[MODES_RANDOM];
+    for (size_t row = 0; row < from->row_count; row++) first[bench->run.randoms[row] + 1]++;
+    for (size_t part = 0; part < MODES_RANDOM; part++) next[part] = first[part + 1] += first[part];
+    dataset set = *from;
+    float *copy = need(malloc(from->row_count * dimensions * sizeof *copy));
+    set.base = copy;
+    for (size_t row = from->row_count; row-- > 0;) {
+        size_t to = --next[bench->run.randoms[row]];
+        memcpy(copy + to * dimensions, from->base + row * dimensions, dimensions * sizeof *copy);
     }
-    dataset set = bench->run.set;
-    set.base = side_by_side;
-    plain_rows rows = plain_take(&set, count);
-    long_line line = {.rows = &rows, .k = 10};
-    line.statement = session_prepare(bench->run.db, "SELECT rowid, distance FROM " MODES_TABLE
-                                                    " WHERE v MATCH ?1 AND k = ?2 AND r = 7");
-    prepare_ways(bench, "parted", "all", "r = 7", &line);
+    plain_rows all = plain_take(&set, from->row_count);
+    free(copy);
+    for (size_t part = 0; part < MODES_RANDOM; part++) {
+        ret_parts[part] = all;
+        ret_parts[part].row_count = first[part + 1] - first[part];
+        ret_parts[part].vectors += first[part] * dimensions;
+        ret_parts[part].squares += first[part];
+    }
+    return all;
+}
+
+static void print_part(long_bench *bench, sqlite3 *db, const char *table, const char *what, long_line line) {
     char name[64];
-    snprintf(name, sizeof name, "one of %d partitions, %zu rows", MODES_RANDOM, count);
-    if (count > 0) print_line(bench, name, &line);
-    plain_free(&rows);
-    free(side_by_side);
+    line.statement =
+        session_prepare(db, "SELECT rowid, distance FROM %s WHERE v MATCH ?1 AND k = ?2 AND r = ?3", table);
+    prepare_ways(bench, "parted", "all", "r = ?3", &line);
+    snprintf(name, sizeof name, "%s%s", what, line.part == LONG_ANY ? ", others" : "");
+    print_line(bench, name, &line);
+}
+
+/* One of MODES_RANDOM partitions, and the same rows of an ordinary column; plain gets them side by side. */
+static void print_partitions(long_bench *bench) {
+    static plain_rows parts[MODES_RANDOM];
+    plain_rows all = take_parts(bench, parts);
+    sqlite3 *db = session_open(&bench->run, "long.db", bench->run.extension);
+    plain_table_add(db, &bench->source);
+    session_run(db,
+                "DROP TABLE IF EXISTS parted; CREATE VIRTUAL TABLE parted USING shardex(v float[%zu] "
+                "distance_metric=%s, r integer partition key, g integer)",
+                all.dimensions, metric_of(bench));
+    session_fill(&bench->run, db, "INSERT INTO parted(rowid, v, r, g) VALUES (?1, ?2, ?3, ?4)", all.row_count);
+    session_run(db, "INSERT INTO parted(parted) VALUES ('optimize')");
+    long_line line = {.rows = parts, .k = 10, .parts = MODES_RANDOM, .part = 7};
+    for (size_t round = 0; round < 2 && parts[line.part % MODES_RANDOM].row_count > 0; round++, line.part = LONG_ANY) {
+        print_part(bench, db, "parted", "one of 1000 partitions", line);
+        print_part(bench, bench->run.db, MODES_TABLE, "one of 1000 values", line);
+    }
+    session_run(db, "DROP TABLE parted");
+    session_need(db, sqlite3_close(db));
+    plain_free(&all);
 }
 
 int main(int argument_count, char **arguments) {

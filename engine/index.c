@@ -520,6 +520,7 @@ static void index_stats_of_segment(const shx_segment *segment, shx_index_stats *
     stats->id_bytes += shx_container_section_size(container, SHX_SEGMENT_ROWIDS);
     stats->id_bytes += shx_container_section_size(container, SHX_SEGMENT_FINGERPRINTS);
     stats->id_bytes += shx_container_section_size(container, SHX_SEGMENT_ORDER);
+    stats->id_bytes += shx_container_section_size(container, SHX_SEGMENT_SEATS);
     stats->directory_bytes += shx_container_section_size(container, SHX_SEGMENT_RUNS);
     stats->vector_bytes += shx_container_section_size(container, SHX_SEGMENT_VECTORS);
 }

@@ -139,24 +139,6 @@
 **         a seventh of the instructions, 14.4 -> 13.3 us
 **     candidates are sorted where all of them are compared | not if they are hardly more than k | 300 of 1,000 rows
 **         92.7 -> 88.5 us
-**     (the same day, at night; load 6 to 15, so best phases; "others": another partition each time, which nothing has
-**     in its caches. Floor of 340 rows: 136 KB once, 6.4 us of plain C in the cache, 10 from memory, SQLite 2.7)
-**     340 rows that lie apart are 2,500 lines of memory, 340 beginnings: 55 us where plain C, with a copy of them side
-**         by side, takes 10; no prefetching helps, it is the memory that is busy | the vectors of a partition key's
-**         values stand side by side (segment.h: seats), exact searches go by seats | one of 1,000 15.0 -> 11.3 us (plain
-**         6.4, its table 7.8), others 55 -> 17 (10, 9.8); one of 100 150 -> 52 (62), others 426 -> 68 (105); one of 10,000
-**         6.3 -> 5.9 (1.0, 3.5), others 10.8 -> 8.6 (1.4, 3.8: left, half of it is the condition's); a fifth, exact:
-**         8.2 -> 1.25 ms (1.5), k = 1,000 10.0 -> 2.1 (2.0), k = 10,000 11.8 -> 4.7 (2.9)
-**     a row that is looked at takes 128 instructions for its sums and 100 for the rest | a block's rows are taken, marked
-**         and tested together | 100 -> 45, columns without a key, too
-**     two rows a time share the loads of the query and the fold | tried | 8.5 -> 8.0 ns a row: not built
-**     what is far ahead of a finalist waits for where its vector stands | rowid and seat are fetched a step earlier; hits
-**         are dealt into buckets from 128 on, not from 1,024 | 1,000 of 3,450 rows 390 -> 310 us (139, table 201)
-**     thresholds of looks may lag from k = 33 on | 100 of 336 rows 39.7 -> 36.8 us (11.4, table 17.6; SQLite alone 8.0)
-**     runs in a mixed order, so that the threshold falls early | tried | all rows, k = 1,000 6.8 -> 9.1 ms, 10,000 13.5
-**         -> 14.1: not built
-**     both ends of a condition are sought from the top | the second one from the first on | tried: less than 2 % of a
-**         query of 31 rows. Not built
 **     sums of 2 (AVX2) or 4 rows (AVX-512) at a time, folded together, and far rows left out without a branch: half
 **         the instructions of a look | tried | nothing: 400 bytes a row come no faster; 5 % slower for 340,000
 **     a vector's last elements are copied behind zeros, |query| is taken for each distance | loaded under a mask, taken
@@ -165,6 +147,23 @@
 **         1,000 partitions 2.6 to 3.0 and 2.0 to 2.4, k = 100,000 1.7 to 1.9 and 1.4; all else at most 1.5. Left: the
 **         partition's 340 places, where 40 % of the walk waits for addresses. SQL above the engine: 14,700
 **         instructions, 2.4 us on a calmer machine, SQLite's 10,950 among them
+**     (the same day, at night; load 6 to 15, so best phases; "others": another partition each time, which nothing has
+**     in its caches. Floor of 340 rows: 136 KB once, 6.4 us of plain C in the cache, 10 from memory, SQLite 2.7)
+**     340 rows that lie apart are 2,500 lines of memory, 340 beginnings: 55 us where plain C, with a copy of them side
+**         by side, takes 10; no prefetching helps, it is the memory that is busy | the vectors of a partition key's
+**         values stand side by side (segment.h: seats), exact searches go by seats | one of 1,000 15.0 -> 11.3 us
+**         (plain 6.4, its table 7.8), others 55 -> 17 (10, 9.8); one of 100 150 -> 52 (62), others 426 -> 68 (105); one
+**         of 10,000 6.3 -> 5.9 (1.0, 3.5), others 10.8 -> 8.6 (1.4, 3.8); a fifth, exact: 8.2 -> 1.25 ms (1.5), k =
+**         1,000 10.0 -> 2.1 (2.0), k = 10,000 11.8 -> 4.7 (2.9)
+**     a row that is looked at takes 128 instructions for its sums and 100 for the rest | a block's rows are taken,
+**         marked and tested together | 100 -> 45, in part for columns without a key, too
+**     what is far ahead of a finalist waits for where its vector stands | rowid and seat are fetched a step earlier;
+**         hits are dealt into buckets from 128 on, not from 1,024 | 1,000 of 3,450 rows 390 -> 310 us (139, table 201)
+**     thresholds of looks may lag from k = 33 on | 100 of 336 rows 39.7 -> 36.8 us (11.4, 17.6; SQLite alone 8.0)
+**     runs in a mixed order, so that the threshold falls early | tried | all rows, k = 1,000 6.8 -> 9.1 ms, 10,000 13.5
+**         -> 14.1: not built
+**     both ends of a condition are sought from the top | the second one from the first on | tried: less than 2 % of a
+**         query of 31 rows. Not built
 **
 ** Ledger of the build (60,000 x 768, CPU seconds of load + optimize on a busy machine with AVX-512, 2026-11-21).
 ** Floor of 1M x 768 on one core: sample and train 2 s, assign 4.5 s, rotate 2 s, encode 2-3 s, write 3-8 s.

@@ -2,8 +2,8 @@
 ** that pass.
 **
 ** Large k, exact search, small tables, radius, and many partitions: rows of one value of a partition key or of an
-** ordinary column, the same one each time, so that all is in the processor's caches, or another one each time. Each line
-** gives the medians of CPU time
+** ordinary column, the same one each time, so that all is in the processor's caches, or another one each time. Each
+** line gives the medians of CPU time
 **
 **     shardex   through SQL
 **     plain     of plain.h, called from C

@@ -7,16 +7,16 @@
 
 #include <math.h>
 
-#define CALIBRATE_PILOTS 48       /* queries that go through the whole table; the others go as far … */
+#define CALIBRATE_PILOTS 36       /* queries that go through the whole table; the others go as far … */
 #define CALIBRATE_NEAR_SHARE 0.99 /* … as nearly all neighbours of these lie: from this share … */
 #define CALIBRATE_FAR_SHARE 0.998 /* … to this one, and as far again */
 #define CALIBRATE_FAR_LEAST 0.15
 #define CALIBRATE_QUERIES_MIN 300
 #define CALIBRATE_PASSES 120        /* all queries together go through so many times the table's rows, … */
-#define CALIBRATE_PASSES_SMALL 40   /* … in small tables, that are built in less time a row, so many … */
+#define CALIBRATE_PASSES_SMALL 30   /* … in small tables, that are built in less time a row, so many … */
 #define CALIBRATE_PASS_ROWS 2500    /* … and one more for each of these, … */
 #define CALIBRATE_UNCODED_SHARE 0.5 /* where vectors are compared, a pass takes longer */
-#define CALIBRATE_QUERIES_SMALL 40  /* … though never more than these and one for so many rows, … */
+#define CALIBRATE_QUERIES_SMALL 30  /* … though never more than these and one for so many rows, … */
 #define CALIBRATE_MORE_ROWS 500
 #define CALIBRATE_QUERY_ROWS 1000   /* … but for so many rows there is one query, up to the least */
 #define CALIBRATE_TOGETHER 20       /* that walk one behind the other or side by side; of pilots … */

@@ -83,16 +83,6 @@ static shx_status bytes_fill(void *context, uint64_t first, uint64_t end, unsign
     return SHX_OK;
 }
 
-static shx_status bytes_verify(const shx_base *base, shx_progress *progress) {
-    for (uint32_t s = 0; s < base->segment_count; s++) {
-        for (uint32_t r = 0; r < base->segments[s]->run_count; r++) {
-            SHX_TRY(shx_progress_check(progress));
-            SHX_TRY(shx_segment_verify_vectors(base->segments[s], r));
-        }
-    }
-    return SHX_OK;
-}
-
 static shx_status bytes_make(bytes_work *work, shx_pool *pool, float *vector) {
     const shx_base *base = work->base;
     shx_trace_bytes *bytes = work->bytes;
@@ -101,7 +91,6 @@ static shx_status bytes_make(bytes_work *work, shx_pool *pool, float *vector) {
         work->rows += base->segments[s]->row_count;
     }
     if (work->rows == 0 || work->rows > BYTES_MOST / bytes->stride) return SHX_OK;
-    SHX_TRY(bytes_verify(base, shx_pool_progress(pool)));
     if (!bytes_measure(work, vector)) return SHX_OK;
     bytes->vectors = shx_alloc(work->rows * bytes->stride);
     SHX_CHECK(bytes->vectors, SHX_NOMEM);

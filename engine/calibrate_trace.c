@@ -303,7 +303,7 @@ static shx_status trace_scan_vectors(const shx_base *base, uint64_t shard, trace
     for (uint32_t p = base->first_place[shard]; p < base->first_place[shard + 1]; p++) {
         shx_place place = base->places[p];
         shx_segment *segment = base->segments[place.segment];
-        SHX_TRY(shx_segment_verify_vectors(segment, place.run));
+        if (!walks[0]->walker->bytes->vectors) SHX_TRY(shx_segment_verify_vectors(segment, place.run));
         for (uint32_t i = 0; i < shx_blocks_of(segment->runs[place.run].rows); i++) {
             for (uint64_t w = 0; w < count; w++) trace_scan_block(walks[w], place, i);
         }
@@ -482,7 +482,7 @@ static shx_status trace_scan_together(const shx_trace_walker *walker, trace_walk
             walks[w].position = walks[w].positions[shard];
             those[coming++] = &walks[w];
         }
-        SHX_TRY(trace_scan_vectors(walker->base, shard, those, coming));
+        if (coming > 0) SHX_TRY(trace_scan_vectors(walker->base, shard, those, coming));
     }
     return SHX_OK;
 }

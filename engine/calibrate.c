@@ -90,7 +90,10 @@ static uint64_t calibrate_query_count(const shx_base *base, double rows) {
     double live = (double)base->info.live_rows;
     double passes = fmin(CALIBRATE_PASSES, CALIBRATE_PASSES_SMALL + live / CALIBRATE_PASS_ROWS);
     double least = fmin(CALIBRATE_QUERIES_MIN, live / CALIBRATE_QUERY_ROWS);
-    if (!shx_encoding_coded(&base->encoding)) passes *= CALIBRATE_UNCODED_SHARE;
+    if (!shx_encoding_coded(&base->encoding)) {
+        passes *= CALIBRATE_UNCODED_SHARE;
+        least *= CALIBRATE_UNCODED_SHARE;
+    }
     double count = rows > 0 ? passes * live / rows : 0;
     count = fmin(count, CALIBRATE_QUERIES_SMALL + live / CALIBRATE_MORE_ROWS);
     if (count >= SHX_CALIBRATE_QUERIES) return SHX_CALIBRATE_QUERIES;

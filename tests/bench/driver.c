@@ -192,6 +192,20 @@
 **         12 (96 bits: 52 -> 17). Not to a tenth at 12,000 and for l1: less than some 90 queries do not hold the recall
 **         (k = 1, 0.99: 0.976 before it followed k = 10). Found by 2,000 held out at 0.80 to 0.999, k = 1, 10, 100:
 **         at most 0.008 less than asked, 0.003 from 0.99 on; small tables scan more than they must at high recalls
+**     shares of the CPU time of `rebuild` through SQL, the kernel's included, load 10 to 18, before and after in turns:
+**         words of 12,000 and 30,000 rows 19, 12 %, descriptors of 12,000 and 60,000 26, 16 % (l1 27, 27), int8 15,
+**         bit[768] 10 (60,000) | dimensions by 4 looks at a part of the shards instead of 12 at all (24 % of the words'
+**         calibration); a leader's choice of beta prices one recall, few queries try every other beta, no more is
+**         sorted than the upper fifth (fit halved); memory for the queries that there are; without codes, walks go
+**         together, so that a row is read once for twenty queries, and int8_l1 takes four rows together; 36 pilots
+**         instead of 48, and no more others than 30 and one for 500 rows | instructions of the calibration of 12,000
+**         words 95 M -> 72 M, with fewer queries 51 M (15 -> 9 % of the rebuild, AVX2, without the kernel); shares 10,
+**         10 %, descriptors 9 to 11, 7 (l1 12 to 13, 10), int8
+**         7, bit[768] 6, words whole 7, 768-d 5. Found by 1,500 held out from 12,000, ten tables each, cells of k and
+**         recall below asked - 0.01 (0.003 from 0.99): words 2 of 210 (2 of 168 before), descriptors 3 of 210 (3 of
+**         168), l1 2 of 126 (5 of 126); words-20k with filters 0 of 90. Left of l1 at 12,000: 30 % make the bytes
+**     survivors are compared with the list again before they are refined | tried | none is left out by it
+**     l1's bytes rounded by clamping floats, not their bits | tried | half as many instructions again: branches
 **     a walk to 14 % of the words for 780 queries instead of 40 % for 350, the same time | tried | what lies beyond the
 **         walk was misjudged by so few pilots: 0.971 where 0.99 was asked (k = 100). Walks go far beyond now
 **     filters are met without overshoot if they are fitted as filters | theta grows by the logarithm of what is left

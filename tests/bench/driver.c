@@ -199,11 +199,12 @@
 **         sorted than the upper fifth (fit halved); memory for the queries that there are; without codes, walks go
 **         together, so that a row is read once for twenty queries, and int8_l1 takes four rows together; 36 pilots
 **         instead of 48, and no more others than 30 and one for 500 rows | instructions of the calibration of 12,000
-**         words 95 M -> 72 M, with fewer queries 51 M (15 -> 9 % of the rebuild, AVX2, without the kernel); shares 10,
-**         10 %, descriptors 9 to 11, 7 (l1 12 to 13, 10), int8
-**         7, bit[768] 6, words whole 7, 768-d 5. Found by 1,500 held out from 12,000, ten tables each, cells of k and
-**         recall below asked - 0.01 (0.003 from 0.99): words 2 of 210 (2 of 168 before), descriptors 3 of 210 (3 of
-**         168), l1 2 of 126 (5 of 126); words-20k with filters 0 of 90. Left of l1 at 12,000: 30 % make the bytes
+**         words 95 M -> 72 M, with fewer queries 51 M (15 -> 9 % of the rebuild, AVX2, without the kernel); shares
+**         10, 10 %, descriptors 9 to 11, 7 (l1 12 to 13, 10), int8 7, bit[768] 6, words whole 7, 768-d 5. Found by
+**         1,500 held out from 12,000 rows, ten tables each, cells of k and recall below asked - 0.01 (0.003 from
+**         0.99): words 2 of 210 (2 of 168 before), descriptors 3 of 210 (3 of 168), l1 2 of 126 (1,000 and six tables;
+**         5 of 126); 30,000 x bit[768] 0 of 42; words and words-20k with filters 0 of 90 each. Left of l1 at 12,000:
+**         30 % make the bytes
 **     survivors are compared with the list again before they are refined | tried | none is left out by it
 **     l1's bytes rounded by clamping floats, not their bits | tried | half as many instructions again: branches
 **     a walk to 14 % of the words for 780 queries instead of 40 % for 350, the same time | tried | what lies beyond the

@@ -118,6 +118,7 @@ typedef struct shx_search_run {
     double share;                   /* of segments' rows that are admitted, as estimated; above 0 */
     uint64_t tested, matched;       /* rows gone through, and those of them that the predicate admits */
     bool away;                      /* the query lies away from what is admitted: search_away.c has its rule */
+    double away_dimensions[2];      /* of shx_share_within */
     float away_limit2;              /* shards beyond it hold too little to be worth it, as things stood … */
     uint64_t away_until;            /* … and as they stand until so many shards were probed */
 } shx_search_run;

@@ -94,10 +94,11 @@
 **         speech and eight numbers, 13 to 24 % slower on 119,000 words x 25 (cosine). Not built
 **     3 to 9 shards are probed of patches, digits and eight numbers, 96 centroids measured | a first cut of 32: tried |
 **         13 to 25 % slower: most cuts are raised, and the sample for a cut is larger
-**     inner products of 118,931 x 96 whose norms are 1.1 (median) to 17 (M, the 99.9th percentile) | not built yet | 690
-**         us at 0.95, half of 24,768 scanned rows are refined, 0.985 found of 0.99: codes lie 17 away from every query
-**         along the axis that ip appends, where all of it is known. Left: residuals coded without that axis, its part
-**         of the product (the query's coordinate there is always 0) in `add`, and bounds by the distance without it
+**     inner products of 118,931 x 96 whose norms are 1.1 (median) to 17 (M, the 99.9th percentile) | not built |
+**         690 us at 0.95, half of 24,768 scanned rows are refined, 0.985 found of 0.99: codes lie 17 away from every
+**         query along the axis that ip appends, where all of it is known. Left: residuals coded without that axis,
+**         its part of the product (the query's coordinate there is always 0) in `add`, and bounds by the distance
+**         without it
 **
 ** Ledger of long searches and of SQL (the words, CPU times on a busy machine, 2026-11-21). "Plain" is one pass of
 ** float32 dot products (AVX2, FMA) over vectors that were normalised beforehand, quickselect, qsort of the k.

@@ -30,4 +30,7 @@ shx_status shx_centroid_codes(const shx_centroids *centroids, const uint32_t *me
     return status;
 }
 
-bool shx_centroid_usable(float coordinate) { return fabsf(coordinate) <= 1e16f; }
+/* Ten times what a coordinate can be, so that rounding never looks like damage. */
+#define CENTROID_COORDINATE_MAX 1e16f
+
+bool shx_centroid_usable(float coordinate) { return fabsf(coordinate) <= CENTROID_COORDINATE_MAX; }

@@ -16,7 +16,7 @@
 #include <math.h>
 
 #define AWAY_EPSILON 2.6f /* bounds as wide as lose next to nothing: no calibration makes up for it */
-#define AWAY_SPREAD 0.7   /* times the quartiles' ratio, in logarithms, where one neighbour in e is missed */
+#define AWAY_SPREAD 0.63  /* times the quartiles' ratio, in logarithms, where one neighbour in e is missed */
 
 static inline bool away_before(const shx_glimpse *a, const shx_glimpse *b) { return a->order2 < b->order2; }
 
@@ -51,7 +51,7 @@ static void away_see_rows(const shx_search_run *run, const shx_segment *segment,
 }
 
 /* Nobody knows this query's dimension, nor that of each shard: half of the rows are taken to have a low one and half a
-** high one, as far apart as calibration's quartiles at a recall of 0.87, and the farther the fewer neighbours may be
+** high one, as far apart as calibration's quartiles at a recall of 0.92, and the farther the fewer neighbours may be
 ** missed, since then the rarer queries decide. (One distance for all recalls: on text, five regions in a hundred, 0.86,
 ** 0.91 and 0.97 at 0.90, 0.95 and 0.99.) */
 static void away_set_dimensions(shx_search_run *run) {

@@ -229,7 +229,7 @@
 **     away from what a filter admits, a per-query dimension that explains what was found is better than quartiles of
 **         the table's | tried, never above the table's | text, five regions, k = 10, 0.90 and 0.95: 0.904 and 0.939
 **         (quartiles 0.886 and 0.930), 0.99 not better. Quartiles farther apart the higher the recall: 0.915, 0.959,
-**         0.995, for 30 to 40 % more rows; words 7 to 9 % more rows. That was built
+**         0.995, for 30 to 40 % more rows; words 7 to 9 % more rows. A tenth less apart was built
 **     queries unlike the rows, without a filter, asked for 0.95, k = 10: words at random 0.885, means of two 0.925;
 **         descriptors at random 0.95, means of two 0.89, near the mean of all 0.43; text at random 0.67, near the mean
 **         0.69 | tried: the law of search_away.c over a sample of all rows, dimensions times a factor that explains

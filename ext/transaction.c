@@ -46,9 +46,9 @@ static void transaction_set_mark(shx_state *state, const shx_id *commit, uint64_
     state->mark = (shx_mark){*commit, operations};
 }
 
+/* Also where it is a number that nobody has written: what is damaged stays as it is. */
 static bool transaction_left_it_so(const shx_state *state, const shx_state_row *row) {
-    return row->operations >= 0 && (uint64_t)row->operations == state->mark.operations &&
-           shx_id_equal(&row->commit, &state->mark.commit);
+    return (uint64_t)row->operations == state->mark.operations && shx_id_equal(&row->commit, &state->mark.commit);
 }
 
 /* Could the row be one that the state's transaction has left, as opposed to somebody else's later? */

@@ -6,7 +6,7 @@
 */
 #include "stress.h"
 
-#define STRESS_LIVES 60
+#define STRESS_LIVES 40
 #define STRESS_STEPS 2500
 #define STRESS_FIRST_SEED 1000
 

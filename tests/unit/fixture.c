@@ -19,6 +19,15 @@ void fixture_assert_status(shx_status status, shx_status expected, const char *w
     _fail(file, line);
 }
 
+/* ---- stopping ---- */
+
+static bool fixture_answer(void *context) {
+    fixture_asked *asked = context;
+    return ++asked->count == asked->at;
+}
+
+shx_stop fixture_stop(fixture_asked *asked) { return (shx_stop){fixture_answer, asked}; }
+
 /* ---- chance ---- */
 
 fixture_random fixture_seed(const char *test, uint64_t default_seed) {

@@ -24,6 +24,15 @@
 
 void fixture_assert_status(shx_status status, shx_status expected, const char *what, const char *file, int line);
 
+/* ---- stopping ---- */
+
+/* Counts how often it is asked whether to stop; at question number `at` it says so (0: never). */
+typedef struct fixture_asked {
+    uint64_t count, at;
+} fixture_asked;
+
+shx_stop fixture_stop(fixture_asked *asked);
+
 /* ---- chance ---- */
 
 /* The state of a random sequence. A test starts it with fixture_seed, which prints the seed; the variable

@@ -44,30 +44,20 @@ static void as_a_stable_sort(void **state) {
     }
 }
 
-/* Says stop at the question number `at`. */
-typedef struct asking {
-    uint64_t asked, at;
-} asking;
-
-static bool asking_answer(void *context) {
-    asking *from = context;
-    return ++from->asked == from->at;
-}
-
 static void it_asks_and_stops(void **state) {
     (void)state;
     enum { COUNT = 300000, GROUPS = 10, PASSES = 2, STEP = 65536 };
     uint32_t *labels = calloc(COUNT, sizeof *labels), *order = calloc(COUNT, sizeof *order), first[GROUPS + 1];
-    asking all = {0};
+    fixture_asked all = {0}, some;
+    const shx_stop never = fixture_stop(&all), stop = fixture_stop(&some);
     assert_true(labels && order);
     for (uint32_t i = 0; i < COUNT; i++) labels[i] = i % GROUPS;
-    assert_ok(shx_group(labels, COUNT, GROUPS, &(shx_stop){asking_answer, &all}, order, first));
-    assert_true(all.asked >= (uint64_t)PASSES * (COUNT / STEP));
-    for (uint64_t at = 1; at <= all.asked; at++) {
-        asking some = {.at = at};
-        shx_stop stop = {asking_answer, &some};
+    assert_ok(shx_group(labels, COUNT, GROUPS, &never, order, first));
+    assert_true(all.count >= (uint64_t)PASSES * (COUNT / STEP));
+    for (uint64_t at = 1; at <= all.count; at++) {
+        some = (fixture_asked){.at = at};
         assert_status(shx_group(labels, COUNT, GROUPS, &stop, order, first), SHX_INTERRUPT);
-        assert_int_equal(some.asked, at);
+        assert_int_equal(some.count, at);
     }
     free(labels);
     free(order);

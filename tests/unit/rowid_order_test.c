@@ -57,32 +57,22 @@ static void as_the_c_library_sorts(void **state) {
     assert_null(none);
 }
 
-/* Says stop at the question number `at`. */
-typedef struct asking {
-    uint64_t asked, at;
-} asking;
-
-static bool asking_answer(void *context) {
-    asking *from = context;
-    return ++from->asked == from->at;
-}
-
 static void it_asks_and_stops(void **state) {
     (void)state;
     fixture_random random = fixture_seed("rowid order stopped", 4);
     enum { COUNT = 300000, STEP = 65536, PASSES = 1 + 8 };
     element *elements = elements_make(&random, 1, COUNT);
     uint32_t *order = NULL;
-    asking all = {0};
-    assert_ok(shx_rowid_order(elements, sizeof *elements, COUNT, &(shx_stop){asking_answer, &all}, &order));
-    assert_true(all.asked >= (uint64_t)PASSES * (COUNT / STEP));
+    fixture_asked all = {0}, some;
+    const shx_stop never = fixture_stop(&all), stop = fixture_stop(&some);
+    assert_ok(shx_rowid_order(elements, sizeof *elements, COUNT, &never, &order));
+    assert_true(all.count >= (uint64_t)PASSES * (COUNT / STEP));
     shx_free(order);
     order = NULL;
-    for (uint64_t at = 1; at <= all.asked; at += 1 + fixture_below(&random, 4)) {
-        asking some = {.at = at};
-        shx_stop stop = {asking_answer, &some};
+    for (uint64_t at = 1; at <= all.count; at += 1 + fixture_below(&random, 4)) {
+        some = (fixture_asked){.at = at};
         assert_status(shx_rowid_order(elements, sizeof *elements, COUNT, &stop, &order), SHX_INTERRUPT);
-        assert_int_equal(some.asked, at);
+        assert_int_equal(some.count, at);
         assert_null(order);
     }
     free(elements);

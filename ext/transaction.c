@@ -133,16 +133,26 @@ void shx_transaction_leave(shx_table *table) {
     if (--state->joined == 0 && shx_pending_count(state->pending) == 0) transaction_end(state);
 }
 
+/* Reads the state row while savepoints that SQLite announces are the statement's. SQLITE_NOTFOUND: the table's creation
+** was rolled back. */
+static int transaction_locate(shx_table *table, shx_state_row *ret_row) {
+    table->state->busy = true;
+    int rc = shx_state_row_locate(table, ret_row);
+    table->state->busy = false;
+    return rc;
+}
+
 /* Notes in the state row how many operations there are, or will be at once. */
 static int transaction_mark(shx_table *table, uint64_t operations) {
     shx_state *state = table->state;
-    state->busy = true;
     shx_state_row row;
-    int rc = shx_state_row_locate(table, &row);
-    if (rc == SQLITE_OK && !transaction_left_it_so(state, &row)) state->broken = true;
-    if (rc == SQLITE_OK) rc = shx_state_row_mark(table, operations);
+    int rc = transaction_locate(table, &row);
+    if (rc == SQLITE_NOTFOUND) return SQLITE_OK;
+    if (rc != SQLITE_OK) return shx_table_failed(table, rc);
+    if (!transaction_left_it_so(state, &row)) state->broken = true;
+    state->busy = true;
+    rc = shx_state_row_mark(table, operations);
     state->busy = false;
-    if (rc == SQLITE_NOTFOUND) return SQLITE_OK; /* its creation was rolled back */
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
     state->mark.operations = operations;
     return SQLITE_OK;
@@ -163,10 +173,8 @@ int shx_transaction_check(shx_table *table) {
     shx_state *state = table->state;
     if (state->watched && !state->broken && !state->busy) {
         shx_state_row row;
-        state->busy = true;
-        int rc = shx_state_row_locate(table, &row);
-        state->busy = false;
-        if (rc == SQLITE_NOTFOUND) return SQLITE_OK; /* its creation was rolled back */
+        int rc = transaction_locate(table, &row);
+        if (rc == SQLITE_NOTFOUND) return SQLITE_OK;
         if (rc != SQLITE_OK) return shx_table_failed(table, rc);
         if (!transaction_left_it_so(state, &row)) state->broken = true;
     }
@@ -323,10 +331,8 @@ static void transaction_rewind_mark(shx_state *state, int number) {
 static bool transaction_length_in_row(shx_table *table, size_t *ret_length) {
     shx_state *state = table->state;
     shx_state_row row;
-    state->busy = true;
-    int rc = shx_state_row_locate(table, &row);
-    state->busy = false;
-    if (rc == SQLITE_NOTFOUND) { /* the table's creation was rolled back */
+    int rc = transaction_locate(table, &row);
+    if (rc == SQLITE_NOTFOUND) {
         *ret_length = 0;
         return true;
     }

@@ -8,7 +8,7 @@
 **
 ** With synchronous=FULL a commit waits for the disk once, so the ratio of the wall times depends on how long an fsync
 ** takes: the line says what one of 4 KB costs. Some disks only seem to take it; so the same is measured again with
-** files whose fsync takes a millisecond more, in all three databases. (On a busy machine whoever slept in an fsync has
+** files whose fsync takes a quarter of a millisecond or a whole one more, in all three databases. (On a busy machine whoever slept in an fsync has
 ** to wait for his turn, often 4 ms: `chrt -f 50` measures the disk instead.)
 **
 ** Ledger of the commit path: driver.c.
@@ -17,7 +17,7 @@
 
 #include "measure.h"
 
-enum { ROUNDS = 7, ENGINES = 3, DIMENSIONS_MAX = 768, SLOW_MICROSECONDS = 1000, SYNCS = 201, PAGE_BYTES = 4096 };
+enum { ROUNDS = 7, ENGINES = 3, DIMENSIONS_MAX = 768, SYNCS = 201, PAGE_BYTES = 4096 };
 
 /* What is measured. */
 typedef struct {
@@ -26,7 +26,7 @@ typedef struct {
     const char *synchronous;
     int rows, rounds; /* rows of a round */
     int bulk;         /* a round is one transaction */
-    int slow;         /* an fsync takes SLOW_MICROSECONDS more */
+    unsigned delay;   /* microseconds that an fsync takes more */
     double at_least;  /* the ratio that is asked for; 0: none */
 } commit_trial;
 
@@ -36,8 +36,10 @@ static const commit_trial TRIALS[] = {
     {"commit 16-d NORMAL", 16, "NORMAL", 2000, ROUNDS, 0, 0, 0.35},
     {"commit 768-d FULL", 768, "FULL", 200, ROUNDS, 0, 0, 0.9},
     {"commit 128-d FULL", 128, "FULL", 200, ROUNDS, 0, 0, 0.9},
-    {"commit 768-d FULL + 1 ms", 768, "FULL", 200, ROUNDS, 0, 1, 0.9},
-    {"commit 128-d FULL + 1 ms", 128, "FULL", 200, ROUNDS, 0, 1, 0.9},
+    {"commit 768-d FULL + .25 ms", 768, "FULL", 200, ROUNDS, 0, 250, 0.9},
+    {"commit 128-d FULL + .25 ms", 128, "FULL", 200, ROUNDS, 0, 250, 0.9},
+    {"commit 768-d FULL + 1 ms", 768, "FULL", 200, ROUNDS, 0, 1000, 0.9},
+    {"commit 128-d FULL + 1 ms", 128, "FULL", 200, ROUNDS, 0, 1000, 0.9},
     {"bulk 768-d", 768, "NORMAL", 4000, 3, 1, 0, 0},
     {"bulk 128-d", 128, "NORMAL", 4000, 3, 1, 0, 0},
 };
@@ -78,7 +80,7 @@ static void run(const commit_side *side, const char *sql) {
     need_ok(side, sqlite3_exec(side->db, sql, NULL, NULL, NULL));
 }
 
-/* ---- the VFS "slow": the system's own, whose files take a millisecond more for an fsync ---- */
+/* ---- the VFS "slow": the system's own, whose files take longer for an fsync ---- */
 
 /* The methods of a kind of file. The files stay the system's: they get the copy. */
 typedef struct {
@@ -87,11 +89,12 @@ typedef struct {
 } slow_kind;
 
 static sqlite3_vfs slow_vfs, *slow_real;
+static unsigned slow_delay; /* microseconds, of the trial that is measured */
 static slow_kind slow_kinds[4];
 
 static int slow_sync(sqlite3_file *file, int flags) {
     int rc = ((const slow_kind *)file->pMethods)->real->xSync(file, flags);
-    usleep(SLOW_MICROSECONDS);
+    usleep(slow_delay);
     return rc;
 }
 
@@ -125,7 +128,7 @@ static commit_side side_open(const char *extension, const char *folder, const co
     commit_side made = {0};
     snprintf(name, sizeof name, "%s-%d.db", engine->name, (int)(trial - TRIALS));
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    need_ok(&made, sqlite3_open_v2(path_in(text, folder, name), &made.db, flags, trial->slow ? "slow" : NULL));
+    need_ok(&made, sqlite3_open_v2(path_in(text, folder, name), &made.db, flags, trial->delay > 0 ? "slow" : NULL));
     need_ok(&made, sqlite3_enable_load_extension(made.db, 1));
     need_ok(&made, sqlite3_load_extension(made.db, extension, NULL, NULL));
     snprintf(text, sizeof text, "PRAGMA journal_mode=WAL; PRAGMA synchronous=%s", trial->synchronous);
@@ -175,7 +178,7 @@ static double median(double *values, int count) {
 }
 
 /* What an fsync of one page takes that was written anew, in microseconds. */
-static double measure_sync(const char *folder, int slow) {
+static double measure_sync(const char *folder, unsigned delay) {
     static const char page[PAGE_BYTES];
     char path[PATH_SIZE];
     double times[SYNCS];
@@ -184,7 +187,7 @@ static double measure_sync(const char *folder, int slow) {
         if (pwrite(file, page, sizeof page, 0) != (ssize_t)sizeof page) fail("a page cannot be written");
         double start = wall_seconds();
         if (fdatasync(file) != 0) fail("fdatasync failed");
-        if (slow) usleep(SLOW_MICROSECONDS);
+        if (delay > 0) usleep(delay);
         times[i] = 1e6 * (wall_seconds() - start);
     }
     close(file);
@@ -194,6 +197,7 @@ static double measure_sync(const char *folder, int slow) {
 static void measure_trial(const char *extension, const char *folder, const commit_trial *trial) {
     commit_side sides[ENGINES];
     double wall[ENGINES], cpu[ENGINES];
+    slow_delay = trial->delay;
     for (int e = 0; e < ENGINES; e++) sides[e] = side_open(extension, folder, &COMMIT_ENGINES[e], trial);
     for (int round = -1; round < trial->rounds; round++) {
         for (int e = 0; e < ENGINES; e++) side_round(&sides[e], trial, round);
@@ -203,10 +207,10 @@ static void measure_trial(const char *extension, const char *folder, const commi
         cpu[e] = 1e6 * median(sides[e].cpu, trial->rounds);
         side_close(&sides[e]);
     }
-    printf("%-25s %8.1f %8.1f %8.1f %6.2f %8.1f %8.1f %8.1f %6.2f", trial->name, wall[0], wall[2], wall[1],
+    printf("%-26s %8.1f %8.1f %8.1f %6.2f %8.1f %8.1f %8.1f %6.2f", trial->name, wall[0], wall[2], wall[1],
            wall[1] / wall[0], cpu[0], cpu[2], cpu[1], cpu[1] / cpu[0]);
     if (trial->at_least > 0) printf("   at least %.2f", trial->at_least);
-    if (strcmp(trial->synchronous, "FULL") == 0) printf(", fsync %.0f us", measure_sync(folder, trial->slow));
+    if (strcmp(trial->synchronous, "FULL") == 0) printf(", fsync %.0f us", measure_sync(folder, trial->delay));
     printf("\n");
     fflush(stdout);
 }
@@ -214,7 +218,7 @@ static void measure_trial(const char *extension, const char *folder, const commi
 int main(int count, char **arguments) {
     if (count != 3) fail("usage: commits EXTENSION FOLDER");
     slow_register();
-    printf("%-25s %8s %8s %8s %6s %8s %8s %8s %6s\n", "us a row", "wall", "floor", "plain", "ratio", "CPU", "floor",
+    printf("%-26s %8s %8s %8s %6s %8s %8s %8s %6s\n", "us a row", "wall", "floor", "plain", "ratio", "CPU", "floor",
            "plain", "ratio");
     for (size_t i = 0; i < sizeof TRIALS / sizeof *TRIALS; i++) measure_trial(arguments[1], arguments[2], &TRIALS[i]);
     return 0;

@@ -1,6 +1,7 @@
 #include "state_row.h"
 
 #include "affinity.h"
+#include "location.h"
 #include "statements.h"
 
 #include <string.h>
@@ -73,23 +74,20 @@ int shx_state_row_open(shx_table *table, shx_state_row *ret_row) {
 /* The number that SQLite counts up whenever it drops pages from its cache because others changed them, and with every
 ** commit of its own: with the same number the row would come from the same page. It says nothing about changes of a
 ** transaction that is under way, so there must be none, and about the snapshot only while one is open. Each file counts
-** for itself: sqlite3_deserialize gives the schema another one while statements live on. */
-static bool state_row_version(const shx_table *table, shx_version *ret_version) {
+** for itself, and sqlite3_deserialize gives the schema another one while statements live on, at the same address maybe:
+** a file with a name of its own never takes another's place so, and the others' numbers are worth nothing. */
+static bool state_row_version(const shx_table *table, uint32_t *ret_version) {
     sqlite3 *db = table->connection->db;
-    return sqlite3_file_control(db, table->schema, SQLITE_FCNTL_DATA_VERSION, &ret_version->number) == SQLITE_OK &&
-           sqlite3_file_control(db, table->schema, SQLITE_FCNTL_FILE_POINTER, &ret_version->file) == SQLITE_OK;
-}
-
-static bool state_row_same_version(const shx_version *a, const shx_version *b) {
-    return a->number == b->number && a->file == b->file;
+    return shx_location_database(db, table->schema)[0] == '/' &&
+           sqlite3_file_control(db, table->schema, SQLITE_FCNTL_DATA_VERSION, ret_version) == SQLITE_OK;
 }
 
 int shx_state_row_look(shx_table *table, shx_state_row *ret_row) {
-    shx_version version = {0};
+    uint32_t version = 0;
     bool reading = sqlite3_txn_state(table->connection->db, table->schema) == SQLITE_TXN_READ;
     bool versioned = reading && state_row_version(table, &version);
     int rc = SQLITE_OK;
-    if (!versioned || !table->knows || !state_row_same_version(&version, &table->known_version)) {
+    if (!versioned || !table->knows || version != table->known_version) {
         rc = shx_state_row_read(table, &table->known);
         table->knows = versioned && rc == SQLITE_OK;
         table->known_version = version;
@@ -101,10 +99,10 @@ int shx_state_row_look(shx_table *table, shx_state_row *ret_row) {
 
 /* Without BEGIN the transaction is this statement's, which has not written yet. */
 int shx_state_row_begin(shx_table *table, shx_state_row *ret_row) {
-    shx_version version;
+    uint32_t version = 0;
     bool fresh = sqlite3_get_autocommit(table->connection->db) && !(table->state && table->state->writing);
     fresh = fresh && table->knows && state_row_version(table, &version);
-    if (fresh && state_row_same_version(&version, &table->known_version)) {
+    if (fresh && version == table->known_version) {
         int rc = state_row_use(table, &table->known);
         if (rc == SQLITE_OK) *ret_row = table->known;
         return rc;
@@ -114,16 +112,14 @@ int shx_state_row_begin(shx_table *table, shx_state_row *ret_row) {
 }
 
 void shx_state_row_syncing(shx_table *table) {
-    shx_version version = {0};
-    if (state_row_version(table, &version)) version.number++;
-    table->next_version = version;
+    uint32_t version = 0;
+    table->next_version = state_row_version(table, &version) ? version + 1 : 0;
 }
 
 /* With a shared cache others may have committed by now: then the number is a higher one. */
 void shx_state_row_committed(shx_table *table, const shx_id *commit) {
     table->known = (shx_state_row){.uuid = table->state->uuid, .commit = *commit};
-    table->knows = state_row_version(table, &table->known_version) &&
-                   state_row_same_version(&table->known_version, &table->next_version);
+    table->knows = state_row_version(table, &table->known_version) && table->known_version == table->next_version;
 }
 
 /* Gives the table object another name, for its statements only. */

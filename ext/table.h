@@ -15,12 +15,6 @@ typedef struct shx_state_row {
     int64_t operations; /* of a transaction that is under way; see transaction.c */
 } shx_state_row;
 
-/* One content of the database, for this connection (state_row.c). */
-typedef struct shx_version {
-    sqlite3_file *file;
-    uint32_t number;
-} shx_version;
-
 typedef struct shx_table {
     sqlite3_vtab base;
     struct shx_table *next; /* of the connection's tables */
@@ -31,9 +25,9 @@ typedef struct shx_table {
     uint32_t *slots; /* of declaration->columns[i] within its role: c0, c1, … or a0, a1, … */
     shx_statements statements;
     shx_state_row known;       /* the state row of … */
-    shx_version known_version; /* … this version of the database's content */
+    uint32_t known_version;    /* … this version of the database's content (state_row.c) */
     bool knows;                /* is there any? */
-    shx_version next_version;  /* the one that the commit under way leads to, if it is the only one */
+    uint32_t next_version;     /* the one that the commit under way leads to, if it is the only one */
     shx_state *state;          /* NULL until the table was used */
     bool joined;               /* takes part in the write transaction of its state */
     int announced;             /* the innermost savepoint that it was told of; -1: none */

@@ -470,6 +470,41 @@ static void deserialized_over_an_open_database(void **context) {
     same_anew(tale);
 }
 
+/* One copy after the other is put over the same connection, whose statements live on: each new file has the old one's
+** address, and has counted as far. */
+static void deserialized_one_over_another(void **context) {
+    story *tale = *context;
+    unsigned char *copies[5];
+    sqlite3_int64 sizes[5];
+    sqlite3_stmt *query;
+    make_twin(tale->db);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(both_fill(tale->db, 1 + 10 * i, 10 + 10 * i), SQLITE_OK);
+        copies[i] = sqlite3_serialize(tale->db, "main", &sizes[i], 0);
+        assert_non_null(copies[i]);
+    }
+    sqlite3 *db = host_open(tale->path);
+    const char *sql = "SELECT count(*) FROM t WHERE v MATCH '[3,1]' AND k = 100";
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &query, NULL), SQLITE_OK);
+    for (int round = 0; round < 20; round++) {
+        int i = round * 3 % 5;
+        unsigned char *bytes = sqlite3_malloc64((sqlite3_uint64)sizes[i]);
+        assert_non_null(bytes);
+        memcpy(bytes, copies[i], (size_t)sizes[i]);
+        unsigned flags = SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE;
+        assert_int_equal(sqlite3_deserialize(db, "main", bytes, sizes[i], sizes[i], flags), SQLITE_OK);
+        assert_int_equal(sqlite3_step(query), SQLITE_ROW);
+        assert_int_equal(sqlite3_column_int(query, 0), 10 + 10 * i);
+        sqlite3_reset(query);
+        if (round % 4 == 3) assert_int_equal(both_fill(db, 60 + round, 60 + round), SQLITE_OK);
+        if (round % 4 == 3) same(db);
+    }
+    sqlite3_finalize(query);
+    host_close(db);
+    for (int i = 0; i < 5; i++) sqlite3_free(copies[i]);
+    same_anew(tale);
+}
+
 /* ---- copies ---- */
 
 /* A copy is made page by page while this connection, or another one, writes: it begins anew, or takes part. */
@@ -674,6 +709,7 @@ int main(void) {
         STORY(a_temporary_table_of_the_same_name),
         STORY(files_that_move),
         STORY(deserialized_over_an_open_database),
+        STORY(deserialized_one_over_another),
         STORY(copied_while_written),
         STORY(one_connection_for_many_threads),
         STORY(functions_that_write),

@@ -149,7 +149,7 @@ static shx_status base_read_encoding(shx_base *base) {
 static shx_status base_open_shards(shx_base *base, shx_store *store, const shx_id *uuid, base_file file,
                                    const shx_base *known) {
     bool lends = known && known->shards && known->shards->file == file.id &&
-                 known->encoding.code_dim == base->encoding.code_dim;
+                 known->encoding.code_dim == base->encoding.code_dim && base_is_file(&known->shards->container, file);
     if (lends) {
         base->shards = known->shards;
         shx_shards_retain(base->shards);
@@ -166,7 +166,8 @@ static shx_status base_open_segment(shx_base *base, shx_store *store, const shx_
         SHX_CHECK(base->segments[i]->id != file.id, shx_corrupt("segment twice"));
     }
     for (uint32_t i = 0; known && i < known->segment_count && !*segment; i++) {
-        if (known->segments[i]->id == file.id) *segment = known->segments[i];
+        const shx_segment *other = known->segments[i];
+        if (other->id == file.id && base_is_file(&other->container, file)) *segment = known->segments[i];
     }
     if (*segment) {
         shx_segment_retain(*segment);

@@ -243,6 +243,11 @@ static void files_of_another_copy(void **state) {
     const uint8_t open[] = {1, 1};
     uint64_t checksum;
     shx_shards *table;
+    shx_base *known, *base;
+    assert_ok(shx_base_open(store, &uuid, FILE_ID, &space, NULL, &known));
+    assert_ok(shx_base_open(copy, &uuid, FILE_ID, &space, known, &base)); /* what is lent is not of this copy */
+    shx_base_release(known);
+    shx_base_release(base);
     assert_ok(shx_store_remove(copy, names[1]));
     assert_ok(shx_shards_create(CODE_DIM, 2, ids, open, centroids, &table));
     assert_ok(shx_shards_write(copy, &uuid, 12, table, &checksum));

@@ -148,8 +148,9 @@ static shx_status wal_check_body(const shx_wal_record *record, const shx_wal_ent
 
 /* The record is the one that was scanned: the file may have been written over since. */
 static bool wal_same(const shx_wal_entry *found, const shx_wal_entry *entry) {
-    return shx_id_equal(&found->commit, &entry->commit) && found->operation_count == entry->operation_count &&
-           found->vector_count == entry->vector_count && found->body_bytes == entry->body_bytes;
+    return shx_id_equal(&found->commit, &entry->commit) && shx_id_equal(&found->parent, &entry->parent) &&
+           found->operation_count == entry->operation_count && found->vector_count == entry->vector_count &&
+           found->body_bytes == entry->body_bytes;
 }
 
 shx_status shx_wal_load(shx_store *store, const shx_wal_entry *entry, size_t vector_bytes, const shx_stop *stop,

@@ -136,13 +136,31 @@ shx_status shx_index_refresh(shx_index *index) {
 
 uint64_t shx_index_new_id(shx_index *index) { return ++index->catalog.last_id; }
 
-/* Opens the base that the catalog names and starts a delta on it. A damaged base is remembered as such. */
+static bool index_is_named(const shx_base *base, const shx_base_names *names) {
+    return shx_id_equal(&base->info.commit, &names->commit) && base->info.generation == names->generation;
+}
+
+/* Opens the base of a file that the catalog knows. A damaged one is remembered as such. Where another copy of the
+** directory has taken its place, or its id was given a second time, the file holds another base by now: the catalog
+** learns which, and it is SHX_NOTFOUND. */
+static shx_status index_open_known(shx_index *index, shx_catalog_base *known, shx_base **ret_base) {
+    shx_base *base;
+    shx_status status = shx_index_open_base(index, known->file, index->recent, &base);
+    if (status == SHX_OK && !index_is_named(base, &known->names)) {
+        shx_base_release(base);
+        status = shx_base_read_names(index->store, &index->config.uuid, known->file, &known->names);
+        SHX_CHECK(status != SHX_OK, SHX_NOTFOUND);
+    }
+    if (status == SHX_CORRUPT || status == SHX_NOTFOUND) known->damaged = true;
+    if (status == SHX_OK) *ret_base = base;
+    return status;
+}
+
+/* Opens a base and starts a delta on it. */
 static shx_status index_start_from(shx_index *index, shx_catalog_base *known) {
     shx_base *base;
     shx_delta *delta;
-    shx_status status = shx_index_open_base(index, known->file, index->recent, &base);
-    if (status == SHX_CORRUPT || status == SHX_NOTFOUND) known->damaged = true;
-    SHX_TRY(status);
+    SHX_TRY(index_open_known(index, known, &base));
     shx_base_release(index->recent);
     index->recent = base;
     SHX_TRY(shx_delta_create(base, &delta));
@@ -177,7 +195,7 @@ static shx_status index_walk(shx_index *index, const shx_id *commit, index_path 
         shx_catalog_base *base = shx_catalog_best_base(&index->catalog, &id, index->floor);
         if (base && (!at_tip || base->names.generation > index->deltas[0]->base->info.generation)) {
             shx_status status = index_start_from(index, base);
-            if (!base->damaged) return status;
+            if (status != SHX_CORRUPT && status != SHX_NOTFOUND) return status;
             continue;
         }
         if (at_tip) return SHX_OK;

@@ -280,6 +280,38 @@ static void older_copies(void **state) {
     shx_store_close(store);
 }
 
+/* While a directory is in use another copy of it takes its place, where a file of the same name holds another base. */
+static void a_copy_takes_the_place(void **state) {
+    (void)state;
+    fixture_random random = fixture_seed("copy", 21);
+    fixture_table table = fixture_table_make(SHX_L2, DIM, CAPACITY);
+    shx_store *store = fixture_heap();
+    fixture_open(&table, store, NULL);
+    commit_some(&table, &random, 200, 100);
+    shx_id before = table.tip;
+    commit_some(&table, &random, 200, 100);
+    uint64_t digest = fixture_model_digest(&table);
+    copy *early = copy_take(store);
+    shx_store *other_store = copy_restore(early);
+    shx_index *other = fixture_index_on(&table.config, other_store);
+    assert_ok(shx_maintain_flush(other, &table.tip, NULL, NULL));
+    assert_ok(shx_maintain_flush(table.index, &before, NULL, NULL));
+    copy *late = copy_take(other_store);
+    fixture_names names = fixture_list(store);
+    assert_true(names.count == late->names.count);
+    for (uint64_t i = 0; i < names.count; i++) {
+        assert_string_equal(names.names[i], late->names.names[i]);
+        fixture_write_file(store, names.names[i], late->bytes[i], late->sizes[i]);
+    }
+    assert_resolves(table.index, &table.tip, SHX_OK, digest);
+    shx_index_destroy(other);
+    shx_store_close(other_store);
+    copy_free(early);
+    copy_free(late);
+    fixture_table_free(&table);
+    shx_store_close(store);
+}
+
 static void a_foreign_uuid_is_not_ours(void **state) {
     (void)state;
     fixture_random random = fixture_seed("foreign", 8);
@@ -630,6 +662,7 @@ int main(void) {
         cmocka_unit_test(processes_take_turns_on_disk),
         cmocka_unit_test(a_writer_outlives_a_flush_elsewhere),
         cmocka_unit_test(older_copies),
+        cmocka_unit_test(a_copy_takes_the_place),
         cmocka_unit_test(a_foreign_uuid_is_not_ours),
         cmocka_unit_test(a_missing_directory),
         cmocka_unit_test(a_read_only_directory),

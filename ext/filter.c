@@ -168,37 +168,41 @@ static char *filter_subject(const shx_filter *filter, const shx_term *term) {
 static shx_affinity filter_affinity(const shx_filter *filter, const shx_term *term) {
     const shx_declaration *declaration = filter->table->declaration;
     shx_column_role role = term->subject == SHX_SUBJECT_PLAIN ? SHX_COLUMN_PLAIN : SHX_COLUMN_AUXILIARY;
-    for (uint32_t i = 0; i < declaration->column_count; i++) {
+    for (uint32_t i = 0; i < declaration->column_count && term->subject != SHX_SUBJECT_ROWID; i++) {
         const shx_column *column = &declaration->columns[i];
         if (column->role == role && filter->table->slots[i] == term->slot) return shx_affinity_of(column->type);
     }
     return SHX_AFFINITY_INTEGER;
 }
 
-/* The condition's form. A value does not tell which affinity the expression had that it came from; where that could
-** change the comparison, both readings are accepted (SQLite checks again). */
-static const char *filter_form(const shx_filter *filter, const shx_term *term, sqlite3_value *value) {
-    if (term->subject == SHX_SUBJECT_ROWID || term->compare > SHX_COMPARE_IS_NOT) return SHX_SQL_CONDITION;
-    shx_affinity affinity = filter_affinity(filter, term);
+static bool filter_is_number(sqlite3_value *value) {
     int type = sqlite3_value_type(value);
-    bool number = type == SQLITE_INTEGER || type == SQLITE_FLOAT;
-    if (number && (affinity == SHX_AFFINITY_TEXT || affinity == SHX_AFFINITY_BLOB)) {
-        return SHX_SQL_CONDITION_OR_NUMERIC;
-    }
-    return type == SQLITE_TEXT && affinity == SHX_AFFINITY_BLOB ? SHX_SQL_CONDITION_OR_TEXT : SHX_SQL_CONDITION;
+    return type == SQLITE_INTEGER || type == SQLITE_FLOAT;
 }
 
-static int filter_add_comparison(shx_filter *filter, const shx_term *term, const char *subject,
-                                 sqlite3_value *argument) {
-    const char *symbol = shx_compare_sql(term->compare);
-    if (term->compare == SHX_COMPARE_IS_NULL || term->compare == SHX_COMPARE_NOT_NULL) {
+/* A number does not tell which affinity the expression had that it came from. With a numeric one, SQLite takes text of
+** the column that looks like a number for one; so both readings are accepted (SQLite checks again). */
+static bool filter_is_ambiguous(const shx_filter *filter, const shx_term *term, sqlite3_value *const *values,
+                                uint64_t count) {
+    bool compared = term->compare <= SHX_COMPARE_IS_NOT || term->compare == SHX_COMPARE_IN;
+    if (!compared || filter_affinity(filter, term) >= SHX_AFFINITY_NUMERIC) return false;
+    for (uint64_t i = 0; i < count; i++) {
+        if (filter_is_number(values[i])) return true;
+    }
+    return false;
+}
+
+static int filter_write_comparison(shx_filter *filter, const shx_filter_late *late, const char *subject) {
+    shx_compare compare = late->term.compare;
+    const char *symbol = shx_compare_sql(compare);
+    if (compare == SHX_COMPARE_IS_NULL || compare == SHX_COMPARE_NOT_NULL) {
         sqlite3_str_appendf(filter_text(filter), SHX_SQL_CONDITION_NULL, subject, symbol);
         return SQLITE_OK;
     }
     int slot = FILTER_FIRST_VALUE + (int)filter->value_count;
-    const char *form = filter_form(filter, term, argument);
+    const char *form = late->ambiguous ? SHX_SQL_CONDITION_OR_NUMERIC : SHX_SQL_CONDITION;
     sqlite3_str_appendf(filter_text(filter), form, subject, symbol, slot, subject, symbol, slot);
-    return filter_keep_value(filter, argument);
+    return filter_keep_value(filter, late->argument);
 }
 
 /* Whether the engine's order of text, which is that of UTF-8, answers a condition as SQLite would. */
@@ -209,25 +213,20 @@ static int filter_order_agrees(const shx_filter *filter, const shx_term *term, s
     return shx_connection_utf8(filter->table->connection, ret_agrees);
 }
 
-/* Hands a condition on a column or the rowid, with its values, to the predicate too. */
-static int filter_scan(shx_filter *filter, const shx_term *term, sqlite3_value *const *values, uint64_t count) {
-    bool taken = false, agrees = true;
-    int rc = SQLITE_OK;
-    if (!filter->nearest) return rc;
-    if (count == 1) rc = filter_order_agrees(filter, term, values[0], &agrees);
-    if (rc == SQLITE_OK && agrees && term->subject != SHX_SUBJECT_AUXILIARY) {
-        bool rowid = term->subject == SHX_SUBJECT_ROWID;
-        const shx_column_condition condition = {
-            .column = rowid ? SHX_COLUMN_ROWID : term->slot,
-            .affinity = rowid ? SHX_AFFINITY_INTEGER : filter_affinity(filter, term),
-            .compare = term->compare,
-            .values = values,
-            .count = count,
-        };
-        rc = shx_filter_scan(&filter->predicate, &condition, &taken);
-    }
-    filter->beyond |= !taken;
-    return rc;
+/* Hands a condition on a column or the rowid, with its values, to the predicate too, if that can tell: *ret_taken. */
+static int filter_scan(shx_filter *filter, const shx_term *term, sqlite3_value *const *values, uint64_t count,
+                       bool *ret_taken) {
+    bool agrees = true;
+    int rc = count == 1 ? filter_order_agrees(filter, term, values[0], &agrees) : SQLITE_OK;
+    if (rc != SQLITE_OK || !agrees || term->subject == SHX_SUBJECT_AUXILIARY) return rc;
+    const shx_column_condition condition = {
+        .column = term->subject == SHX_SUBJECT_ROWID ? SHX_COLUMN_ROWID : term->slot,
+        .affinity = filter_affinity(filter, term),
+        .compare = term->compare,
+        .values = values,
+        .count = count,
+    };
+    return shx_filter_scan(&filter->predicate, &condition, ret_taken);
 }
 
 /* Turns the text so far into filter->where. */
@@ -256,32 +255,51 @@ static int filter_collect(shx_filter *filter, shx_rowid_list *list) {
     return rc;
 }
 
-/* One IN condition of `count` of the filter's values, from `from` on. */
-static int filter_write_in(sqlite3_str *text, const char *subject, int from, uint64_t count) {
-    char *slots = shx_statement_list(SHX_SQL_VALUE_SLOT, from, (uint32_t)count);
-    if (!slots) return SQLITE_NOMEM;
-    sqlite3_str_appendf(text, SHX_SQL_CONDITION_IN, subject, slots + (count > 0 ? 1 : 0));
+/* The slots of a list's numbers, if they are to be compared as numbers, too. */
+static char *filter_number_slots(const shx_filter_late *late, sqlite3_value *const *values) {
+    sqlite3_str *slots = sqlite3_str_new(NULL);
+    for (uint64_t i = 0; i < late->count && late->ambiguous; i++) {
+        if (!filter_is_number(values[i])) continue;
+        sqlite3_str_appendf(slots, SHX_SQL_NUMBER_SLOT, FILTER_FIRST_VALUE + (int)(late->from + i));
+    }
+    return shx_statement_finish(slots);
+}
+
+/* An IN condition; `values` are its own. */
+static int filter_write_in(sqlite3_str *text, const char *subject, const shx_filter_late *late,
+                           sqlite3_value *const *values) {
+    char *slots = shx_statement_list(SHX_SQL_VALUE_SLOT, FILTER_FIRST_VALUE + (int)late->from, (uint32_t)late->count);
+    char *numbers = filter_number_slots(late, values);
+    int rc = slots && numbers ? SQLITE_OK : SQLITE_NOMEM;
+    if (rc == SQLITE_OK && numbers[0]) {
+        sqlite3_str_appendf(text, SHX_SQL_CONDITION_IN_OR_NUMERIC, subject, slots + 1, subject, numbers + 1);
+    } else if (rc == SQLITE_OK) {
+        sqlite3_str_appendf(text, SHX_SQL_CONDITION_IN, subject, slots + (late->count > 0 ? 1 : 0));
+    }
     sqlite3_free(slots);
-    return SQLITE_OK;
+    sqlite3_free(numbers);
+    return rc;
 }
 
 /* An IN list with more values than a statement has parameters: the rows are looked up in portions. */
-static int filter_add_long_list(shx_filter *filter, const shx_term *term, uint64_t from, uint64_t portion) {
-    char *subject = filter_subject(filter, term);
+static int filter_add_long_list(shx_filter *filter, const shx_filter_late *late, uint64_t portion) {
+    uint64_t end = late->from + late->count;
+    char *subject = filter_subject(filter, &late->term);
     int rc = subject ? SQLITE_OK : SQLITE_NOMEM;
     filter->coming.count = 0;
-    for (uint64_t at = from; at < filter->value_count && rc == SQLITE_OK; at += portion) {
+    for (uint64_t at = late->from; at < end && rc == SQLITE_OK; at += portion) {
         shx_filter part = {0};
         shx_filter_init(&part, filter->table, true);
-        uint64_t count = filter->value_count - at < portion ? filter->value_count - at : portion;
-        rc = filter_write_in(filter_text(&part), subject, FILTER_FIRST_VALUE, count);
-        for (uint64_t i = 0; i < count && rc == SQLITE_OK; i++) rc = filter_keep_value(&part, filter->values[at + i]);
+        shx_filter_late some = {.count = end - at < portion ? end - at : portion, .ambiguous = late->ambiguous};
+        sqlite3_value *const *values = filter->values + at;
+        rc = filter_write_in(filter_text(&part), subject, &some, values);
+        for (uint64_t i = 0; i < some.count && rc == SQLITE_OK; i++) rc = filter_keep_value(&part, values[i]);
         if (rc == SQLITE_OK) rc = filter_end_text(&part);
         if (rc == SQLITE_OK) rc = filter_collect(&part, &filter->coming);
         shx_filter_free(&part);
     }
     sqlite3_free(subject);
-    filter_drop_values(filter, from);
+    filter_drop_values(filter, late->from);
     if (rc == SQLITE_OK) filter_restrict(filter);
     return rc;
 }
@@ -294,6 +312,17 @@ static int filter_add_late(shx_filter *filter, const shx_filter_late *late) {
     return SQLITE_OK;
 }
 
+/* Adds a condition with its values, for the database and, as far as it goes, for the predicate. */
+static int filter_add_condition(shx_filter *filter, const shx_filter_late *late, sqlite3_value *const *values,
+                                uint64_t count) {
+    bool taken = false;
+    int rc = filter_add_late(filter, late);
+    if (rc != SQLITE_OK || !filter->nearest) return rc;
+    if (!late->ambiguous) rc = filter_scan(filter, &late->term, values, count, &taken);
+    filter->beyond |= !taken;
+    return rc;
+}
+
 static int filter_add_list(shx_filter *filter, const shx_term *term, sqlite3_value *argument) {
     uint64_t from = filter->value_count;
     sqlite3_value *value;
@@ -303,14 +332,15 @@ static int filter_add_list(shx_filter *filter, const shx_term *term, sqlite3_val
         rc = kept == SQLITE_OK ? sqlite3_vtab_in_next(argument, &value) : kept;
     }
     if (rc != SQLITE_OK && rc != SQLITE_DONE) return rc;
-    uint64_t count = filter->value_count - from;
-    filter->listed |= count > FILTER_LIST_FEW;
+    shx_filter_late late = {.term = *term, .from = from, .count = filter->value_count - from};
+    late.ambiguous = filter_is_ambiguous(filter, term, filter->values + from, late.count);
+    filter->loose |= late.ambiguous;
+    filter->listed |= late.count > FILTER_LIST_FEW;
     sqlite3 *db = filter->table->connection->db;
     uint64_t room = (uint64_t)sqlite3_limit(db, SQLITE_LIMIT_VARIABLE_NUMBER, -1) / 2;
     if (room == 0) room = 1; /* for SQLite to refuse */
-    if (filter->value_count > room) return filter_add_long_list(filter, term, from, room);
-    rc = filter_add_late(filter, &(shx_filter_late){.term = *term, .from = from, .count = count});
-    return rc == SQLITE_OK ? filter_scan(filter, term, filter->values + from, count) : rc;
+    if (filter->value_count > room) return filter_add_long_list(filter, &late, room);
+    return filter_add_condition(filter, &late, filter->values + from, late.count);
 }
 
 /* ---- distances ---- */
@@ -347,17 +377,18 @@ int shx_filter_add(shx_filter *filter, const shx_term *term, sqlite3_value *argu
         return filter_add_rowids(filter, term, argument);
     }
     if (term->compare == SHX_COMPARE_IN) return filter_add_list(filter, term, argument);
-    filter->loose |= strcmp(filter_form(filter, term, argument), SHX_SQL_CONDITION) != 0;
-    int rc = filter_add_late(filter, &(shx_filter_late){.term = *term, .argument = argument});
-    return rc == SQLITE_OK ? filter_scan(filter, term, &argument, 1) : rc;
+    shx_filter_late late = {.term = *term, .argument = argument};
+    late.ambiguous = filter_is_ambiguous(filter, term, &argument, 1);
+    filter->loose |= late.ambiguous;
+    return filter_add_condition(filter, &late, &argument, 1);
 }
 
 static int filter_write_late(shx_filter *filter, const shx_filter_late *late) {
     char *subject = filter_subject(filter, &late->term);
-    int from = FILTER_FIRST_VALUE + (int)late->from;
     if (!subject) return SQLITE_NOMEM;
-    int rc = late->term.compare == SHX_COMPARE_IN ? filter_write_in(filter_text(filter), subject, from, late->count)
-                                                  : filter_add_comparison(filter, &late->term, subject, late->argument);
+    int rc = late->term.compare == SHX_COMPARE_IN
+                 ? filter_write_in(filter_text(filter), subject, late, filter->values + late->from)
+                 : filter_write_comparison(filter, late, subject);
     sqlite3_free(subject);
     return rc;
 }

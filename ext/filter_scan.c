@@ -95,14 +95,6 @@ static int scan_add_values(shx_predicate *predicate, const shx_column_condition 
     return rc;
 }
 
-/* Where a comparison could mean two things (see filter.c), it is left alone. */
-static bool scan_is_plain(shx_affinity affinity, sqlite3_value *value) {
-    int type = sqlite3_value_type(value);
-    if (type == SQLITE_TEXT) return affinity != SHX_AFFINITY_BLOB;
-    bool number = type == SQLITE_INTEGER || type == SQLITE_FLOAT;
-    return !number || affinity >= SHX_AFFINITY_NUMERIC;
-}
-
 int shx_filter_scan(shx_predicate *predicate, const shx_column_condition *condition, bool *ret_taken) {
     uint32_t column = condition->column;
     shx_affinity affinity = condition->affinity;
@@ -125,7 +117,6 @@ int shx_filter_scan(shx_predicate *predicate, const shx_column_condition *condit
                    : SQLITE_NOMEM;
     default: break;
     }
-    if (compare != SHX_COMPARE_IN && !scan_is_plain(affinity, value)) return SQLITE_OK;
     *ret_taken = true;
     return scan_add_values(predicate, condition);
 }

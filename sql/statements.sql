@@ -217,6 +217,9 @@ SELECT shardex_catch_up(%Q, 'main');
 -- name: value_slot
 , ?%d;
 
+-- name: number_slot
+, (CAST(?%d AS NUMERIC));
+
 -- Left sides of conditions:
 
 -- name: subject_rowid
@@ -228,8 +231,8 @@ r.c%d;
 -- name: subject_auxiliary
 (SELECT x.a%d FROM "%w"."%w_aux" AS x WHERE x.id = r.id);
 
--- A condition: left side, operator, parameter. In the two loose ones the right side may also have come from a column
--- with an affinity of its own, which a value does not show: they accept whatever either reading accepts.
+-- A condition: left side, operator, parameter. In the one of two readings the right side may also have come from a
+-- column with a numeric affinity, which a value does not show: it accepts whatever either reading accepts.
 
 -- name: condition
  AND %s %s ?%d;
@@ -237,14 +240,15 @@ r.c%d;
 -- name: condition_or_numeric
  AND (%s %s ?%d OR %s %s CAST(?%d AS NUMERIC));
 
--- name: condition_or_text
- AND (%s %s ?%d OR %s %s CAST(?%d AS TEXT));
-
 -- name: condition_null
  AND %s %s NULL;
 
 -- name: condition_in
  AND %s IN (%s);
+
+-- Arguments: left side and its values; once more, and those that are numbers.
+-- name: condition_in_or_numeric
+ AND (%s IN (%s) OR %s IN (VALUES %s));
 
 -- name: order_up
  ASC;

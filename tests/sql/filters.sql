@@ -92,6 +92,13 @@ SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x = (SEL
 SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x IN ('a', 7, NULL);
 SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x IN ('a', 'A') AND rowid IN (1, 2, 3, 9)
     AND rowid IN (2, 3, 7);
+-- Text in a list of numbers that a numeric column made is looked for as a number; in one of no affinity it is not.
+CREATE TABLE number(n INTEGER, any);
+INSERT INTO number VALUES (7, 7), (8, '7.0');
+SELECT group_concat(rowid) FROM mixed WHERE x IN (SELECT n FROM number);
+SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x IN (SELECT n FROM number);
+SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x IN (SELECT n FROM number) ORDER BY distance LIMIT 1 OFFSET 1;
+SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x IN (SELECT any FROM number) ORDER BY distance LIMIT 1;
 SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x < 9 ORDER BY distance LIMIT 2;
 SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x > 7 ORDER BY distance LIMIT 2 OFFSET 1;
 SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x = 7 ORDER BY distance LIMIT 1;

@@ -64,7 +64,7 @@ static double distance_of_floats(shx_metric metric, shx_element element, distanc
     switch (metric) {
     case SHX_L2: return sqrt(distance_total(DISTANCE_L2, element, &pair, dim));
     case SHX_COSINE: return distance_cosine(element, pair, dim);
-    case SHX_IP: return -distance_total(DISTANCE_DOT, element, &pair, dim);
+    case SHX_IP: return 0 - distance_total(DISTANCE_DOT, element, &pair, dim); /* and no -0.0 */
     case SHX_L1: return distance_total(DISTANCE_L1, element, &pair, dim);
     case SHX_HAMMING: break;
     }

@@ -289,6 +289,18 @@ static void int8_cosine_loses_no_digits(void **state) {
     assert_true(shx_distance(SHX_COSINE, SHX_INT8, a, zero, DIM_MAX) == 1);
 }
 
+/* The inner product of nothing in common is 0, which people read, and not -0. */
+static void orthogonal_vectors_have_no_negative_zero(void **state) {
+    (void)state;
+    for (int element = SHX_FLOAT32; element <= SHX_INT8; element++) {
+        uint8_t a[2 * sizeof(float)] = {0}, b[sizeof a] = {0};
+        size_t size = shx_element_bytes((shx_element)element, 1);
+        assert_true(shx_element_encode((shx_element)element, 3, a));
+        assert_true(shx_element_encode((shx_element)element, -5, b + size));
+        assert_true(!signbit(shx_distance(SHX_IP, (shx_element)element, a, b, 2)));
+    }
+}
+
 static void sizes_and_names(void **state) {
     (void)state;
     assert_int_equal(shx_element_bytes(SHX_FLOAT32, 65535), 262140);
@@ -315,6 +327,7 @@ int main(void) {
         cmocka_unit_test(l1_agrees_bit_for_bit),
         cmocka_unit_test(distances_match_plain_arithmetic),
         cmocka_unit_test(int8_cosine_loses_no_digits),
+        cmocka_unit_test(orthogonal_vectors_have_no_negative_zero),
         cmocka_unit_test(sizes_and_names),
     };
     print_message("seed %llu\n", (unsigned long long)random_state);

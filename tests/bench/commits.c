@@ -8,8 +8,8 @@
 **
 ** With synchronous=FULL a commit waits for the disk once, so the ratio of the wall times depends on how long an fsync
 ** takes: the line says what one of 4 KB costs. Some disks only seem to take it; so the same is measured again with
-** files whose fsync takes a quarter of a millisecond or a whole one more, in all three databases. (On a busy machine whoever slept in an fsync has
-** to wait for his turn, often 4 ms: `chrt -f 50` measures the disk instead.)
+** files whose fsync takes a quarter of a millisecond or a whole one more, in all three databases. (On a busy machine
+** whoever slept in an fsync has to wait for his turn, often 4 ms: `chrt -f 50` measures the disk instead.)
 **
 ** Ledger of the commit path: driver.c.
 */

@@ -27,6 +27,6 @@ echo "$answer"
 [ "$answer" = "$(printf '3|0.5\n2|1.11803398874989')" ]
 echo "the loadable extension answers"
 
-"$@" -O2 -DSQLITE_CORE -I"$folder" "$host" "$folder/shardex.c" -o "$work/host" -lsqlite3 -lpthread -lm
+"$@" -O0 -DSQLITE_CORE -I"$folder" "$host" "$folder/shardex.c" -o "$work/host" -lsqlite3 -lpthread -lm
 [ "$("$work/host")" = "2 0.5" ]
 echo "the linked program answers"

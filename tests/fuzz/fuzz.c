@@ -131,18 +131,23 @@ static void fuzz_edit_whole(fuzz_file *file, fuzz_input *input) {
     file->size = size;
 }
 
-fuzz_file fuzz_edit(const fuzz_file *file, fuzz_input *input) {
-    static void (*const kinds[])(fuzz_file *, fuzz_input *) = {fuzz_edit_bytes, fuzz_edit_number, fuzz_edit_add,
+/* Edits of `kinds` kinds from `first` on. */
+static fuzz_file fuzz_edit_by(const fuzz_file *file, fuzz_input *input, uint64_t first, uint64_t kinds) {
+    static void (*const edits[])(fuzz_file *, fuzz_input *) = {fuzz_edit_bytes, fuzz_edit_number, fuzz_edit_add,
                                                                fuzz_edit_copy,  fuzz_edit_size,   fuzz_edit_whole};
     fuzz_file edited = {.bytes = malloc(FUZZ_FILE_MAX), .size = file->size};
     fuzz_require(edited.bytes != NULL);
     memcpy(edited.bytes, file->bytes, file->size);
-    for (uint64_t edits = fuzz_number(input, 1); edits > 0 && input->left > 0; edits--) {
-        uint64_t kind = fuzz_number(input, 1) % 6;
-        if (edited.size > 0 || kind > 3) kinds[kind](&edited, input);
+    for (uint64_t left = fuzz_number(input, 1); left > 0 && input->left > 0; left--) {
+        uint64_t kind = first + (fuzz_number(input, 1) + kinds - first) % kinds;
+        if (edited.size > 0 || kind > 3) edits[kind](&edited, input);
     }
     return edited;
 }
+
+fuzz_file fuzz_edit(const fuzz_file *file, fuzz_input *input) { return fuzz_edit_by(file, input, 0, 6); }
+
+fuzz_file fuzz_damage(const fuzz_file *file, fuzz_input *input) { return fuzz_edit_by(file, input, 1, 4); }
 
 /* ---- stores ---- */
 

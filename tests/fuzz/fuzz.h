@@ -72,6 +72,10 @@ fuzz_file fuzz_golden(const char *name);
 ** Positions beyond the end wrap around. */
 fuzz_file fuzz_edit(const fuzz_file *file, fuzz_input *input);
 
+/* The same with those edits only that bring no bytes of the input's (1 to 4): an input that
+** was bred to get past comparisons can write a checksum that it saw, but not by these. */
+fuzz_file fuzz_damage(const fuzz_file *file, fuzz_input *input);
+
 /* Makes all checksums of a file of this kind right, those inside sections and records included, as far as it is laid
 ** out so that they can be found; header and size too. Then only structure and values are left to judge. */
 void fuzz_seal(fuzz_file *file, shx_file_kind kind, const shx_id *uuid, uint64_t id, size_t vector_bytes);

@@ -1,5 +1,6 @@
 /* Runs a target over the inputs of a corpus: replay FOLDER. Each is run as it is, cut off at several lengths,
-** and with bytes changed, so that a few seeds say something; every change is the same in every run.
+** and with bytes changed, so that a few seeds say something; every change is the same in every run. The
+** more inputs there are the fewer changes each has, so that a corpus that grows does not take longer.
 */
 #include "fuzz.h"
 
@@ -9,7 +10,8 @@
 #include <string.h>
 
 #define REPLAY_INPUT_MAX (1 << 16)
-#define REPLAY_CHANGES 60
+#define REPLAY_CHANGES 60      /* of an input … */
+#define REPLAY_CHANGES_ALL 600 /* … and of all of them, about */
 
 static uint64_t replay_state = 1;
 
@@ -29,8 +31,8 @@ static void replay_one(const uint8_t *bytes, size_t size) {
     free(copy);
 }
 
-static void replay_changed(uint8_t *bytes, size_t size) {
-    for (int i = 0; i < REPLAY_CHANGES && size > 0; i++) {
+static void replay_changed(uint8_t *bytes, size_t size, int changes) {
+    for (int i = 0; i < changes && size > 0; i++) {
         size_t at = replay_random(size);
         uint8_t was = bytes[at];
         bytes[at] = (uint8_t)replay_random(256);
@@ -39,7 +41,7 @@ static void replay_changed(uint8_t *bytes, size_t size) {
     }
 }
 
-static void replay_file(const char *path) {
+static void replay_file(const char *path, int changes) {
     static uint8_t bytes[REPLAY_INPUT_MAX];
     FILE *file = fopen(path, "rb");
     if (!file) {
@@ -49,7 +51,7 @@ static void replay_file(const char *path) {
     size_t size = fread(bytes, 1, sizeof bytes, file);
     fclose(file);
     replay_one(bytes, size);
-    replay_changed(bytes, size);
+    replay_changed(bytes, size, changes);
 }
 
 static int replay_is_visible(const struct dirent *entry) { return entry->d_name[0] != '.'; }
@@ -65,12 +67,13 @@ int main(int count, char **arguments) {
         fprintf(stderr, "%s: no inputs\n", arguments[1]);
         return 1;
     }
+    int changes = REPLAY_CHANGES_ALL / files < REPLAY_CHANGES ? REPLAY_CHANGES_ALL / files : REPLAY_CHANGES;
     for (int i = 0; i < files; i++) {
         char path[1024];
         snprintf(path, sizeof path, "%s/%s", arguments[1], entries[i]->d_name);
         printf("%s\n", path);
         fflush(stdout); /* so that the one that ends the process is the last line */
-        replay_file(path);
+        replay_file(path, changes);
         free(entries[i]);
     }
     free(entries);

@@ -123,6 +123,18 @@ SEEDS.update({
         "bytes": bytes([31]) + blob(b"\1\2\3") + integer(8),
         "average": bytes([32]) + text("[1,2,3]") + text("[7,8,9]"),
         "each": bytes([33]) + text("[1,2,3]") + real(1.5),
+        "quantized": bytes([10]) + text("[1,-0.5,0.25,2]") + text("unit"),
+        "quantized_otherwise": bytes([10]) + text("[1]") + text("other"),
+        "quantized_binary": bytes([11]) + text("[1,-1,2,0,0.5,-3,7,8]"),
+        "type": bytes([9]) + blob(FLOATS) + NULL,
+        "distance_half": bytes([13]) + text("[1,2]") + text("[3,4]"),
+        "distance_int8": bytes([14]) + text("[1,2,-3]") + text("[-3,4,5]"),
+        "distance_bits": bytes([15]) + blob(b"\1\2") + blob(b"\3\xff"),
+        "digits": bytes([6]) + text("[" + "1234567890" * 12 + ".5e-118,9e-46,1e99999999999,0x1]"),
+        "infinite": bytes([16]) + blob(struct.pack("<4f", 1, float("inf"), 0, 0)),
+        "infinite_half": bytes([1]) + blob(struct.pack("<4e", 1, 2, float("nan"), 0)),
+        "radius_half": bytes([22]) + text("[1,2,3,4]") + real(2.5),
+        "ulid": bytes([35]) + text("01ARZ3NDEKTSV4RRFFQ69G5FAV") + text("01"),
         "each_bit": bytes([34]) + blob(b"\1\2") + text("[-1,2]"),
     },
     "vector_file": {
@@ -148,6 +160,11 @@ SEEDS.update({
         "options": b"v int8[8] distance_metric=l1, id INTEGER PRIMARY KEY, recall=0.99, shard_size=64",
         "quoted":
             b'"a ""b" bit[64],\n[c] REAL,\n`d` BLOB,\nrouter=graph, graph_m=8, threads=1',
+        "index": b"v bit[16] indexed by ivf(a=(1)), flush_rows=64, graph_ef=8,\nv int8[3] indexed by none(",
+        "sizes": b"v float[2], d DECIMAL(10, 5) not null, t VARCHAR(20), x CHAR(",
+        "metric": b"v bit[8] distance_metric=l1, router=tree, recall=2, threads='1', content='x'",
+        "names": b"v float[2], distance REAL, K int, rowid text, a, A, per_document, w bit[8]",
+        "keys": b"v bf16[3], a TEXT PRIMARY KEY, b INTEGER PRIMARY KEY, c time key, +d partition key, e document key",
         "vec0": b"v float[768] distance_metric=cosine, +d text, document_id TEXT, memory_only=1",
     },
     "script": {
@@ -175,21 +192,59 @@ SEEDS.update({
 })
 
 
-def joint(sealed, *files, steps=b""):
-    return bytes([sealed, len(files)]) + b"".join(bytes([which]) + what for which, what in files) + steps
+def joint(kind, *files, sealed=0, stages=0, steps=b""):
+    return bytes([kind, sealed, stages, len(files)]) + b"".join(bytes([which]) + what for which, what in files) + steps
 
 
+def search(mode, condition, vector=3, k=6, first=20, second=50):
+    return bytes([0, mode, condition, vector, k, first, second])
+
+
+def write(which, vector=4, first=12, second=90):
+    return bytes([16, which, vector, first, second])
+
+
+def control(*which):
+    return b"".join(bytes([28, one]) for one in which)
+
+
+BEGIN, SAVEPOINT_A, ROLLBACK_A, RELEASE_A, SAVEPOINT_B, ROLLBACK_B, RELEASE_B, COMMIT, ROLLBACK = range(9)
+FLUSH, OPTIMIZE, RECONCILE, GC, PURGE, CATCH_UP, VACUUM, CHECKPOINT, RENAME = range(9, 18)
+INFO, STATS, JOIN, HIDDEN, MAKE_U, DROP_U, CHECK, REBUILD = range(18, 26)
+REOPEN, PEER, BATTERY, BACKUP, ROWS = bytes([40]), bytes([41]), bytes([43]), bytes([45]), bytes([46])
+SCRIPT = b"SELECT rowid FROM t WHERE v MATCH '[1,2]' AND k = 3;VACUUM;DELETE FROM t\0"
+LOST, OTHERS = b"\xff", b"\xf0"
+SEARCHES = [b"".join(search((i + j) % 6, i * 5 % 28, i, i * 7 % 40 + 1, i * 11 % 90, i * 13 % 60)
+                     for i in range(14 * j, 14 * j + 14)) for j in range(2)]
 SEEDS["joint"] = {
-    "whole": joint(0, steps=bytes([0, 1, 5, 13, 0, 200, 15, 16, 3])),
-    "base": joint(0, (1, edits(put(300, b"\1"))), steps=bytes([0, 1, 17, 5])),
-    "wal": joint(1, (5, edits(add(64 + 48, 1))), steps=bytes([0, 10, 200, 1, 15])),
-    "segment": joint(1, (2, edits(put(800, b"\xff"), copy(900, 1000, 30))), steps=bytes([1, 2, 11, 18, 19, 200, 5])),
-    "each": joint(1, *((i, edits(add(60 * i + 260, 3))) for i in range(1, 5)), steps=bytes([0, 6, 14, 200, 0, 16])),
-    "database": joint(1, (0, edits(put(5000, b"\0\1"), add(9000, 1))), steps=bytes([0, 3, 12, 200, 17, 15])),
-    "lost": joint(0, (1, edits(size(0))), steps=bytes([0, 20, 200, 1, 15])),
-    "script": joint(1, (3, edits(number(400, 21))), steps=bytes([0, 230]) +
-                    b"SELECT rowid FROM t WHERE v MATCH '[1,2]' AND k = 3;VACUUM;DELETE FROM t\0" + bytes([0, 15])),
+    "text": joint(0, steps=bytes([44]) + SCRIPT + ROWS + BATTERY + b"\2"),
+    "deceit": joint(2, (3, b"\0" + edits(put(800, b"\xff"), copy(900, 1000, 30))), sealed=1,
+                    steps=search(2, 0) + control(REBUILD) + search(0, 5) + ROWS + control(CHECK)),
+    "deceit_bases": joint(4, *((i, b"\0" + edits(add(60 * i + 260, 3))) for i in range(1, 5)), sealed=1,
+                          steps=search(1, 1) + write(5) + control(REBUILD, CHECK) + search(2, 7)),
+    "database": joint(0, (0, b"\0" + edits(put(5000, b"\0\1"), add(9000, 1))), sealed=1,
+                      steps=ROWS + search(0, 0) + control(CHECK, RECONCILE) + BATTERY + b"\3"),
+    "damage_open": joint(3, steps=search(2, 1) + REOPEN + b"\3\1\0" + edits(number(300, 20)) + b"\3\0"
+                         + edits(add(70, 9)) + search(0, 3) + ROWS),
 }
+for kind in range(6):
+    SEEDS["joint"].update({f"{name}_{kind}": seed for name, seed in {
+        "asked": joint(kind, steps=SEARCHES[kind % 2]),
+        "asked_beyond": joint(kind, (1, LOST), (2, LOST), steps=SEARCHES[1 - kind % 2] + write(2) + search(2, 1)),
+        "changed": joint(kind, steps=control(BEGIN) + write(kind) + control(SAVEPOINT_A) + write(14)
+                         + search(2, 6 + kind) + control(ROLLBACK_A) + ROWS + write(8 + kind) + control(COMMIT, FLUSH)
+                         + search(3, 10 + kind) + ROWS + PEER + b"\1" + write(10) + PEER + b"\3\2\1\7\11\4\5"
+                         + control(CHECK) + BACKUP + search(0, kind)[1:]),
+        "commands": joint(kind, steps=control(MAKE_U, OPTIMIZE, CHECK, INFO, STATS, JOIN) + write(0)
+                          + control(PURGE, CHECK, RENAME, VACUUM, CATCH_UP, HIDDEN, DROP_U) + search(2, 0)
+                          + control(RECONCILE, GC, CHECKPOINT, REBUILD) + search(2, 9) + ROWS),
+        "stage": joint(kind, stages=12 + 16 * (kind % 3) + (kind + 1) % 3, steps=search(2, 0) + write(kind)
+                       + search(0, kind) + ROWS + control(CHECK, FLUSH) + search(2, 1)),
+        "damaged": joint(kind, (kind + 1, b"\0" + edits(number(300, 130))), steps=search(0, 0) + search(2, 1) + write(2)
+                         + search(3, 8) + ROWS + BACKUP + search(1, 1)[1:]),
+        "lost": joint(kind, (kind + 2, LOST), (kind + 4, OTHERS + b"\2\3"), steps=search(2, 2) + write(3)
+                      + search(5, 0) + REOPEN + b"\0" + search(4, 4)),
+    }.items()})
 
 
 def main():

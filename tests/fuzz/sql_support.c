@@ -11,6 +11,7 @@
 #define SQL_STEP_OPS 1000
 
 static int sql_steps;
+static bool sql_trusted; /* the harness's own SQL may do all */
 
 void fuzz_sql_steps(void) { sql_steps = SQL_STEPS; }
 
@@ -34,6 +35,7 @@ static int sql_authorize(void *unused, int action, const char *first, const char
                                           "function_list",   NULL};
     static const char *const files[] = {"shardex_npy", "shardex_fvecs", NULL};
     (void)unused, (void)third, (void)fourth;
+    if (sql_trusted) return SQLITE_OK;
     bool denied = action == SQLITE_READ && first && sql_is_among(first, files);
     if (action == SQLITE_FUNCTION) denied = second && sql_is_among(second, functions);
     if (action == SQLITE_PRAGMA) denied = first && !sql_is_among(first, pragmas);
@@ -86,6 +88,15 @@ void fuzz_sql_run(sqlite3 *db, const char *sql) {
         if (rest == sql || sql_steps <= 0) break;
         sql = rest;
     }
+}
+
+int fuzz_sql_try(sqlite3 *db, const char *sql) {
+    fuzz_sql_steps();
+    sql_trusted = true;
+    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    sql_trusted = false;
+    fuzz_sql_judge(db, rc, sql);
+    return rc;
 }
 
 void fuzz_sql_must(sqlite3 *db, const char *sql) {

@@ -40,6 +40,7 @@ static const char *const STATEMENTS[] = {
     "SELECT vec_sum(v), vec_avg(v), vec_avg(vec_int8(v)) FROM (SELECT ?1 AS v UNION ALL SELECT ?2)",
     "SELECT rowid, value FROM vec_each(?1) WHERE value > ?2",
     "SELECT rowid, value FROM vec_each(vec_bit(?1)) UNION ALL SELECT rowid, value FROM vec_each(vec_int8(?2))",
+    "SELECT shardex_ulid_time(?1), vec_length(vec_version() || ?2)",
 };
 
 #define STATEMENT_COUNT (sizeof STATEMENTS / sizeof *STATEMENTS)

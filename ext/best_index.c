@@ -79,6 +79,26 @@ static void best_constraint(const shx_table *table, sqlite3_index_info *info, in
     }
 }
 
+static bool best_same_column(const shx_constraint *a, const shx_constraint *b) {
+    bool column = a->subject == SHX_SUBJECT_PLAIN || a->subject == SHX_SUBJECT_AUXILIARY;
+    return column && a->subject == b->subject && a->slot == b->slot;
+}
+
+/* With column GLOB 'abc*' come, as if the query had them, column >= 'abc' and column < 'abd'. No blob is less than any
+** text, not even one that GLOB takes for text with that start. So beside GLOB and LIKE < lets blobs pass; SQLite drops
+** those that the query's own < excludes. */
+static void best_let_blobs_pass(shx_constraint *constraints, int count) {
+    for (int i = 0; i < count; i++) {
+        bool pattern = constraints[i].compare == SHX_COMPARE_LIKE || constraints[i].compare == SHX_COMPARE_GLOB;
+        for (int j = 0; j < count && pattern; j++) {
+            shx_constraint *bound = &constraints[j];
+            if (bound->compare != SHX_COMPARE_LT || !best_same_column(&constraints[i], bound)) continue;
+            bound->compare = SHX_COMPARE_LT_OR_BLOB;
+            bound->clear = false;
+        }
+    }
+}
+
 static shx_order best_order(const shx_table *table, const sqlite3_index_info *info) {
     if (info->nOrderBy == 0) return SHX_ORDER_NONE;
     int column = info->aOrderBy[0].iColumn;
@@ -125,6 +145,7 @@ int shx_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
     int rc = SQLITE_NOMEM;
     if (constraints && uses) {
         for (int i = 0; i < info->nConstraint; i++) best_constraint(table, info, i, &constraints[i]);
+        best_let_blobs_pass(constraints, info->nConstraint);
         shx_plan_request request = {constraints, info->nConstraint, best_order(table, info), best_k(info, constraints)};
         shx_plan plan;
         const char *message = "";

@@ -200,7 +200,9 @@ static int filter_write_comparison(shx_filter *filter, const shx_filter_late *la
         return SQLITE_OK;
     }
     int slot = FILTER_FIRST_VALUE + (int)filter->value_count;
-    const char *form = late->ambiguous ? SHX_SQL_CONDITION_OR_NUMERIC : SHX_SQL_CONDITION;
+    const char *form = late->ambiguous                     ? SHX_SQL_CONDITION_OR_NUMERIC
+                       : compare == SHX_COMPARE_LT_OR_BLOB ? SHX_SQL_CONDITION_OR_BLOB
+                                                           : SHX_SQL_CONDITION;
     sqlite3_str_appendf(filter_text(filter), form, subject, symbol, slot, subject, symbol, slot);
     return filter_keep_value(filter, late->argument);
 }

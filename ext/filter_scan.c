@@ -9,6 +9,7 @@
 #define SCAN_FEW 4 /* values of a comparison or a list that need no memory of their own */
 
 static shx_value scan_null(void) { return (shx_value){.type = SHX_VALUE_NULL}; }
+static shx_value scan_empty_blob(void) { return (shx_value){.type = SHX_VALUE_BLOB}; }
 
 /* The values that stand to `value` as the operator says; null stands to nothing, except for IS. Returns the number of
 ** ranges. */
@@ -22,6 +23,10 @@ static uint64_t scan_ranges(shx_compare compare, shx_value value, shx_range rang
     case SHX_COMPARE_IN:
     case SHX_COMPARE_IS: ranges[0] = (shx_range){before, after}; return 1;
     case SHX_COMPARE_LT: ranges[0] = (shx_range){first, before}; return 1;
+    case SHX_COMPARE_LT_OR_BLOB:
+        ranges[0] = (shx_range){first, before};
+        ranges[1] = (shx_range){shx_cut_before(scan_empty_blob()), end};
+        return 2;
     case SHX_COMPARE_LE: ranges[0] = (shx_range){first, after}; return 1;
     case SHX_COMPARE_GT: ranges[0] = (shx_range){after, end}; return 1;
     case SHX_COMPARE_GE: ranges[0] = (shx_range){before, end}; return 1;
@@ -60,11 +65,11 @@ static int scan_add_prefix(shx_predicate *predicate, uint32_t column, sqlite3_va
     if (size > 0) high[size - 1]++;
     shx_value text = {.type = SHX_VALUE_TEXT, .size = (uint32_t)size, .is.bytes = low}, text_end = text;
     shx_value blob = {.type = SHX_VALUE_BLOB, .size = (uint32_t)size, .is.bytes = low}, blob_end = blob;
-    shx_value no_blob = {.type = SHX_VALUE_BLOB};
+    shx_cut blobs_start = shx_cut_before(scan_empty_blob());
     text_end.is.bytes = blob_end.is.bytes = high;
     const shx_range prefix[] = {{shx_cut_before(text), shx_cut_before(text_end)},
                                 {shx_cut_before(blob), shx_cut_before(blob_end)}};
-    const shx_range all[] = {{shx_cut_before(text), shx_cut_before(no_blob)}, {shx_cut_before(no_blob), shx_cut_end()}};
+    const shx_range all[] = {{shx_cut_before(text), blobs_start}, {blobs_start, shx_cut_end()}};
     bool blobs = !sqlite3_compileoption_used("LIKE_DOESNT_MATCH_BLOBS");
     *ret_taken = true;
     shx_status status = shx_predicate_add(predicate, column, size > 0 ? prefix : all, blobs ? 2 : 1);

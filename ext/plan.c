@@ -42,7 +42,7 @@ static const plan_operator PLAN_OPERATORS[] = {
     [SHX_COMPARE_IS] = {"is", "IS", 0.05},       [SHX_COMPARE_IS_NOT] = {"isnot", "IS NOT", 0.9},
     [SHX_COMPARE_IS_NULL] = {"null", "IS", 0.1}, [SHX_COMPARE_NOT_NULL] = {"notnull", "IS NOT", 0.9},
     [SHX_COMPARE_LIKE] = {"like", "LIKE", 0.2},  [SHX_COMPARE_GLOB] = {"glob", "GLOB", 0.2},
-    [SHX_COMPARE_IN] = {"-in", "IN", 0.2},
+    [SHX_COMPARE_IN] = {"-in", "IN", 0.2},       [SHX_COMPARE_LT_OR_BLOB] = {"<or-blob", "<", 0.4},
 };
 
 #define PLAN_OPERATOR_COUNT (sizeof PLAN_OPERATORS / sizeof *PLAN_OPERATORS)
@@ -117,8 +117,13 @@ static int plan_find(const shx_plan_request *request, shx_subject subject) {
     return -1;
 }
 
-/* May LIMIT end the search? Only when nothing is checked after it and the order is ours. SQLite hands (a, b) < (x, y)
-** in as a <= x and checks the rest itself, without a word: beside <= and >= LIMIT is left to it. */
+/* Does SQLite check more than the condition says? It hands (a, b) < (x, y) in as a <= x, without a word. */
+static bool plan_is_checked(const shx_constraint *constraint) {
+    return constraint->compare == SHX_COMPARE_LE || constraint->compare == SHX_COMPARE_GE ||
+           constraint->compare == SHX_COMPARE_LT_OR_BLOB;
+}
+
+/* May LIMIT end the search? Only when nothing is checked after it and the order is ours. */
 static bool plan_limit_counts(const shx_plan_request *request) {
     if (request->order != SHX_ORDER_NONE && request->order != SHX_ORDER_DISTANCE) return false;
     if (request->count * PLAN_WORD_MAX > SHX_PLAN_TEXT_MAX - PLAN_WORD_MAX) return false; /* not all may fit */
@@ -126,8 +131,7 @@ static bool plan_limit_counts(const shx_plan_request *request) {
         const shx_constraint *constraint = &request->constraints[i];
         if (!constraint->usable) return false;
         if (constraint->subject <= SHX_SUBJECT_EXACT && constraint->compare == SHX_COMPARE_EQ) continue;
-        if (constraint->compare == SHX_COMPARE_LE || constraint->compare == SHX_COMPARE_GE) return false;
-        if (!plan_evaluable(constraint)) return false;
+        if (plan_is_checked(constraint) || !plan_evaluable(constraint)) return false;
     }
     return true;
 }

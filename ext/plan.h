@@ -43,6 +43,7 @@ typedef enum shx_compare {
     SHX_COMPARE_EQ,
     SHX_COMPARE_NE,
     SHX_COMPARE_LT,
+    SHX_COMPARE_LT_OR_BLOB, /* LT, or the column holds a blob */
     SHX_COMPARE_LE,
     SHX_COMPARE_GT,
     SHX_COMPARE_GE,

@@ -240,6 +240,10 @@ r.c%d;
 -- name: condition_or_numeric
  AND (%s %s ?%d OR %s %s CAST(?%d AS NUMERIC));
 
+-- Arguments: the same, and once more the left side.
+-- name: condition_or_blob
+ AND (%s %s ?%d OR typeof(%s) = 'blob');
+
 -- name: condition_null
  AND %s %s NULL;
 

@@ -56,6 +56,8 @@ static const plan_case CASES[] = {
     {"scan desc", SHX_ORDER_ROWID_DESC, 0, {{0}}, true},
     {"scan", SHX_ORDER_OTHER, 0, {{0}}, false},
     {"point rowid=", SHX_ORDER_NONE, 1, {ROWID(EQ)}, false},
+    {"filter c1<or-blob c1glob", SHX_ORDER_NONE, 2, {PLAIN(1, LT_OR_BLOB), PLAIN(1, GLOB)}, false},
+    {"stream match c1<or-blob sorted", SHX_ORDER_DISTANCE, 3, {MATCH, LIMIT, PLAIN(1, LT_OR_BLOB)}, true},
     {"point rowid=", SHX_ORDER_NONE, 1, {ROWID_IN}, false},
     {"point c0> rowid=", SHX_ORDER_NONE, 2, {PLAIN(0, GT), ROWID(EQ)}, false},
     {"range rowid> rowid<= desc", SHX_ORDER_ROWID_DESC, 2, {ROWID(GT), ROWID(LE)}, true},

@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+static_assert(sizeof(off_t) == sizeof(uint64_t), "files are larger than 2 GB: build with _FILE_OFFSET_BITS=64");
+
 typedef struct os_posix_store {
     shx_store base;
     const char *child; /* the last component of the path, behind the NUL of its parent */

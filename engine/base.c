@@ -298,9 +298,7 @@ shx_status shx_base_empty(const shx_id *genesis, const shx_space *space, shx_bas
 /* Locked before anything is read of it. Who removes files holds the exclusive lock: then the base is as good as gone.
 ** Where there are no locks to be had (a file system without them) it is used all the same: what is mapped stays. */
 static shx_status base_lock(shx_base *base, shx_store *store) {
-    char name[SHX_FILE_NAME_MAX];
-    shx_file_name(SHX_FILE_BASE, base->file, name);
-    SHX_TRY(shx_file_open(store, name, SHX_OPEN_READ, &base->lock));
+    SHX_TRY(shx_file_open_id(store, SHX_FILE_BASE, base->file, SHX_OPEN_READ, &base->lock));
     return shx_file_lock(base->lock, false) == SHX_BUSY ? SHX_NOTFOUND : SHX_OK;
 }
 

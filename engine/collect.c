@@ -77,30 +77,20 @@ static void collect_walk(shx_catalog *catalog, const shx_id *commit, collect_kee
     }
 }
 
-static void collect_remove(shx_index *index, shx_file_kind kind, uint64_t id) {
-    char name[SHX_FILE_NAME_MAX];
-    shx_file_name(kind, id, name);
-    (void)shx_store_remove(index->store, name);
-}
-
 /* A WAL file that some process is appending to is locked and stays. */
 static void collect_remove_wal(shx_index *index, uint64_t id) {
-    char name[SHX_FILE_NAME_MAX];
     shx_file *file;
-    shx_file_name(SHX_FILE_WAL, id, name);
-    if (shx_file_open(index->store, name, SHX_OPEN_APPEND, &file) != SHX_OK) return;
-    if (shx_file_lock(file, true) == SHX_OK) (void)shx_store_remove(index->store, name);
+    if (shx_file_open_id(index->store, SHX_FILE_WAL, id, SHX_OPEN_APPEND, &file) != SHX_OK) return;
+    if (shx_file_lock(file, true) == SHX_OK) (void)shx_file_remove_id(index->store, SHX_FILE_WAL, id);
     shx_file_close(file);
 }
 
 /* A base that somebody has open is locked, and stays. */
 static bool collect_remove_base(shx_index *index, uint64_t id) {
-    char name[SHX_FILE_NAME_MAX];
     shx_file *file;
-    shx_file_name(SHX_FILE_BASE, id, name);
-    if (shx_file_open(index->store, name, SHX_OPEN_READ, &file) != SHX_OK) return true;
+    if (shx_file_open_id(index->store, SHX_FILE_BASE, id, SHX_OPEN_READ, &file) != SHX_OK) return true;
     bool held = shx_file_lock(file, true) == SHX_BUSY;
-    if (!held) (void)shx_store_remove(index->store, name);
+    if (!held) (void)shx_file_remove_id(index->store, SHX_FILE_BASE, id);
     shx_file_close(file);
     return !held;
 }
@@ -132,7 +122,8 @@ static void collect_sweep(shx_index *index, const collect_keep *keep) {
     for (size_t l = 0; l < sizeof lists / sizeof *lists; l++) {
         for (uint64_t i = 0; i < lists[l].count; i++) {
             uint64_t id = lists[l].ids[i];
-            if (!collect_needs(catalog, keep, lists[l].kind, id)) collect_remove(index, lists[l].kind, id);
+            if (collect_needs(catalog, keep, lists[l].kind, id)) continue;
+            (void)shx_file_remove_id(index->store, lists[l].kind, id);
         }
     }
     for (uint64_t i = 0; i < catalog->file_count; i++) {

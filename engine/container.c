@@ -36,6 +36,19 @@ bool shx_file_name_parse(const char *name, shx_file_kind *ret_kind, uint64_t *re
     return false;
 }
 
+shx_status shx_file_open_id(shx_store *store, shx_file_kind kind, uint64_t id, shx_open_mode mode,
+                            shx_file **ret_file) {
+    char name[SHX_FILE_NAME_MAX];
+    shx_file_name(kind, id, name);
+    return shx_file_open(store, name, mode, ret_file);
+}
+
+shx_status shx_file_remove_id(shx_store *store, shx_file_kind kind, uint64_t id) {
+    char name[SHX_FILE_NAME_MAX];
+    shx_file_name(kind, id, name);
+    return shx_store_remove(store, name);
+}
+
 void shx_header_put(uint8_t bytes[SHX_HEADER_BYTES], shx_file_kind kind, const shx_id *uuid, uint64_t id) {
     memset(bytes, 0, SHX_HEADER_BYTES);
     memcpy(bytes, container_magic, sizeof container_magic);
@@ -84,8 +97,6 @@ static shx_status container_write(shx_container_writer *writer, uint64_t offset,
 shx_status shx_container_create(shx_store *store, shx_file_kind kind, const shx_id *uuid, uint64_t id,
                                 const shx_section *sections, uint32_t count, shx_container_writer *ret_writer) {
     SHX_CHECK(count <= SHX_SECTIONS_MAX, SHX_MISUSE);
-    char name[SHX_FILE_NAME_MAX];
-    shx_file_name(kind, id, name);
     shx_container_writer writer = {.kind = kind, .uuid = *uuid, .id = id, .count = count};
     uint64_t offset = container_table_bytes(count);
     for (uint32_t i = 0; i < count; i++) {
@@ -94,7 +105,7 @@ shx_status shx_container_create(shx_store *store, shx_file_kind kind, const shx_
         offset = writer.sections[i].offset + sections[i].size;
     }
     writer.size = shx_align(offset, 64);
-    SHX_TRY(shx_file_open(store, name, SHX_OPEN_CREATE, &writer.file));
+    SHX_TRY(shx_file_open_id(store, kind, id, SHX_OPEN_CREATE, &writer.file));
     container_prepare_pages(&writer);
     *ret_writer = writer;
     pthread_mutex_init(&ret_writer->mutex, NULL);
@@ -232,9 +243,9 @@ shx_status shx_container_check(shx_container *container, shx_file_kind kind, con
     return SHX_OK;
 }
 
-static shx_status container_map(shx_store *store, const char *name, shx_map *ret_map) {
+static shx_status container_map(shx_store *store, shx_file_kind kind, uint64_t id, shx_map *ret_map) {
     shx_file *file;
-    SHX_TRY(shx_file_open(store, name, SHX_OPEN_READ, &file));
+    SHX_TRY(shx_file_open_id(store, kind, id, SHX_OPEN_READ, &file));
     uint64_t size = 0;
     shx_status status = shx_file_size(file, &size);
     if (status == SHX_OK) status = size ? shx_file_map(file, 0, size, ret_map) : shx_corrupt("empty file");
@@ -244,10 +255,8 @@ static shx_status container_map(shx_store *store, const char *name, shx_map *ret
 
 shx_status shx_container_open(shx_store *store, shx_file_kind kind, const shx_id *uuid, uint64_t id,
                               shx_container *ret_container) {
-    char name[SHX_FILE_NAME_MAX];
-    shx_file_name(kind, id, name);
     shx_container container = {0};
-    SHX_TRY(container_map(store, name, &container.map));
+    SHX_TRY(container_map(store, kind, id, &container.map));
     shx_status status = shx_container_check(&container, kind, uuid, id);
     if (status != SHX_OK) {
         shx_container_close(&container);

@@ -77,6 +77,10 @@ void shx_file_name(shx_file_kind kind, uint64_t id, char ret_name[SHX_FILE_NAME_
 /* Reads a name back; false for foreign names. */
 bool shx_file_name_parse(const char *name, shx_file_kind *ret_kind, uint64_t *ret_id);
 
+/* Opens and removes the file of a kind and an id, as shx_file_open and shx_store_remove do by name. */
+shx_status shx_file_open_id(shx_store *store, shx_file_kind kind, uint64_t id, shx_open_mode mode, shx_file **ret_file);
+shx_status shx_file_remove_id(shx_store *store, shx_file_kind kind, uint64_t id);
+
 /* Encodes and validates the common header. */
 void shx_header_put(uint8_t bytes[SHX_HEADER_BYTES], shx_file_kind kind, const shx_id *uuid, uint64_t id);
 shx_status shx_header_check(const uint8_t bytes[SHX_HEADER_BYTES], shx_file_kind kind, const shx_id *uuid, uint64_t id);

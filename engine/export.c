@@ -21,21 +21,17 @@ static shx_status export_bytes(shx_file *file, const uint8_t *bytes, uint64_t si
 
 static shx_status export_file(shx_store *to, shx_file_kind kind, uint64_t id, const shx_map *map,
                               const shx_stop *stop) {
-    char name[SHX_FILE_NAME_MAX];
     shx_file *file;
-    shx_file_name(kind, id, name);
-    SHX_TRY(shx_file_open(to, name, SHX_OPEN_CREATE, &file));
+    SHX_TRY(shx_file_open_id(to, kind, id, SHX_OPEN_CREATE, &file));
     shx_status status = export_bytes(file, map->bytes, map->size, stop);
     shx_file_close(file);
     return status;
 }
 
 static shx_status export_log_file(shx_index *index, const export_log *log, shx_store *to, const shx_stop *stop) {
-    char name[SHX_FILE_NAME_MAX];
     shx_file *file;
     shx_map map;
-    shx_file_name(SHX_FILE_WAL, log->file, name);
-    SHX_TRY(shx_file_open(index->store, name, SHX_OPEN_READ, &file));
+    SHX_TRY(shx_file_open_id(index->store, SHX_FILE_WAL, log->file, SHX_OPEN_READ, &file));
     shx_status status = shx_file_map(file, 0, log->end, &map);
     shx_file_close(file);
     SHX_TRY(status);

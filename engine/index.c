@@ -477,14 +477,14 @@ void shx_index_spill_at(uint64_t bytes) { atomic_store(&index_spill_bytes, bytes
 /* A file whose name is removed at once. */
 static shx_status index_nameless(shx_index *index, shx_file **ret_file) {
     shx_status status = SHX_BUSY;
-    char name[SHX_FILE_NAME_MAX];
+    uint64_t id = 0;
     shx_file *file;
     for (int tries = 0; status == SHX_BUSY && tries < INDEX_NAME_TRIES; tries++) {
-        shx_file_name(SHX_FILE_WAL, shx_index_new_id(index), name);
-        status = shx_file_open(index->store, name, SHX_OPEN_CREATE, &file);
+        id = shx_index_new_id(index);
+        status = shx_file_open_id(index->store, SHX_FILE_WAL, id, SHX_OPEN_CREATE, &file);
     }
     SHX_TRY(status);
-    status = shx_store_remove(index->store, name);
+    status = shx_file_remove_id(index->store, SHX_FILE_WAL, id);
     if (status == SHX_OK) {
         *ret_file = file;
     } else {

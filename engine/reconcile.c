@@ -143,16 +143,11 @@ shx_status shx_reconcile_open_since(shx_index *index, const shx_id *commits, siz
     return SHX_OK;
 }
 
-/* The file was to hold one record, which did not come to be. */
-static void reconcile_give_up_file(const shx_reconcile *reconcile) {
-    char name[SHX_FILE_NAME_MAX];
-    shx_file_name(SHX_FILE_WAL, shx_wal_writer_file(reconcile->writer), name);
-    (void)shx_store_remove(reconcile->index->store, name);
-}
-
 void shx_reconcile_close(shx_reconcile *reconcile) {
     if (!reconcile) return;
-    if (reconcile->writer) reconcile_give_up_file(reconcile);
+    if (reconcile->writer) { /* the one record that its file was to hold did not come to be */
+        (void)shx_file_remove_id(reconcile->index->store, SHX_FILE_WAL, shx_wal_writer_file(reconcile->writer));
+    }
     shx_view_release(reconcile->start);
     shx_pending_destroy(reconcile->pending);
     shx_wal_writer_close(reconcile->writer);

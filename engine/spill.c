@@ -120,11 +120,7 @@ static void spill_release(void *context) {
     spill_file *spill = context;
     spill_rest(spill);
     if (spill->process != shx_process()) return;
-    if (!spill->finished) {
-        char name[SHX_FILE_NAME_MAX];
-        shx_file_name(SHX_FILE_WAL, shx_wal_writer_file(spill->writer), name);
-        (void)shx_store_remove(spill->store, name);
-    }
+    if (!spill->finished) (void)shx_file_remove_id(spill->store, SHX_FILE_WAL, shx_wal_writer_file(spill->writer));
     shx_file_close(spill->operations);
     shx_wal_writer_close(spill->writer);
     shx_free(spill->batch.pieces);

@@ -60,12 +60,10 @@ static shx_status wal_scan_one(shx_file *file, size_t vector_bytes, const shx_wa
 
 shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, size_t vector_bytes, shx_wal_extent *extent,
                         shx_wal_visit visit, void *context) {
-    char name[SHX_FILE_NAME_MAX];
     uint8_t header[SHX_HEADER_BYTES];
     shx_file *file;
     shx_wal_entry entry;
-    shx_file_name(SHX_FILE_WAL, extent->file, name);
-    SHX_TRY(shx_file_open(store, name, SHX_OPEN_READ, &file));
+    SHX_TRY(shx_file_open_id(store, SHX_FILE_WAL, extent->file, SHX_OPEN_READ, &file));
     extent->size = 0;
     shx_status status = shx_file_size(file, &extent->size);
     if (status == SHX_OK && extent->end == 0) {
@@ -84,10 +82,8 @@ shx_status shx_wal_scan(shx_store *store, const shx_id *uuid, size_t vector_byte
 
 static shx_status wal_fetch(shx_store *store, const shx_wal_entry *entry, shx_wal_record *record,
                             const uint8_t **ret_bytes) {
-    char name[SHX_FILE_NAME_MAX];
     shx_file *handle;
-    shx_file_name(SHX_FILE_WAL, entry->file, name);
-    SHX_TRY(shx_file_open(store, name, SHX_OPEN_READ, &handle));
+    SHX_TRY(shx_file_open_id(store, SHX_FILE_WAL, entry->file, SHX_OPEN_READ, &handle));
     shx_status status;
     if (entry->length <= WAL_COPY_BYTES) {
         record->copy = shx_alloc_aligned(entry->length, 1);
@@ -227,11 +223,9 @@ static shx_status wal_writer_create(shx_file *file, uint64_t id, uint64_t end, s
 
 shx_status shx_wal_continue(shx_store *store, const shx_wal_extent *extent, size_t vector_bytes,
                             shx_wal_writer **ret_writer) {
-    char name[SHX_FILE_NAME_MAX];
     uint64_t size = 0;
     shx_file *handle;
-    shx_file_name(SHX_FILE_WAL, extent->file, name);
-    SHX_TRY(shx_file_open(store, name, SHX_OPEN_APPEND, &handle));
+    SHX_TRY(shx_file_open_id(store, SHX_FILE_WAL, extent->file, SHX_OPEN_APPEND, &handle));
     shx_status status = shx_file_lock(handle, true);
     if (status == SHX_OK) status = shx_file_size(handle, &size);
     if (status == SHX_OK && size != extent->end && !SHX_PLANTED(17)) status = SHX_BUSY;
@@ -242,11 +236,9 @@ shx_status shx_wal_continue(shx_store *store, const shx_wal_extent *extent, size
 
 shx_status shx_wal_create(shx_store *store, const shx_id *uuid, uint64_t file, size_t vector_bytes,
                           shx_wal_writer **ret_writer) {
-    char name[SHX_FILE_NAME_MAX];
     uint8_t header[SHX_HEADER_BYTES];
     shx_file *handle;
-    shx_file_name(SHX_FILE_WAL, file, name);
-    SHX_TRY(shx_file_open(store, name, SHX_OPEN_CREATE, &handle));
+    SHX_TRY(shx_file_open_id(store, SHX_FILE_WAL, file, SHX_OPEN_CREATE, &handle));
     shx_header_put(header, SHX_FILE_WAL, uuid, file);
     shx_status status = shx_file_lock(handle, true);
     if (status == SHX_OK) status = shx_file_write(handle, 0, header, sizeof header);

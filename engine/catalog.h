@@ -37,17 +37,17 @@ typedef struct shx_catalog {
 void shx_catalog_free(shx_catalog *catalog);
 
 /* Lists the directory and scans what is new in it. A missing directory is an empty one. Foreign and unreadable files
-** are passed over. */
+** are passed over. SHX_NOMEM, or why there is no list. */
 shx_status shx_catalog_refresh(shx_catalog *catalog, shx_store *store, const shx_id *uuid, size_t vector_bytes);
 
-/* Adds a record that this process has just written, and moves its file's end behind it. */
+/* Adds a record that this process has just written, and moves its file's end behind it. SHX_NOMEM. */
 shx_status shx_catalog_add(shx_catalog *catalog, const shx_wal_entry *entry);
 
 /* The newest record of a commit id; NULL when none is known. */
 const shx_wal_entry *shx_catalog_find(const shx_catalog *catalog, const shx_id *commit);
 
 /* A record turned out to be unusable: an older one of its commit takes its place, if there is one. `entry` may be a
-** copy. */
+** copy. SHX_NOMEM. */
 shx_status shx_catalog_forget(shx_catalog *catalog, const shx_wal_entry *entry);
 
 /* The base of a commit with the highest generation ≥ floor that is not known to be damaged; NULL when there is none. */

@@ -3,6 +3,7 @@
 #include "memory.h"
 #include "planted.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -149,7 +150,9 @@ void shx_container_put(shx_container_writer *writer, uint32_t section_id, uint64
 }
 
 shx_status shx_container_map(shx_container_writer *writer, uint32_t section_id, shx_map *ret_map) {
-    const shx_section *section = &writer->sections[container_find(writer->sections, writer->count, section_id)];
+    uint32_t i = container_find(writer->sections, writer->count, section_id);
+    assert(i < writer->count);
+    const shx_section *section = &writer->sections[i];
     SHX_TRY(writer->status);
     return shx_file_map(writer->file, section->offset, section->size, ret_map);
 }

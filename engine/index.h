@@ -23,7 +23,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What an index is, fixed when its table is created, except where noted. */
+/* What an index is, fixed when its table is created. The files depend on all but the last four: of those who share an
+** index in a process the first one's hold. */
 typedef struct shx_index_config {
     const char *directory; /* absolute path `<database>-shardex/<uuid>`, or NULL: memory only, never shared */
     shx_id uuid;
@@ -33,18 +34,17 @@ typedef struct shx_index_config {
     uint32_t dim;
     uint32_t columns;         /* filterable ones; every posting comes with so many values */
     uint32_t group;           /* 1 + the one whose values' vectors stand side by side; 0: none */
-    uint32_t shard_size;      /* postings per shard to aim at, 0 = by the rows (maintain.h); may change later */
-    uint32_t flush_rows;      /* operations in the delta that call for a flush, 0 = default; may change later */
-    uint32_t threads;         /* for builds, 0 = all processors; may change later */
-    shx_routing_wish routing; /* how shards are found; may change later */
+    uint32_t shard_size;      /* postings per shard to aim at, 0 = by the rows (maintain.h) */
+    uint32_t flush_rows;      /* operations in the delta that call for a flush, 0 = default */
+    uint32_t threads;         /* for builds, 0 = all processors */
+    shx_routing_wish routing; /* how shards are found */
 } shx_index_config;
 
 typedef struct shx_index shx_index;
 typedef struct shx_view shx_view;
 
 /* Opens the index or finds it in the registry; counts a reference. Touches nothing on disk: a missing directory is an
-** empty one. SHX_MISUSE when an index with this directory is open with another dim, element type or
-** metric. */
+** empty one. SHX_MISUSE when an index with this directory is open with another uuid, space, columns or group. */
 shx_status shx_index_acquire(const shx_index_config *config, shx_index **ret_index);
 
 /* Gives a reference back; NULL is allowed. The last one of a process that wrote finishes the maintenance that its own

@@ -14,10 +14,10 @@
 typedef struct shx_reconcile shx_reconcile;
 
 /* Starts from the newest state that the directory can give, or with `from_nothing` from an empty index (rebuild).
-** `durable`: the differences go to a new WAL record as they come (bounded memory), which becomes valid at
-** shx_reconcile_publish; otherwise they are kept in memory for shx_reconcile_view. A directory that cannot be read
-** counts as empty; one that cannot be written is SHX_READONLY, SHX_FULL or SHX_IO when durable. `stop` (may be NULL) is
-** asked while what the index has is read. */
+** `durable`: the differences go to a new WAL record as they come, which becomes valid at shx_reconcile_publish: each
+** takes 32 bytes of memory until then. Otherwise they are kept in memory for shx_reconcile_view. A directory that
+** cannot be read counts as empty; one that cannot be written is SHX_READONLY, SHX_FULL or SHX_IO when durable. `stop`
+** (may be NULL) is asked while what the index has is read. */
 shx_status shx_reconcile_open(shx_index *index, bool from_nothing, bool durable, const shx_stop *stop,
                               shx_reconcile **ret_reconcile);
 void shx_reconcile_close(shx_reconcile *reconcile);

@@ -22,8 +22,9 @@ static bool column_integer(const char *text, size_t size, int64_t *ret_integer) 
     return true;
 }
 
-/* Text that looks like a number is one in a numeric column. (sqlite3_value_numeric_type would tell, but newer versions
-** of SQLite read through a null pointer there when the value is a copy made by sqlite3_value_dup.) */
+/* Text that looks like a number is one in a numeric column, and the one that SQLite takes it for: that is not always the
+** nearest, and differs between its versions. (sqlite3_value_numeric_type would tell what looks like a number, but newer
+** versions of SQLite read through a null pointer there when the value is a copy made by sqlite3_value_dup.) */
 static bool column_read_number(sqlite3_value *value, shx_value *ret_value) {
     const char *text = (const char *)sqlite3_value_text(value);
     size_t size = text ? (size_t)sqlite3_value_bytes(value) : 0;
@@ -35,7 +36,7 @@ static bool column_read_number(sqlite3_value *value, shx_value *ret_value) {
     if (column_integer(text, size, &integer)) {
         *ret_value = (shx_value){.type = SHX_VALUE_INTEGER, .is.integer = integer};
     } else {
-        *ret_value = shx_value_of_real(real);
+        *ret_value = shx_value_of_real(sqlite3_value_double(value));
     }
     return true;
 }

@@ -108,6 +108,15 @@ SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x > 7 ORDER BY distance LIMIT 2 
 SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x = 7 ORDER BY distance LIMIT 1;
 DROP TABLE mixed;
 
+-- Text becomes the number that SQLite makes of it, which may be one beside the nearest.
+CREATE VIRTUAL TABLE decimal USING shardex(v float[1], r real, n numeric);
+INSERT INTO decimal(v, r, n) SELECT '[1]', value, value
+  FROM json_each('["9135.50694648228", "288233734486.83400526e229", "1e999", "-0.0", " 7 ", "9223372036854775808"]');
+SELECT count(*), (SELECT count(*) FROM decimal d WHERE v MATCH '[0]' AND k = 1 AND r = decimal.r AND n = decimal.n)
+  FROM decimal GROUP BY 2;
+SELECT count(*) FROM decimal WHERE v MATCH '[0]' AND k = 9 AND n = '9135.50694648228';
+INSERT INTO decimal(decimal) VALUES ('integrity-check');
+
 -- Row values: SQLite checks all but the first column itself, and only then are the nearest counted.
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND (year, rowid) > (1951, 140) ORDER BY distance LIMIT 3;
 SELECT rowid FROM film WHERE v MATCH '[0, 0]' AND (rowid, year) >= (900, 1990) ORDER BY distance LIMIT 2;

@@ -13,6 +13,12 @@
 
 #define BACKUP_PAGES 1000 /* copied between two looks whether to stop */
 
+/* Where the copy of an index goes. */
+typedef struct backup_place {
+    shx_id uuid;
+    bool ours; /* nothing was there before */
+} backup_place;
+
 typedef struct backup_job {
     shx_connection *connection;
     const char *schema;
@@ -20,8 +26,8 @@ typedef struct backup_job {
     char *path;       /* of the copy: all of it; sqlite3_free */
     sqlite3_stmt *held;
     bool created;
-    shx_id *made; /* the indexes that were begun to be copied; shx_free */
-    uint64_t made_count, made_capacity;
+    backup_place *places; /* shx_free */
+    uint64_t place_count, place_capacity;
     char *message; /* of a failure; sqlite3_free */
 } backup_job;
 
@@ -41,7 +47,10 @@ static int backup_check_source(backup_job *job) {
     if (!sqlite3_db_filename(db, job->schema) && sqlite3_txn_state(db, job->schema) < 0) {
         return backup_error(job, SQLITE_ERROR, "shardex_backup: there is no database \"%s\"", job->schema);
     }
-    if (!shx_location_file(db, job->schema)[0]) {
+    const char *file = "";
+    int rc = shx_location_file(db, job->schema, &file);
+    if (rc != SQLITE_OK) return backup_error(job, rc, "shardex_backup: %s", sqlite3_errstr(rc));
+    if (!file[0]) {
         return backup_error(job, SQLITE_ERROR,
                             "shardex_backup: database \"%s\" has no directory beside it (in memory, without locks or "
                             "encrypted): use VACUUM INTO",
@@ -107,12 +116,14 @@ static shx_status backup_meet(void *store, const char *name) {
 
 /* Opens the place of a copied index, which must be empty: from now on what is there is ours. */
 static shx_status backup_prepare(backup_job *job, const shx_id *uuid, shx_store *to) {
-    void *made = job->made;
-    SHX_TRY(shx_grow(&made, &job->made_capacity, job->made_count + 1, sizeof *job->made));
-    job->made = made;
+    void *places = job->places;
+    SHX_TRY(shx_grow(&places, &job->place_capacity, job->place_count + 1, sizeof *job->places));
+    job->places = places;
+    backup_place *place = &job->places[job->place_count++];
+    *place = (backup_place){.uuid = *uuid};
     SHX_TRY(shx_store_prepare(to));
     SHX_TRY(shx_store_list(to, backup_meet, NULL));
-    job->made[job->made_count++] = *uuid;
+    place->ours = true;
     return SHX_OK;
 }
 
@@ -175,11 +186,17 @@ static int backup_each_table(backup_job *job, int (*visit)(backup_job *job, cons
     return rc == SQLITE_OK ? finalized : rc;
 }
 
+/* Of other virtual tables there is none. Without memory the statement that called us fails in any case. */
+static int backup_find_table(backup_job *job, const char *name, shx_table **ret_table) {
+    int rc = shx_table_find(job->connection, job->schema, name, ret_table);
+    return rc == SQLITE_NOMEM || rc == SQLITE_INTERRUPT ? rc : SQLITE_OK;
+}
+
 static int backup_visit_index(backup_job *job, const char *name, void *context) {
     (void)context;
-    shx_table *table;
-    bool found = shx_table_find(job->connection, job->schema, name, &table) == SQLITE_OK;
-    return found ? backup_index(job, table) : SQLITE_OK;
+    shx_table *table = NULL;
+    int rc = backup_find_table(job, name, &table);
+    return table ? backup_index(job, table) : rc;
 }
 
 /* ---- pages ---- */
@@ -197,8 +214,9 @@ static int backup_copy_pages(backup_job *job, sqlite3 *to) {
 
 /* Without success the copy is as right, and slower until its first writer. */
 static int backup_visit_copy(backup_job *job, const char *name, void *copy) {
-    shx_table *table;
-    if (shx_table_find(job->connection, job->schema, name, &table) != SQLITE_OK) return SQLITE_OK;
+    shx_table *table = NULL;
+    int rc = backup_find_table(job, name, &table);
+    if (!table) return rc;
     char *text = sqlite3_mprintf(SHX_SQL_CATCH_UP_TABLE, name);
     if (text) (void)sqlite3_exec(copy, text, NULL, NULL, NULL);
     sqlite3_free(text);
@@ -217,7 +235,7 @@ static int backup_copy_database(backup_job *job) {
 #endif
     int ready = rc == SQLITE_OK ? sqlite3_shardex_init(copy, NULL, api) : SQLITE_ERROR;
     if (ready == SQLITE_OK || ready == SQLITE_OK_LOAD_PERMANENTLY) {
-        (void)backup_each_table(job, backup_visit_copy, copy);
+        rc = backup_each_table(job, backup_visit_copy, copy);
     }
     sqlite3_close(copy);
     return rc;
@@ -227,22 +245,25 @@ static int backup_copy_database(backup_job *job) {
 
 /* Without SQL: it may have been interrupted, and is so until the statement ends that called us. Folders go when they
 ** are empty. */
-static void backup_remove_index(backup_job *job, const shx_id *uuid) {
-    char *path = shx_connection_directory(job->path, uuid);
+static void backup_remove_index(backup_job *job, const backup_place *place) {
+    char *path = shx_connection_directory(job->path, &place->uuid);
     shx_store *store = NULL;
     if (!path) return;
-    if (shx_store_open(path, &store) == SHX_OK) (void)shx_store_list(store, backup_discard, store);
+    if (place->ours && shx_store_open(path, &store) == SHX_OK) (void)shx_store_list(store, backup_discard, store);
     shx_store_close(store);
-    if (shx_folder_remove(path) == SHX_OK) {
-        *strrchr(path, '/') = '\0';
-        (void)shx_folder_remove(path);
-    }
+    (void)shx_folder_remove(path);
+    *strrchr(path, '/') = '\0';
+    (void)shx_folder_remove(path);
     sqlite3_free(path);
 }
 
+/* SQLite leaves a journal where even the way back failed. */
 static void backup_remove(backup_job *job) {
-    for (uint64_t i = 0; i < job->made_count; i++) backup_remove_index(job, &job->made[i]);
+    for (uint64_t i = 0; i < job->place_count; i++) backup_remove_index(job, &job->places[i]);
     job->vfs->xDelete(job->vfs, job->path, 0);
+    char *journal = sqlite3_mprintf("%s-journal", job->path);
+    if (journal) job->vfs->xDelete(job->vfs, journal, 0);
+    sqlite3_free(journal);
 }
 
 static int backup_run(backup_job *job, const char *name) {
@@ -254,7 +275,7 @@ static int backup_run(backup_job *job, const char *name) {
     if (rc == SQLITE_OK) rc = backup_copy_database(job);
     if (rc != SQLITE_OK && job->created) backup_remove(job);
     sqlite3_finalize(job->held);
-    shx_free(job->made);
+    shx_free(job->places);
     return rc;
 }
 
@@ -275,7 +296,8 @@ static void backup_function(sqlite3_context *context, int count, sqlite3_value *
         if (job.message) sqlite3_result_error(context, job.message, -1);
         sqlite3_result_error_code(context, rc);
     } else {
-        sqlite3_result_text(context, job.path, -1, SQLITE_TRANSIENT);
+        sqlite3_result_text(context, job.path, -1, sqlite3_free); /* to copy it could fail, with all done */
+        job.path = NULL;
     }
     sqlite3_free(job.message);
     sqlite3_free(job.path);

@@ -121,8 +121,10 @@ static int connection_make_state(shx_connection *connection, const char *schema,
     state->schema = sqlite3_mprintf("%s", schema);
     state->name = sqlite3_mprintf("%s", name);
     state->database = sqlite3_mprintf("%s", shx_location_database(connection->db, schema));
-    state->file = sqlite3_mprintf("%s", shx_location_file(connection->db, schema));
-    int rc = state->schema && state->name && state->database && state->file ? SQLITE_OK : SQLITE_NOMEM;
+    const char *file = "";
+    int rc = shx_location_file(connection->db, schema, &file);
+    state->file = sqlite3_mprintf("%s", file);
+    if (rc == SQLITE_OK && !(state->schema && state->name && state->database && state->file)) rc = SQLITE_NOMEM;
     if (rc == SQLITE_OK)
         rc = shx_result_code(shx_pending_create(shx_declaration_vector_bytes(declaration), &state->pending));
     if (rc == SQLITE_OK) rc = connection_acquire(state, declaration);

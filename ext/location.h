@@ -17,8 +17,9 @@ const char *shx_location_database(sqlite3 *db, const char *schema);
 ** - a VFS that is not one of SQLite's own for Unix, or a file whose first bytes are not those of a plain database: the
 **   content may be encrypted, and plain vectors beside it would give it away. shx_location_allow_any lifts this one.
 **
-** Valid until the schema is detached. */
-const char *shx_location_file(sqlite3 *db, const char *schema);
+** Valid until the schema is detached. SQLITE_NOMEM, or the error of reading the file: what only fails now must not keep
+** the index in memory for as long as the connection lives. */
+int shx_location_file(sqlite3 *db, const char *schema, const char **ret_file);
 
 /* For the whole process and for databases opened from then on; not allowed at first. */
 void shx_location_allow_any(bool allowed);

@@ -60,7 +60,9 @@
 #define SHX_FORMAT_VERSION 8
 #define SHX_HEADER_BYTES 64
 #define SHX_SECTIONS_MAX 32
+#ifndef SHX_LARGE_PAGE
 #define SHX_LARGE_PAGE (UINT64_C(1) << 21)
+#endif
 
 typedef enum shx_file_kind {
     SHX_FILE_WAL = 1,

@@ -14,10 +14,17 @@ void shx_store_use(shx_store_opener opener) { os_opener = opener; }
 
 shx_status shx_store_open(const char *path, shx_store **ret_store) { return os_opener(path, ret_store); }
 
-/* A simulated file system decides by itself when names are durable. */
-shx_status shx_sync_beside(const char *file) {
-    return os_opener == shx_store_open_posix ? shx_sync_beside_posix(file) : SHX_OK;
+static const shx_folder_ops *os_folders = &shx_folder_posix;
+
+void shx_folder_use(const shx_folder_ops *ops) { os_folders = ops; }
+
+shx_status shx_folder_list(const char *folder, shx_store_visit visit, void *context) {
+    return os_folders->list(folder, visit, context);
 }
+
+shx_status shx_folder_remove(const char *folder) { return os_folders->remove(folder); }
+
+shx_status shx_sync_beside(const char *file) { return os_folders->sync_beside(file); }
 
 static uint64_t (*os_clock)(void) = shx_clock_posix;
 

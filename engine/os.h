@@ -80,7 +80,15 @@ shx_status shx_folder_remove(const char *folder);
 
 /* Makes names that were created and removed beside this file durable: fsync of the directory it is in. */
 shx_status shx_sync_beside(const char *file);
-shx_status shx_sync_beside_posix(const char *file);
+
+/* What the three do: the system's, unless shx_folder_use has put others in their place, as shx_store_use does. */
+typedef struct shx_folder_ops {
+    shx_status (*list)(const char *folder, shx_store_visit visit, void *context);
+    shx_status (*remove)(const char *folder);
+    shx_status (*sync_beside)(const char *file);
+} shx_folder_ops;
+extern const shx_folder_ops shx_folder_posix;
+void shx_folder_use(const shx_folder_ops *ops);
 
 /* An empty store in memory; it is not there before shx_store_prepare either. Mappings stay valid after it is closed. */
 shx_status shx_store_open_heap(shx_store **ret_store);

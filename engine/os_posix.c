@@ -189,13 +189,13 @@ static shx_status os_posix_list(shx_store *base, shx_store_visit visit, void *co
     return os_posix_visit(fd, S_IFREG, visit, context);
 }
 
-shx_status shx_folder_list(const char *folder, shx_store_visit visit, void *context) {
+static shx_status os_posix_list_folders(const char *folder, shx_store_visit visit, void *context) {
     int fd = os_posix_openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
     SHX_CHECK(fd >= 0, errno == ELOOP || errno == ENOTDIR ? SHX_NOTFOUND : os_posix_error(errno));
     return os_posix_visit(fd, S_IFDIR, visit, context);
 }
 
-shx_status shx_folder_remove(const char *folder) {
+static shx_status os_posix_remove_folder(const char *folder) {
     if (rmdir(folder) == 0) return SHX_OK;
     return errno == ENOTEMPTY || errno == EEXIST ? SHX_BUSY : os_posix_error(errno);
 }
@@ -236,10 +236,12 @@ static shx_status os_posix_sync_above(const char *path) {
     return status;
 }
 
-shx_status shx_sync_beside_posix(const char *file) {
+static shx_status os_posix_sync_beside(const char *file) {
     SHX_CHECK(file[0] == '/', SHX_MISUSE);
     return os_posix_sync_above(file);
 }
+
+const shx_folder_ops shx_folder_posix = {os_posix_list_folders, os_posix_remove_folder, os_posix_sync_beside};
 
 static shx_status os_posix_sync(shx_store *base) {
     const os_posix_store *store = (os_posix_store *)base;

@@ -36,7 +36,7 @@ void fuzz_setup(void) {
     fuzz_require(sqlite3_initialize() == SQLITE_OK);
     shx_memory_use(&allocator);
     sim_vfs_register();
-    shx_store_use(sim_store_open);
+    sim_store_use();
     shx_index_use_threads(false);
 }
 

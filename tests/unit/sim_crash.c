@@ -1,6 +1,7 @@
 #include "sim_crash.h"
 
 #include "base.h"
+#include "sim_copy.h"
 #include "sim_fs.h"
 #include "sim_store.h"
 
@@ -24,6 +25,7 @@ typedef struct crash_tally {
     uint64_t kinds[SIM_STEP_KINDS];                   /* steps by sim_step_kind */
     uint64_t bases;                                   /* bases whose files were durable when they were named */
     uint64_t removals;                                /* files that went when nothing could need them any more */
+    uint64_t copies;                                  /* disks with a copy that a backup had made */
 } crash_tally;
 
 typedef struct crash_known {
@@ -36,6 +38,8 @@ typedef struct crash_walk {
     crash_tally *tally;
     crash_known *known; /* by the disk's hash */
     uint64_t known_count;
+    bool copied;    /* the disk that was looked at last has a copy of the database, */
+    uint64_t copy;  /* with rows of this hash */
     char path[256]; /* how the state at hand was come to */
 } crash_walk;
 
@@ -78,11 +82,11 @@ static bool crash_is_behind(sim_table *table) {
 
 static void crash_write_on(sim_run *run, fixture_random *random) {
     static const char *const commands[] = {"INSERT INTO t(t) VALUES('flush')", "INSERT INTO t(t) VALUES('optimize')",
-                                           "INSERT INTO t(t) VALUES('reconcile')"};
+                                           "INSERT INTO t(t) VALUES('reconcile')", "INSERT INTO t(t) VALUES('gc')"};
     int rc = sim_run_transaction(run, random, fixture_below(random, 3) + 1);
     if (rc != SQLITE_OK) sim_fail("the next transaction: %d %s", rc, sqlite3_errmsg(run->one.db));
     uint64_t next = sim_table_exists(&run->one) ? fixture_below(random, 24) : UINT64_MAX;
-    if (next < 3) rc = sim_table_run(&run->one, commands[next]);
+    if (next < 4) rc = sim_table_run(&run->one, commands[next]);
     if (rc != SQLITE_OK) sim_fail("'%s': %d %s", commands[next], rc, sqlite3_errmsg(run->one.db));
     if (next == 4) shx_index_step();
     (void)sim_table_judge(&run->one, random, 1);
@@ -99,6 +103,7 @@ static uint64_t crash_check(crash_walk *walk, const sim_image *disk, uint64_t ch
     sim_run_start(&walk->shape, disk, chance, &record->run);
     sim_table_sound(&record->run.one);
     uint64_t found = sim_table_judge(&record->run.one, &random, 2);
+    walk->copied = sim_copy_judge(&walk->shape, &random, &walk->copy);
     crash_need_no_files();
     if (fixture_below(&random, 16) == 0) walk->tally->reopened_behind += crash_is_behind(&record->run.one);
     crash_write_on(&record->run, &random);
@@ -147,6 +152,10 @@ static void crash_state(crash_walk *walk, const crash_record *record, sim_image 
     } else {
         crash_record next = {0};
         found = crash_check(walk, disk, chance, &next);
+        if (walk->copied && depth == 1) {
+            walk->tally->copies++;
+            if (sim_run_find(&record->run, walk->copy, 0, high) < 0) sim_fail("a copy has the rows of no commit");
+        }
         if (depth == 1) walk->tally->distinct++;
         if (known) {
             *known = (crash_known){hash, found};
@@ -368,14 +377,16 @@ static void crash_run(void *context, uint64_t seed, sim_mode mode) {
 }
 
 static void crash_report(const crash_tally *tally) {
-    static const char *const names[] = {"writes",  "loads",   "commands", "maintenance",    "checkpoints",
-                                        "vacuums", "reopens", "readers",  "second writers", "schema changes"};
-    print_message("             %llu workloads, %llu operations, %llu states (%llu disks), %llu second and %llu third "
-                  "crashes, %llu bases, %llu removals\n",
-                  (unsigned long long)tally->workloads, (unsigned long long)tally->operations,
-                  (unsigned long long)tally->states, (unsigned long long)tally->distinct,
-                  (unsigned long long)tally->deeper[0], (unsigned long long)tally->deeper[1],
-                  (unsigned long long)tally->bases, (unsigned long long)tally->removals);
+    static const char *const names[] = {"writes",         "loads",          "commands", "maintenance",
+                                        "checkpoints",    "vacuums",        "reopens",  "readers",
+                                        "second writers", "schema changes", "backups"};
+    print_message(
+        "             %llu workloads, %llu operations, %llu states (%llu disks), %llu second and %llu third "
+        "crashes, %llu bases, %llu removals, "
+        "%llu with a copy\n",
+        (unsigned long long)tally->workloads, (unsigned long long)tally->operations, (unsigned long long)tally->states,
+        (unsigned long long)tally->distinct, (unsigned long long)tally->deeper[0], (unsigned long long)tally->deeper[1],
+        (unsigned long long)tally->bases, (unsigned long long)tally->removals, (unsigned long long)tally->copies);
     print_message("             steps:");
     for (int i = 0; i < SIM_STEP_KINDS; i++) print_message(" %llu %s", (unsigned long long)tally->kinds[i], names[i]);
     print_message("; sampled behind: %llu\n", (unsigned long long)tally->reopened_behind);

@@ -1,5 +1,6 @@
 #include "sim_fault.h"
 
+#include "sim_copy.h"
 #include "sim_fs.h"
 #include "sim_power.h"
 #include "sim_vfs.h"
@@ -32,6 +33,7 @@ typedef struct fault_walk {
     fault_tally tally;
     sim_image disk; /* before the step */
     int step;
+    sim_step_kind kind;
     int64_t blocks; /* of memory that stay when everything is closed */
 } fault_walk;
 
@@ -67,13 +69,18 @@ static void fault_need(const sim_run *run, int rc, const char *what) {
     if (rc != SQLITE_OK) sim_fail("%s: %d %s", what, rc, run->one.db ? sqlite3_errmsg(run->one.db) : "");
 }
 
-/* What the step came to. */
-static void fault_judge_code(const fault_walk *walk, const sim_run *run, int rc) {
-    bool command = sim_step_kind_of(&walk->shape, walk->step) == SIM_STEP_COMMAND;
+/* What the step came to. A copy for which there is no room fails, and what is there of it goes. */
+static void fault_judge_code(const fault_walk *walk, const sim_run *run, int rc, int kind) {
+    bool command = walk->kind == SIM_STEP_COMMAND, copy = walk->kind == SIM_STEP_COPY;
     const char *message = run->one.db ? sqlite3_errmsg(run->one.db) : "";
     if (!command && !fault_sensible(walk, rc)) sim_fail("the step ended with %d %s", rc, message);
     bool index_only = sim_fs_failures(SIM_SQLITE) == 0 && sim_memory_failures() == 0;
-    if (rc != SQLITE_OK && index_only && !command) sim_fail("a fault of the index failed a step: %d %s", rc, message);
+    if (rc != SQLITE_OK && index_only && !command && !copy)
+        sim_fail("a fault of the index failed it: %d %s", rc, message);
+    bool once = !fault_kinds[kind].forever; /* then what clears up does not fail */
+    const char *left = sim_copy_left();
+    if (rc != SQLITE_OK && copy && once && left)
+        sim_fail("of a copy that failed there is %s: %d %s", left, rc, message);
 }
 
 /* The rows must be those of a commit from `low` to `high`. */
@@ -149,7 +156,7 @@ static void fault_once(fault_walk *walk, uint64_t nth, int kind) {
     int rc = sim_run_step(&run, walk->step);
     bool struck = sim_fs_failures(SIM_SQLITE) + sim_fs_failures(SIM_STORE) + sim_memory_failures() > 0;
     sim_pause(true); /* the plan stays for the judge of its effects */
-    fault_judge_code(walk, &run, rc);
+    fault_judge_code(walk, &run, rc, kind);
     sim_fs_plan(&(sim_fault){0});
     sim_memory_plan(0, false);
     sim_pause(false);
@@ -198,6 +205,7 @@ static void fault_run(void *context, uint64_t seed, sim_mode mode) {
     walk->shape = sim_shape_make(seed, mode);
     sim_run_make(&walk->shape, &walk->disk);
     for (walk->step = 0; walk->step < walk->plan->steps; walk->step++) {
+        walk->kind = sim_step_kind_of(&walk->shape, walk->step);
         sim_image after;
         uint64_t calls = fault_step(walk, &after);
         fixture_random random = {seed << 16 ^ (uint64_t)walk->step ^ (uint64_t)mode << 60};

@@ -1,5 +1,6 @@
 #include "sim_run.h"
 
+#include "sim_copy.h"
 #include "sim_fs.h"
 #include "sim_store.h"
 #include "sim_vfs.h"
@@ -16,7 +17,7 @@ void sim_setup(void) {
     sim_memory_use();
     if (sqlite3_initialize() != SQLITE_OK) abort();
     sim_vfs_register();
-    shx_store_use(sim_store_open);
+    sim_store_use();
     shx_index_use_threads(false);
 }
 
@@ -173,8 +174,10 @@ static int sim_run_command(sim_run *run, fixture_random *random) {
         "INSERT INTO t(t) VALUES('flush')",     "INSERT INTO t(t) VALUES('flush')",
         "INSERT INTO t(t) VALUES('flush')",     "INSERT INTO t(t) VALUES('optimize')",
         "INSERT INTO t(t) VALUES('reconcile')", "INSERT INTO t(t) VALUES('rebuild')",
+        "INSERT INTO t(t) VALUES('purge')",     "INSERT INTO t(t) VALUES('gc')",
+        "SELECT shardex_catch_up('t')",
     };
-    return sim_table_run(&run->one, commands[fixture_below(random, 6)]);
+    return sim_table_run(&run->one, commands[fixture_below(random, sizeof commands / sizeof *commands)]);
 }
 
 static int sim_run_schema(sim_run *run, fixture_random *random) {
@@ -199,7 +202,7 @@ sim_step_kind sim_step_kind_of(const sim_shape *shape, int number) {
         SIM_STEP_WRITE,      SIM_STEP_LOAD,     SIM_STEP_LOAD,     SIM_STEP_COMMAND,  SIM_STEP_COMMAND,
         SIM_STEP_COMMAND,    SIM_STEP_MAINTAIN, SIM_STEP_MAINTAIN, SIM_STEP_MAINTAIN, SIM_STEP_REOPEN,
         SIM_STEP_CHECKPOINT, SIM_STEP_READER,   SIM_STEP_READER,   SIM_STEP_OTHER,    SIM_STEP_VACUUM,
-        SIM_STEP_SCHEMA,
+        SIM_STEP_SCHEMA,     SIM_STEP_COPY,
     };
     fixture_random random = sim_step_random(shape, number);
     return kinds[fixture_below(&random, sizeof kinds / sizeof *kinds)];
@@ -226,6 +229,7 @@ int sim_run_step(sim_run *run, int number) {
         if (!run->two.db) SIM_TRY(sim_table_open(&run->shape, &run->two));
         return sim_run_write(run, &run->two, NULL, &random, fixture_below(&random, 5) + 1);
     case SIM_STEP_SCHEMA: return sim_run_schema(run, &random);
+    case SIM_STEP_COPY: return sim_copy_step(one, &random);
     case SIM_STEP_KINDS: break;
     }
     return SQLITE_ERROR;
@@ -269,19 +273,22 @@ static bool sim_mode_wanted(sim_mode mode) {
 
 bool sim_each_workload(uint64_t seeds, sim_work work, void *context) {
     bool one = sim_variable("SHARDEX_SIM_SEED") != NULL;
-    uint64_t first = sim_number("SHARDEX_SIM_SEED", 1), count = one ? 1 : sim_number("SHARDEX_SIM_COUNT", seeds);
-    time_t end = time(NULL) + (time_t)sim_number("SHARDEX_SIM_SECONDS", 0);
-    for (uint64_t seed = first; seed < first + count || (!one && time(NULL) < end); seed++) {
-        for (sim_mode mode = 0; mode < SIM_MODES; mode++) {
-            if (sim_mode_wanted(mode)) work(context, seed, mode);
-        }
+    uint64_t first = sim_number(one ? "SHARDEX_SIM_SEED" : "SHARDEX_SIM_FIRST", 1), at = 0;
+    uint64_t workloads = SIM_MODES * (one ? 1 : sim_number("SHARDEX_SIM_COUNT", seeds));
+    uint64_t seconds = one ? 0 : sim_number("SHARDEX_SIM_SECONDS", 0);
+    time_t end = time(NULL) + (time_t)seconds;
+    for (; seconds ? time(NULL) < end : at < workloads; at++) {
+        sim_mode mode = (sim_mode)(at % SIM_MODES);
+        if (sim_mode_wanted(mode)) work(context, first + at / SIM_MODES, mode);
     }
-    return !one;
+    uint64_t last = first + (at > 0 ? (at - 1) / SIM_MODES : 0);
+    print_message("             seeds %llu to %llu\n", (unsigned long long)first, (unsigned long long)last);
+    return !one && at >= workloads;
 }
 
 bool sim_is_usual(void) {
-    static const char *const variables[] = {"SHARDEX_SIM_SEED", "SHARDEX_SIM_MODE", "SHARDEX_SIM_COUNT",
-                                            "SHARDEX_SIM_STATE", "SHARDEX_SIM_EVERY"};
+    static const char *const variables[] = {"SHARDEX_SIM_SEED",  "SHARDEX_SIM_MODE",  "SHARDEX_SIM_COUNT",
+                                            "SHARDEX_SIM_STATE", "SHARDEX_SIM_EVERY", "SHARDEX_SIM_FIRST"};
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
         if (sim_variable(variables[i])) return false;
     }

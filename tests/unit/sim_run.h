@@ -43,6 +43,7 @@ typedef enum sim_step_kind {
     SIM_STEP_READER, /* the second connection reads while the first one commits */
     SIM_STEP_OTHER,  /* the second connection writes */
     SIM_STEP_SCHEMA, /* the table gets another name and its own back, or is dropped and made anew */
+    SIM_STEP_COPY,   /* shardex_backup */
     SIM_STEP_KINDS,
 } sim_step_kind;
 
@@ -66,9 +67,10 @@ int64_t sim_run_find(const sim_run *run, uint64_t digest, int64_t low, int64_t h
 const char *sim_variable(const char *name);
 uint64_t sim_number(const char *name, uint64_t otherwise);
 
-/* Does `work` for seeds in all modes: for `seeds` of them, or as the environment says. SHARDEX_SIM_SEED and
-** SHARDEX_SIM_MODE: one only; SHARDEX_SIM_COUNT: how many seeds; SHARDEX_SIM_SECONDS: more of them until so long after
-** the start. False when one only was wanted. */
+/* Does `work` for seeds in all modes: for `seeds` of them from 1 on, or as the environment says. SHARDEX_SIM_SEED and
+** SHARDEX_SIM_MODE: one only; SHARDEX_SIM_FIRST: where seeds start; SHARDEX_SIM_COUNT: how many there are;
+** SHARDEX_SIM_SECONDS: as many as can be begun in that time, whatever their number. False when one only was wanted, or
+** the time was over before the number was reached. */
 typedef void (*sim_work)(void *context, uint64_t seed, sim_mode mode);
 bool sim_each_workload(uint64_t seeds, sim_work work, void *context);
 

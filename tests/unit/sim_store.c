@@ -84,11 +84,10 @@ static shx_status sim_store_remove(shx_store *base, const char *name) {
 }
 
 static shx_status sim_store_sync(shx_store *base) {
-    uint32_t name = sim_name(((sim_store *)base)->path);
-    sim_result result = SIM_OK;
-    for (int i = 0; i < 3 && result == SIM_OK; i++, name = sim_parent(name)) {
-        result = sim_fs_sync_directory(SIM_STORE, sim_path(name));
-    }
+    uint32_t name = sim_name(((sim_store *)base)->path), parent = sim_parent(name);
+    sim_result result = sim_fs_sync_directory(SIM_STORE, sim_path(name));
+    if (result == SIM_OK) result = sim_fs_sync_directory(SIM_STORE, sim_path(parent));
+    if (result == SIM_OK) (void)sim_fs_sync_directory(SIM_STORE, sim_path(sim_parent(parent))); /* as on a real disk */
     return sim_store_status(result);
 }
 
@@ -199,4 +198,41 @@ shx_status sim_store_open(const char *path, shx_store **ret_store) {
     memcpy(store->path, path, length + 1);
     *ret_store = &store->base;
     return SHX_OK;
+}
+
+/* ---- folders ---- */
+
+static bool sim_store_visit_folder(void *context, const char *path) {
+    uint32_t inode = sim_image_find(sim_fs_now(), sim_name(path));
+    return !sim_image_is_directory(sim_fs_now(), inode) || sim_store_visit(context, path);
+}
+
+static shx_status sim_store_list_folders(const char *folder, shx_store_visit visit, void *context) {
+    SHX_TRY(sim_store_status(sim_fs_call(SIM_STORE)));
+    sim_store_listing listing = {visit, context, SHX_OK};
+    return sim_fs_list(folder, sim_store_visit_folder, &listing) ? listing.status : SHX_NOTFOUND;
+}
+
+static bool sim_store_stop(void *context, const char *path) {
+    (void)path;
+    *(bool *)context = true;
+    return false;
+}
+
+static shx_status sim_store_remove_folder(const char *folder) {
+    bool full = false;
+    (void)sim_fs_list(folder, sim_store_stop, &full);
+    return full ? SHX_BUSY : sim_store_status(sim_fs_remove(SIM_STORE, folder));
+}
+
+static shx_status sim_store_sync_beside(const char *file) {
+    return sim_store_status(sim_fs_sync_directory(SIM_STORE, sim_path(sim_parent(sim_name(file)))));
+}
+
+static const shx_folder_ops sim_store_folders = {sim_store_list_folders, sim_store_remove_folder,
+                                                 sim_store_sync_beside};
+
+void sim_store_use(void) {
+    shx_store_use(sim_store_open);
+    shx_folder_use(&sim_store_folders);
 }

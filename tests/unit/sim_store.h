@@ -4,7 +4,9 @@
 
 #include "os.h"
 
-/* Opens the store of a directory: for shx_store_use. */
 shx_status sim_store_open(const char *path, shx_store **ret_store);
+
+/* From now on all stores and folders of the process are simulated ones. */
+void sim_store_use(void);
 
 #endif

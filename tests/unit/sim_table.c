@@ -126,11 +126,15 @@ static int sim_table_settings(sim_table *table) {
 }
 
 int sim_table_open(const sim_shape *shape, sim_table *ret_table) {
+    return sim_table_open_file(shape, SIM_DATABASE, ret_table);
+}
+
+int sim_table_open_file(const sim_shape *shape, const char *path, sim_table *ret_table) {
     sim_table table = {.shape = shape};
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     char *message = NULL;
     sim_vfs_disk(shape->sector_bytes, SQLITE_IOCAP_POWERSAFE_OVERWRITE);
-    int rc = sqlite3_open_v2(SIM_DATABASE, &table.db, flags, NULL);
+    int rc = sqlite3_open_v2(path, &table.db, flags, NULL);
     if (rc == SQLITE_OK) rc = sqlite3_shardex_init(table.db, &message, NULL);
     if (rc == SQLITE_OK) rc = sim_table_settings(&table);
     sqlite3_free(message);

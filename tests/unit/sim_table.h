@@ -51,6 +51,7 @@ typedef struct sim_table {
 
 /* Opens a connection with the extension and the shape's settings. On failure nothing is open. */
 int sim_table_open(const sim_shape *shape, sim_table *ret_table);
+int sim_table_open_file(const sim_shape *shape, const char *path, sim_table *ret_table);
 void sim_table_close(sim_table *table);
 
 /* What must be said to a new database before anything is in it. */

@@ -22,8 +22,8 @@ static bool column_integer(const char *text, size_t size, int64_t *ret_integer) 
     return true;
 }
 
-/* Text that looks like a number is one in a numeric column, and the one that SQLite takes it for: that is not always the
-** nearest, and differs between its versions. (sqlite3_value_numeric_type would tell what looks like a number, but newer
+/* Text that looks like a number is one in a numeric column, namely the one that SQLite takes it for: that is not always
+** the nearest, and differs between versions. (sqlite3_value_numeric_type would tell what looks like a number, but newer
 ** versions of SQLite read through a null pointer there when the value is a copy made by sqlite3_value_dup.) */
 static bool column_read_number(sqlite3_value *value, shx_value *ret_value) {
     const char *text = (const char *)sqlite3_value_text(value);

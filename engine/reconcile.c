@@ -5,9 +5,11 @@
 #include "memory.h"
 #include "planted.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define RECONCILE_BASE_TRIES 10
+#define RECONCILE_PART (1u << 20) /* differences in one record: until it ends each takes 32 bytes of memory */
 
 /* What the index has: a posting's rowid and fingerprint, in the order of rowids. */
 typedef struct reconcile_known {
@@ -20,6 +22,8 @@ struct shx_reconcile {
     shx_view *start;        /* what it starts from: a base without a delta, unless `since` */
     shx_pending *pending;   /* private, or since: the differences */
     shx_wal_writer *writer; /* durable: where they go */
+    shx_id parent;          /* of the record that is being written, … */
+    uint64_t part;          /* … and the differences in it */
     reconcile_known *known;
     uint64_t known_count, known_capacity, next;
     uint64_t changes;
@@ -105,6 +109,7 @@ static shx_status reconcile_start_writer(shx_reconcile *reconcile) {
     if (status == SHX_OK) status = shx_index_refresh(index);
     if (status == SHX_OK) status = shx_index_new_wal(index, &reconcile->writer);
     pthread_mutex_unlock(&index->mutex);
+    reconcile->parent = reconcile->start->mark.commit;
     return status == SHX_OK ? shx_wal_begin(reconcile->writer) : status;
 }
 
@@ -155,11 +160,32 @@ void shx_reconcile_close(shx_reconcile *reconcile) {
     shx_free(reconcile);
 }
 
+static atomic_uint_fast64_t reconcile_part = RECONCILE_PART;
+
+void shx_reconcile_part_at(uint64_t differences) {
+    atomic_store(&reconcile_part, differences ? differences : RECONCILE_PART);
+}
+
+/* Ends a record, at a commit that no database has and no other reconcile leads to; the next one goes on from there. */
+static shx_status reconcile_end_part(shx_reconcile *reconcile) {
+    const struct {
+        shx_id parent;
+        uint64_t file;
+    } from = {reconcile->parent, shx_wal_writer_file(reconcile->writer)};
+    shx_id commit = shx_hash128(&from, sizeof from);
+    shx_wal_entry entry;
+    SHX_TRY(shx_wal_finish(reconcile->writer, &commit, &reconcile->parent, &entry));
+    reconcile->parent = commit;
+    reconcile->part = 0;
+    return shx_wal_begin(reconcile->writer);
+}
+
 static shx_status reconcile_put(shx_reconcile *reconcile, const shx_op *op) {
     static const shx_id no_digest;
     reconcile->changes++;
-    return reconcile->pending ? shx_pending_append(reconcile->pending, op, &no_digest)
-                              : shx_wal_put(reconcile->writer, op);
+    if (reconcile->pending) return shx_pending_append(reconcile->pending, op, &no_digest);
+    SHX_TRY(shx_wal_put(reconcile->writer, op));
+    return ++reconcile->part < atomic_load(&reconcile_part) ? SHX_OK : reconcile_end_part(reconcile);
 }
 
 /* Postings that the index has and the database has not, up to a rowid. */
@@ -267,7 +293,7 @@ shx_status shx_reconcile_publish(shx_reconcile *reconcile, const shx_id *commit)
     }
     shx_wal_entry entry;
     SHX_TRY(reconcile_delete_before(reconcile, true, 0));
-    SHX_TRY(shx_wal_finish(reconcile->writer, commit, &reconcile->start->mark.commit, &entry));
+    SHX_TRY(shx_wal_finish(reconcile->writer, commit, &reconcile->parent, &entry));
     shx_wal_writer_close(reconcile->writer);
     reconcile->writer = NULL;
     if (reconcile->from_nothing) shx_index_distrust(index);

@@ -14,10 +14,10 @@
 typedef struct shx_reconcile shx_reconcile;
 
 /* Starts from the newest state that the directory can give, or with `from_nothing` from an empty index (rebuild).
-** `durable`: the differences go to a new WAL record as they come, which becomes valid at shx_reconcile_publish: each
-** takes 32 bytes of memory until then. Otherwise they are kept in memory for shx_reconcile_view. A directory that
-** cannot be read counts as empty; one that cannot be written is SHX_READONLY, SHX_FULL or SHX_IO when durable. `stop`
-** (may be NULL) is asked while what the index has is read. */
+** `durable`: the differences go to a new WAL file as they come (bounded memory), in one or more records that lead to
+** what the database has once shx_reconcile_publish has written the last one; otherwise they are kept in memory for
+** shx_reconcile_view. A directory that cannot be read counts as empty; one that cannot be written is SHX_READONLY,
+** SHX_FULL or SHX_IO when durable. `stop` (may be NULL) is asked while what the index has is read. */
 shx_status shx_reconcile_open(shx_index *index, bool from_nothing, bool durable, const shx_stop *stop,
                               shx_reconcile **ret_reconcile);
 void shx_reconcile_close(shx_reconcile *reconcile);
@@ -47,7 +47,10 @@ uint64_t shx_reconcile_changes(const shx_reconcile *reconcile);
 ** the whole process has it from now on (shx_index_supply). */
 shx_status shx_reconcile_view(shx_reconcile *reconcile, const shx_id *commit, shx_view **ret_view);
 
-/* All rows were given: the record becomes valid and shx_index_view resolves `commit` from now on. Durable only. */
+/* All rows were given: the last record becomes valid and shx_index_view resolves `commit` from now on. Durable only. */
 shx_status shx_reconcile_publish(shx_reconcile *reconcile, const shx_id *commit);
+
+/* How many differences go into one record, of this process; 0: a million. For tests. */
+void shx_reconcile_part_at(uint64_t differences);
 
 #endif

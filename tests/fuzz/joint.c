@@ -4,10 +4,10 @@
 ** stage of the database and that of the directory (a byte); how many files are changed (a byte, modulo 6) and how
 ** (change_file); then steps, a byte each and what they need (step).
 **
-** The directory may be lost, old, of another history, or damaged in any way that its checksums find: then every answer
-** is compared with a brute force over the shadow tables (joint_truth.c). Where the directory was made to deceive, with
-** checksums that are right, or the database itself was changed, nothing may break; after a rebuild the directory's
-** answers count again.
+** The directory may be lost, old, of another history, or damaged in any way that its checksums find, and its disk may
+** fail: then every answer is compared with a brute force over the shadow tables (joint_truth.c). Where the directory
+** was made to deceive, with checksums that are right, or the database itself was changed, nothing may break; after a
+** rebuild the directory's answers count again.
 */
 #include "joint_table.h"
 
@@ -21,7 +21,7 @@
 /* How far answers are to be trusted. */
 typedef enum joint_trust {
     JOINT_HOSTILE, /* the directory was made to deceive */
-    JOINT_RIGHT,   /* it is lost or damaged: answers are right */
+    JOINT_RIGHT,   /* it is lost or damaged, or its disk fails: answers are right */
     JOINT_WHOLE,   /* it is as the engine left it: integrity-check finds nothing */
 } joint_trust;
 
@@ -134,7 +134,8 @@ static void run_control(joint_run *run, fuzz_input *input) {
         "SELECT a.rowid, b.rowid FROM t a JOIN t b ON b.v MATCH a.v AND b.k = 3 WHERE a.rowid < 9",
         "SELECT t, k, recall, exact FROM t WHERE v MATCH (SELECT v FROM t LIMIT 1) AND k = 3 AND recall = 0.8",
         "CREATE VIRTUAL TABLE u USING shardex(w float[2]); INSERT INTO u(w) VALUES('[1,2]')", "DROP TABLE u",
-        "INSERT INTO t(t) VALUES('integrity-check')", "INSERT INTO t(t) VALUES('rebuild')"};
+        "INSERT INTO t(t) VALUES('integrity-check')", "INSERT INTO t(t) VALUES('rebuild')",
+        "SAVEPOINT c; DROP TABLE t; ROLLBACK TO c; RELEASE c", "SAVEPOINT c; DROP TABLE t; ROLLBACK TO c"};
     uint64_t which = fuzz_number(input, 1) % (sizeof controls / sizeof *controls);
     const char *sql = controls[which];
     int rc = fuzz_sql_try(run->db, sql) & 0xff;
@@ -182,10 +183,21 @@ static void run_peer(joint_run *run, fuzz_input *input) {
     if (what % 8 > 2) joint_compare(run->table, run->peer, input, judged);
 }
 
+/* A call of the store fails, once or from then on, or none any more: not the transactions' business. */
+static void run_fault(joint_run *run, fuzz_input *input) {
+    static const sim_result errors[] = {SIM_EIO, SIM_ENOSPC, SIM_EMFILE};
+    uint64_t nth = fuzz_number(input, 1), how = fuzz_number(input, 1);
+    sim_fault fault = {.nth = nth, .of[SIM_STORE] = true, .forever = how & 1, .short_writes = how & 2};
+    fault.error = errors[how / 4 % 3];
+    sim_fs_plan(&fault);
+    if (nth > 0 && run->trust == JOINT_WHOLE) run->trust = JOINT_RIGHT;
+}
+
 static void close_all(joint_run *run) {
     if (run->peer) fuzz_sql_close(run->peer);
     fuzz_sql_close(run->db);
     run->db = run->peer = NULL;
+    sim_fs_plan(&(sim_fault){0});
 }
 
 /* Anew, and now and then something happens to the directory in between. */
@@ -213,8 +225,8 @@ static void run_backup(joint_run *run, fuzz_input *input) {
 }
 
 static void step(joint_run *run, fuzz_input *input) {
-    static void (*const others[])(joint_run *, fuzz_input *) = {run_reopen, run_peer,   run_peer, run_battery,
-                                                                run_text,   run_backup, run_rows, run_rows};
+    static void (*const others[])(joint_run *, fuzz_input *) = {run_reopen, run_peer,   run_fault, run_battery,
+                                                                run_text,   run_backup, run_rows,  run_rows};
     uint64_t which = fuzz_number(input, 1) % 48;
     if (which < 16) {
         run_compare(run, input);

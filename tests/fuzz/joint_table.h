@@ -28,7 +28,7 @@ typedef struct joint_kind {
     const char *vector, *roles[2]; /* declarations of the vector, and of n and p behind their types */
     const char *options, *function, *metric, *journal;
     uint32_t dim;
-    bool bits;
+    bool bits, forgets; /* the ring of recent commits (ring.h) does not reach back to the beginning */
 } joint_kind;
 
 typedef struct joint_table {

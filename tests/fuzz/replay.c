@@ -11,7 +11,7 @@
 
 #define REPLAY_INPUT_MAX (1 << 16)
 #define REPLAY_CHANGES 60      /* of an input … */
-#define REPLAY_CHANGES_ALL 600 /* … and of all of them, about */
+#define REPLAY_CHANGES_ALL 300 /* … and of all of them, about */
 
 static uint64_t replay_state = 1;
 

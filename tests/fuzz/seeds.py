@@ -101,8 +101,10 @@ PACKED = (b"\1" + struct.pack("<q", 5) + b"\2" + struct.pack("<d", 2.5) + b"\3\2
 FLOATS = struct.pack("<4f", 1, -2.5, 3e30, 0)
 SEEDS.update({
     "ring": {
-        "one": struct.pack("<HB", 2, 1) + b"\x12\0" + ID,
-        "two": struct.pack("<HB", 18, 1) + b"\x27\0" + ID + ID[::-1] + b"\3\2\x90\1\5",
+        "one": struct.pack("<HBB", 2, 1, 1) + b"\1\7" + b"\x12\0" + ID,
+        "two": struct.pack("<HBB", 18, 1, 2) + b"\2\x3f\5\0" + b"\x27\0" + ID + ID[::-1] + b"\3\2\x90\1\5",
+        "full": struct.pack("<HBB", 2, 1, 30) + b"\12\1\x14\x20" * 15 + b"\x12\0" + ID,
+        "anew": struct.pack("<HBB", 2, 1, 3) + b"\1\1\xff\x3f\1\1" + b"\x12\0" + ID,
     },
     "values": {
         "each": bytes([1, 0, 4, 9, 0, 5, 8, 12, 1, 2]) + PACKED,
@@ -134,7 +136,10 @@ SEEDS.update({
         "infinite": bytes([16]) + blob(struct.pack("<4f", 1, float("inf"), 0, 0)),
         "infinite_half": bytes([1]) + blob(struct.pack("<4e", 1, 2, float("nan"), 0)),
         "radius_half": bytes([22]) + text("[1,2,3,4]") + real(2.5),
-        "ulid": bytes([35]) + text("01ARZ3NDEKTSV4RRFFQ69G5FAV") + text("01"),
+        "converted": bytes([35]) + text("[1,-2.5,7e4]") + text("[1,2,3]"),
+        "other_query": bytes([36]) + text("[1,2,3,4]") + text("[1,2,3,4]"),
+        "other_element": bytes([37]) + text("[1,2,3,4]") + text("[1,2,3,4]"),
+        "ulid": bytes([38]) + text("01ARZ3NDEKTSV4RRFFQ69G5FAV") + text("01"),
         "each_bit": bytes([34]) + blob(b"\1\2") + text("[-1,2]"),
     },
     "vector_file": {
@@ -210,8 +215,8 @@ def control(*which):
 
 BEGIN, SAVEPOINT_A, ROLLBACK_A, RELEASE_A, SAVEPOINT_B, ROLLBACK_B, RELEASE_B, COMMIT, ROLLBACK = range(9)
 FLUSH, OPTIMIZE, RECONCILE, GC, PURGE, CATCH_UP, VACUUM, CHECKPOINT, RENAME = range(9, 18)
-INFO, STATS, JOIN, HIDDEN, MAKE_U, DROP_U, CHECK, REBUILD = range(18, 26)
-REOPEN, PEER, BATTERY, BACKUP, ROWS = bytes([40]), bytes([41]), bytes([43]), bytes([45]), bytes([46])
+INFO, STATS, JOIN, HIDDEN, MAKE_U, DROP_U, CHECK, REBUILD, GONE, GONE_OPEN = range(18, 28)
+REOPEN, PEER, FAULT, BATTERY, BACKUP, ROWS = (bytes([step]) for step in (40, 41, 42, 43, 45, 46))
 SCRIPT = b"SELECT rowid FROM t WHERE v MATCH '[1,2]' AND k = 3;VACUUM;DELETE FROM t\0"
 LOST, OTHERS = b"\xff", b"\xf0"
 SEARCHES = [b"".join(search((i + j) % 6, i * 5 % 28, i, i * 7 % 40 + 1, i * 11 % 90, i * 13 % 60)
@@ -242,6 +247,19 @@ for kind in range(6):
                        + search(0, kind) + ROWS + control(CHECK, FLUSH) + search(2, 1)),
         "damaged": joint(kind, (kind + 1, b"\0" + edits(number(300, 130))), steps=search(0, 0) + search(2, 1) + write(2)
                          + search(3, 8) + ROWS + BACKUP + search(1, 1)[1:]),
+        "renamed": joint(kind, steps=control(BEGIN) + write(kind) + control(RENAME) + write(3) + search(0, 0)
+                         + control(SAVEPOINT_A, RENAME) + write(4) + control(ROLLBACK_A) + write(10) + search(2, 0)
+                         + control(RELEASE_A, COMMIT, CHECK) + search(1, 7)),
+        "gone": joint(kind, steps=control(BEGIN) + write(kind) + control(SAVEPOINT_A) + write(3) + control(GONE)
+                      + search(0, 0) + write(4) + control(SAVEPOINT_B, GONE_OPEN) + write(10) + control(ROLLBACK_B)
+                      + search(2, 0) + control(ROLLBACK_A, GONE, COMMIT) + search(0, 1) + write(3) + ROWS
+                      + control(CHECK)),
+        "checked": joint(kind, (3, b"\0" + edits(add(1200 + 900 * kind, 1))), sealed=1, steps=control(CHECK)
+                         + search(1, 0, k=47)),
+        "stream": joint(kind, (3, b"\0" + edits(*(add(5000 + 1000 * i, 1) for i in range(3)))), (4, LOST),
+                        steps=b"".join(search(1, condition, k=47) for condition in (0, 25, 26, 27))),
+        "fails": joint(kind, steps=FAULT + bytes([3 * kind + 1, 1 + 4 * kind]) + write(kind) + search(2, 0) + write(10)
+                       + FAULT + b"\0\0" + search(0, 3) + FAULT + bytes([5, 2]) + control(FLUSH) + search(3, 5) + ROWS),
         "lost": joint(kind, (kind + 2, LOST), (kind + 4, OTHERS + b"\2\3"), steps=search(2, 2) + write(3)
                       + search(5, 0) + REOPEN + b"\0" + search(4, 4)),
     }.items()})

@@ -40,6 +40,9 @@ static const char *const STATEMENTS[] = {
     "SELECT vec_sum(v), vec_avg(v), vec_avg(vec_int8(v)) FROM (SELECT ?1 AS v UNION ALL SELECT ?2)",
     "SELECT rowid, value FROM vec_each(?1) WHERE value > ?2",
     "SELECT rowid, value FROM vec_each(vec_bit(?1)) UNION ALL SELECT rowid, value FROM vec_each(vec_int8(?2))",
+    "SELECT vec_to_json(vec_f16(vec_f32(?1))), vec_to_json(vec_bf16(vec_int8(?2))), vec_int8(vec_f16(?1))",
+    "SELECT rowid FROM f32 WHERE v MATCH vec_int8(?1) OR v = vec_f32(?2) LIMIT 2",
+    "INSERT INTO f32(v) SELECT vec_int8(?1) UNION ALL SELECT vec_f32(?2)",
     "SELECT shardex_ulid_time(?1), vec_length(vec_version() || ?2)",
 };
 

@@ -158,21 +158,25 @@ static int table_create_shadow(shx_table *table, const char *format, shx_column_
     return rc;
 }
 
-/* The shadow tables and the state row, in the transaction of the CREATE statement. */
-static int table_create_shadows(shx_table *table) {
-    const char *schema = table->schema, *name = table->name;
-    int rc = shx_statement_once(table, sqlite3_mprintf(SHX_SQL_CREATE_STATE, schema, name));
-    if (rc == SQLITE_OK) rc = table_create_shadow(table, SHX_SQL_CREATE_ROWS, SHX_COLUMN_PLAIN);
-    if (rc == SQLITE_OK) rc = shx_statement_once(table, sqlite3_mprintf(SHX_SQL_CREATE_VECTORS, schema, name));
-    if (rc == SQLITE_OK && table->declaration->auxiliary_count > 0) {
-        rc = table_create_shadow(table, SHX_SQL_CREATE_AUX, SHX_COLUMN_AUXILIARY);
-    }
-    if (rc != SQLITE_OK) return rc;
+static int table_create_state(shx_table *table) {
     shx_id uuid, genesis;
-    rc = shx_state_genesis(table->declaration, &genesis);
+    int rc = shx_statement_once(table, sqlite3_mprintf(SHX_SQL_CREATE_STATE, table->schema, table->name));
+    if (rc == SQLITE_OK) rc = shx_state_genesis(table->declaration, &genesis);
     if (rc != SQLITE_OK) return rc;
     sqlite3_randomness(sizeof uuid.bytes, uuid.bytes);
     return shx_state_row_insert(table, &uuid, &genesis);
+}
+
+/* The shadow tables and the state row, in the transaction of the CREATE statement. The row comes at once: the tables
+** that follow are savepoints to one that had this name before, and was rolled back, and it looks for its row here. */
+static int table_create_shadows(shx_table *table) {
+    int rc = table_create_state(table);
+    if (rc == SQLITE_OK) rc = table_create_shadow(table, SHX_SQL_CREATE_ROWS, SHX_COLUMN_PLAIN);
+    if (rc == SQLITE_OK) {
+        rc = shx_statement_once(table, sqlite3_mprintf(SHX_SQL_CREATE_VECTORS, table->schema, table->name));
+    }
+    if (rc != SQLITE_OK || table->declaration->auxiliary_count == 0) return rc;
+    return table_create_shadow(table, SHX_SQL_CREATE_AUX, SHX_COLUMN_AUXILIARY);
 }
 
 int shx_table_create(sqlite3 *db, void *connection, int argument_count, const char *const *arguments,

@@ -150,12 +150,14 @@ static int transaction_mark(shx_table *table, uint64_t operations) {
     if (rc == SQLITE_NOTFOUND) return SQLITE_OK;
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
     if (!transaction_left_it_so(state, &row)) state->broken = true;
+    int changes = sqlite3_total_changes(table->connection->db);
     state->busy = true;
     rc = shx_state_row_mark(table, operations);
     state->busy = false;
-    if (rc != SQLITE_OK) return shx_table_failed(table, rc);
-    state->mark.operations = operations;
-    return SQLITE_OK;
+    /* SQLite asks a progress handler once more when a statement is over: then it is interrupted, and was done. */
+    bool done = rc == SQLITE_OK || sqlite3_total_changes(table->connection->db) != changes;
+    if (done) state->mark.operations = operations;
+    return rc == SQLITE_OK ? rc : shx_table_failed(table, rc);
 }
 
 int shx_transaction_prepare(shx_table *table) {

@@ -292,6 +292,39 @@ static void stopped_at_any_step(void **context) {
     same_anew(tale);
 }
 
+/* A row for both, by statements that open no savepoint of their own. */
+static void put_alone(sqlite3 *db, int id) {
+    host_run(db, "INSERT INTO t(rowid, v) VALUES(%d, '[%d,2]'); INSERT INTO twin(id, v) VALUES(%d, vec_f32('[%d,2]'))", id,
+             id, id, id);
+}
+
+/* The same with SAVEPOINT, which SQLite does not roll the transaction back for: after a COMMIT that was busy, so that
+** the state row has to be written. */
+static void savepoints_stopped_at_any_step(void **context) {
+    story *tale = *context;
+    make_twin(tale->db);
+    sqlite3 *reader = host_open(tale->path);
+    int rc = SQLITE_INTERRUPT;
+    for (int step = 1; rc == SQLITE_INTERRUPT; step++) {
+        host_run(tale->db, "BEGIN");
+        put_alone(tale->db, 2 * step);
+        host_run(reader, "BEGIN; SELECT count(*) FROM twin");
+        assert_int_equal(host_try(tale->db, "COMMIT"), SQLITE_BUSY);
+        host_run(reader, "COMMIT");
+        put_alone(tale->db, 2 * step + 1);
+        steps_left = step;
+        sqlite3_progress_handler(tale->db, 1, count_down, NULL);
+        rc = host_try(tale->db, "SAVEPOINT a");
+        sqlite3_progress_handler(tale->db, 0, NULL, NULL);
+        same(tale->db);
+        if (!sqlite3_get_autocommit(tale->db)) host_run(tale->db, "COMMIT");
+        same(tale->db);
+    }
+    assert_int_equal(rc, SQLITE_OK);
+    host_close(reader);
+    same_anew(tale);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         STORY(what_triggers_raise),
@@ -301,6 +334,7 @@ int main(void) {
         STORY(statements_that_read_what_they_write),
         STORY(rows_that_are_returned),
         STORY(stopped_at_any_step),
+        STORY(savepoints_stopped_at_any_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

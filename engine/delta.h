@@ -71,7 +71,8 @@ const shx_delta_mark *shx_delta_find(const shx_delta *delta, const shx_id *commi
 /* The last mark. */
 const shx_delta_mark *shx_delta_tip(const shx_delta *delta);
 
-/* How much of the heap the delta has taken, without the records that are its vectors' owners. */
+/* How much of the heap the delta has taken, without the records that are its vectors' owners. For its writer, as are
+** the marks above. */
 uint64_t shx_delta_bytes(const shx_delta *delta);
 
 static inline const shx_delta_place *shx_delta_place_of(const shx_delta *delta, uint32_t position) {

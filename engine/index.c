@@ -577,12 +577,12 @@ void shx_index_stats_get(shx_index *index, const shx_view *view, shx_index_stats
     index_stats_of_base(view->delta->base, &stats);
     uint64_t alive = 0;
     stats.directory_bytes += stats.base_bytes;
-    stats.anonymous_bytes = shx_delta_bytes(view->delta);
     for (uint32_t i = 0; i < view->mark.rows; i++) {
         alive += shx_delta_row_alive(view->delta, i, view->mark.operations);
     }
     stats.tombstones = stats.segment_rows + alive - stats.rows;
-    pthread_mutex_lock(&index->mutex);
+    pthread_mutex_lock(&index->mutex); /* commits are added to the delta meanwhile */
+    stats.anonymous_bytes = shx_delta_bytes(view->delta);
     stats.wal_files = index->catalog.file_count;
     for (uint64_t i = 0; i < index->catalog.file_count; i++) stats.wal_bytes += index->catalog.files[i].extent.end;
     pthread_mutex_unlock(&index->mutex);

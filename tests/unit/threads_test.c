@@ -185,12 +185,50 @@ static void our_threads_take_no_signals(void **state) {
     fixture_table_free(&table);
 }
 
+typedef struct threads_figures {
+    fixture_table *table;
+    shx_view *view; /* of the empty table */
+    atomic_bool ended;
+    uint64_t rows;
+} threads_figures;
+
+static void *look_at_figures(void *context) {
+    threads_figures *figures = context;
+    while (!atomic_load(&figures->ended)) {
+        shx_index_stats stats;
+        shx_index_stats_get(figures->table->index, figures->view, &stats);
+        figures->rows += stats.rows + stats.delta_rows;
+    }
+    return NULL;
+}
+
+/* A view shares its delta with those of later commits, which are added to it: ThreadSanitizer sees who reads it how. */
+static void figures_while_others_commit(void **state) {
+    const threads_state *threads = *state;
+    fixture_table table = fixture_table_make(SHX_L2, DIM, 200);
+    fixture_open(&table, NULL, NULL);
+    threads_figures figures = {.table = &table, .view = fixture_view(&table)};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, look_at_figures, &figures), 0);
+    for (uint64_t slot = 0; slot < 200; slot++) {
+        fixture_put(&table, slot, threads->vectors + slot * DIM);
+        fixture_commit(&table);
+    }
+    atomic_store(&figures.ended, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(figures.rows, 0);
+    fixture_assert_same(&table);
+    shx_view_release(figures.view);
+    fixture_table_free(&table);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_of_threads_gives_the_same_answers),
         cmocka_unit_test(the_true_neighbours_on_threads),
         cmocka_unit_test(a_query_like_an_earlier_one_allocates_nothing),
         cmocka_unit_test(our_threads_take_no_signals),
+        cmocka_unit_test(figures_while_others_commit),
     };
     fixture_count_allocations();
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -84,3 +84,11 @@ int shx_column_value(sqlite3_value *value, shx_affinity affinity, sqlite3_value 
     }
     return rc;
 }
+
+const char *shx_column_words(sqlite3_value *value) {
+    int type = sqlite3_value_type(value);
+    if (type == SQLITE_NULL) return "NULL";
+    if (type == SQLITE_BLOB) return "a BLOB";
+    const char *text = (const char *)sqlite3_value_text(value);
+    return text ? text : "";
+}

@@ -13,4 +13,7 @@
 ** (sqlite3_value_free; NULL when none was needed). Codes of SQLite. */
 int shx_column_value(sqlite3_value *value, shx_affinity affinity, sqlite3_value **ret_copy, shx_value *ret_value);
 
+/* The value in a message: its text, or what it is. Valid as the value is. */
+const char *shx_column_words(sqlite3_value *value);
+
 #endif

@@ -1,5 +1,6 @@
 #include "cursor.h"
 
+#include "column_value.h"
 #include "knn.h"
 #include "statements.h"
 #include "table.h"
@@ -158,7 +159,10 @@ static int cursor_k(shx_cursor *cursor, sqlite3_value *argument) {
         double real = sqlite3_value_double(argument);
         whole = real == floor(real) && fabs(real) < 9e18;
     }
-    if (!whole) return shx_table_error(table, SQLITE_ERROR, "shardex: k must be an integer");
+    if (!whole) {
+        return shx_table_error(table, SQLITE_ERROR, "shardex: k must be an integer, not %!.40s",
+                               shx_column_words(argument));
+    }
     cursor->k = sqlite3_value_int64(argument);
     cursor->has_k = true;
     if (cursor->k < 0) {
@@ -174,7 +178,8 @@ static int cursor_recall(shx_cursor *cursor, sqlite3_value *argument) {
     bool number = type == SQLITE_INTEGER || type == SQLITE_FLOAT;
     if (!number || !(recall > 0 && recall <= 1)) {
         return shx_table_error(cursor_table(cursor), SQLITE_ERROR,
-                               "shardex: recall must be a number greater than 0 and at most 1");
+                               "shardex: recall must be a number greater than 0 and at most 1, not %!.40s",
+                               shx_column_words(argument));
     }
     cursor->knn.wish.recall = recall;
     return SQLITE_OK;
@@ -183,7 +188,8 @@ static int cursor_recall(shx_cursor *cursor, sqlite3_value *argument) {
 static int cursor_exact(shx_cursor *cursor, sqlite3_value *argument) {
     int type = sqlite3_value_numeric_type(argument);
     if (type != SQLITE_INTEGER && type != SQLITE_FLOAT) {
-        return shx_table_error(cursor_table(cursor), SQLITE_ERROR, "shardex: exact must be 0 or 1");
+        return shx_table_error(cursor_table(cursor), SQLITE_ERROR, "shardex: exact must be 0 or 1, not %!.40s",
+                               shx_column_words(argument));
     }
     cursor->knn.wish.exact = sqlite3_value_double(argument) != 0;
     return SQLITE_OK;

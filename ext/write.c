@@ -4,6 +4,7 @@
 */
 #include "write.h"
 
+#include "column_value.h"
 #include "command.h"
 #include "meter.h"
 #include "row.h"
@@ -42,8 +43,9 @@ static int write_rowid(shx_table *table, sqlite3_value *value, int64_t *ret_rowi
     double real = type == SQLITE_FLOAT ? sqlite3_value_double(value) : 0.5;
     bool whole = real >= -9223372036854775808.0 && real < 9223372036854775808.0 && (double)(int64_t)real == real;
     if (type != SQLITE_INTEGER && !whole) {
-        return shx_table_error(table, SQLITE_MISMATCH, "shardex: the rowid of table \"%s\" must be an integer",
-                               table->name);
+        return shx_table_error(table, SQLITE_MISMATCH,
+                               "shardex: the rowid of table \"%s\" must be an integer, not %!.40s", table->name,
+                               shx_column_words(value));
     }
     *ret_rowid = sqlite3_value_int64(value);
     return SQLITE_OK;

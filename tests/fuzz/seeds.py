@@ -257,7 +257,7 @@ for kind in range(6):
         "checked": joint(kind, (3, b"\0" + edits(add(1200 + 900 * kind, 1))), sealed=1, steps=control(CHECK)
                          + search(1, 0, k=47)),
         "stream": joint(kind, (3, b"\0" + edits(*(add(5000 + 1000 * i, 1) for i in range(3)))), (4, LOST),
-                        steps=b"".join(search(1, condition, k=47) for condition in (0, 25, 26, 27))),
+                        steps=b"".join(search(mode, which, k=47) for which in (0, 25, 26, 27) for mode in (1, 6))),
         "fails": joint(kind, steps=FAULT + bytes([3 * kind + 1, 1 + 4 * kind]) + write(kind) + search(2, 0) + write(10)
                        + FAULT + b"\0\0" + search(0, 3) + FAULT + bytes([5, 2]) + control(FLUSH) + search(3, 5) + ROWS),
         "lost": joint(kind, (kind + 2, LOST), (kind + 4, OTHERS + b"\2\3"), steps=search(2, 2) + write(3)

@@ -199,6 +199,22 @@ shx_catalog_base *shx_catalog_best_base(shx_catalog *catalog, const shx_id *comm
     return best;
 }
 
+const shx_catalog_base *shx_catalog_due_base(const shx_catalog *catalog, const shx_id *commit) {
+    shx_id id = *commit;
+    for (uint64_t steps = 0; steps <= catalog->entry_count; steps++) {
+        const shx_catalog_base *newest = NULL;
+        for (uint64_t i = 0; i < catalog->base_count; i++) {
+            const shx_catalog_base *base = &catalog->bases[i];
+            bool newer = base->names.generation > (newest ? newest->names.generation : 0);
+            if (newer && shx_id_equal(&base->names.commit, &id)) newest = base;
+        }
+        const shx_wal_entry *entry = newest ? NULL : shx_catalog_find(catalog, &id);
+        if (!entry) return newest;
+        id = entry->parent;
+    }
+    return NULL;
+}
+
 uint64_t shx_catalog_generation(const shx_catalog *catalog) {
     uint64_t highest = 0;
     for (uint64_t i = 0; i < catalog->base_count; i++) {

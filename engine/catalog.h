@@ -53,6 +53,10 @@ shx_status shx_catalog_forget(shx_catalog *catalog, const shx_wal_entry *entry);
 /* The base of a commit with the highest generation ≥ floor that is not known to be damaged; NULL when there is none. */
 shx_catalog_base *shx_catalog_best_base(shx_catalog *catalog, const shx_id *commit, uint64_t floor);
 
+/* The base from which the records lead to a commit, the newest of that commit, whether it is damaged or not; NULL when
+** there is none. */
+const shx_catalog_base *shx_catalog_due_base(const shx_catalog *catalog, const shx_id *commit);
+
 /* The highest generation of all bases, 0 without any. */
 uint64_t shx_catalog_generation(const shx_catalog *catalog);
 

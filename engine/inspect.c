@@ -125,21 +125,90 @@ static shx_status inspect_check_rows(shx_view *view, shx_report report, void *co
     return SHX_OK;
 }
 
-/* The files as they are now: the base and all that it names are opened anew, as another process would. That the base
-** itself is gone is no damage: a directory may be removed at any time. */
-static shx_status inspect_check_files(shx_index *index, const shx_base *base, shx_report report, void *context) {
-    shx_base_names names;
-    shx_base *fresh = NULL;
-    if (base->file == 0) return SHX_OK;
-    shx_status status = shx_base_read_names(index->store, &index->config.uuid, base->file, &names);
-    if (status == SHX_NOTFOUND) return SHX_OK;
-    if (status == SHX_OK) status = shx_index_open_base(index, base->file, NULL, &fresh);
-    shx_base_release(fresh);
-    if (status == SHX_OK || status == SHX_NOMEM) return status;
+/* ---- the files as they are now ---- */
+
+typedef struct inspect_files {
+    shx_index *index;
+    shx_report report;
+    void *context;
+} inspect_files;
+
+/* A file that a base names, by itself. True when there is something wrong with it. */
+static bool inspect_check_file(const inspect_files *files, uint64_t base, shx_file_kind kind, uint64_t id) {
+    shx_container container;
+    shx_status status = shx_container_open(files->index->store, kind, &files->index->config.uuid, id, &container);
+    if (status == SHX_OK) shx_container_close(&container);
+    if (status == SHX_OK || status == SHX_NOMEM) return false;
+    char text[200];
     const char *detail = status == SHX_CORRUPT ? shx_corrupt_last() : shx_status_text(status);
-    inspect_report(report, context, "base", base->file, detail);
+    snprintf(text, sizeof text, "%s %llu, which base %llu names: %s", kind == SHX_FILE_SHARDS ? "shards" : "segment",
+             (unsigned long long)id, (unsigned long long)base, detail);
+    files->report(files->context, text);
+    return true;
+}
+
+/* A base that does not open: which of its files is it? That the base itself is gone is no damage: a directory may be
+** removed at any time. */
+static shx_status inspect_blame(const inspect_files *files, uint64_t file, shx_status failure) {
+    shx_base_names names;
+    bool found = false;
+    const char *detail = failure == SHX_CORRUPT ? shx_corrupt_last() : shx_status_text(failure);
+    shx_status status = shx_base_read_names(files->index->store, &files->index->config.uuid, file, &names);
+    if (status == SHX_NOTFOUND || status == SHX_NOMEM) return status == SHX_NOMEM ? status : SHX_OK;
+    for (uint32_t i = 0; status == SHX_OK && i < names.segment_count; i++) {
+        found |= inspect_check_file(files, file, SHX_FILE_SEGMENT, names.segments[i]);
+    }
+    if (status == SHX_OK && names.shards_file != 0) {
+        found |= inspect_check_file(files, file, SHX_FILE_SHARDS, names.shards_file);
+    }
+    if (!found) inspect_report(files->report, files->context, "base", file, detail);
     return SHX_OK;
 }
+
+/* Opens a base and all that it names anew, as another process would; NULL when that fails, which is reported. */
+static shx_status inspect_open_base(const inspect_files *files, uint64_t file, shx_base **ret_base) {
+    shx_base *fresh = NULL;
+    shx_status status = shx_index_open_base(files->index, file, NULL, &fresh);
+    if (status == SHX_NOMEM) return status;
+    if (status != SHX_OK) SHX_TRY(inspect_blame(files, file, status));
+    *ret_base = fresh;
+    return SHX_OK;
+}
+
+/* The segments of a base, but for those that `seen` (may be NULL) has as well. */
+static shx_status inspect_check_segments(const inspect_files *files, const shx_base *base, const shx_base *seen,
+                                         const shx_stop *stop) {
+    for (uint32_t s = 0; s < base->segment_count; s++) {
+        uint64_t id = base->segments[s]->id;
+        uint32_t i = 0;
+        while (seen && i < seen->segment_count && seen->segments[i]->id != id) i++;
+        if (seen && i < seen->segment_count) continue;
+        shx_status status = shx_segment_check(base->segments[s], stop);
+        if (status == SHX_INTERRUPT) return status;
+        if (status != SHX_OK) inspect_report(files->report, files->context, "segment", id, shx_corrupt_last());
+    }
+    return SHX_OK;
+}
+
+shx_status shx_maintain_check_files(shx_index *index, const shx_id *commit, const shx_view *view, shx_report report,
+                                    void *context, const shx_stop *stop) {
+    inspect_files files = {index, report, context};
+    const shx_base *seen = view ? view->delta->base : NULL;
+    shx_base *fresh = NULL;
+    pthread_mutex_lock(&index->mutex);
+    shx_status status = shx_index_refresh(index);
+    const shx_catalog_base *due = shx_catalog_due_base(&index->catalog, commit);
+    uint64_t file = due ? due->file : 0;
+    pthread_mutex_unlock(&index->mutex);
+    if (status == SHX_NOMEM) return status;
+    if (file == 0 || (seen && seen->file == file)) return SHX_OK;
+    SHX_TRY(inspect_open_base(&files, file, &fresh));
+    status = fresh ? inspect_check_segments(&files, fresh, seen, stop) : SHX_OK;
+    shx_base_release(fresh);
+    return status;
+}
+
+/* ---- a view ---- */
 
 /* Where the record of the view's commit number `position` stands in the WAL; *ret_more: there may be a further one. One
 ** that this process does not know of is not missed. */
@@ -176,13 +245,11 @@ static shx_status inspect_check_wal(shx_index *index, const shx_view *view, shx_
 shx_status shx_maintain_check(shx_index *index, shx_view *view, shx_report report, void *context,
                               const shx_stop *stop) {
     const shx_base *base = view->delta->base;
-    for (uint32_t s = 0; s < base->segment_count; s++) {
-        shx_status status = shx_segment_check(base->segments[s], stop);
-        if (status == SHX_INTERRUPT) return status;
-        if (status == SHX_OK) continue;
-        inspect_report(report, context, "segment", base->segments[s]->id, shx_corrupt_last());
-    }
-    SHX_TRY(inspect_check_files(index, base, report, context));
+    inspect_files files = {index, report, context};
+    shx_base *fresh = NULL;
+    SHX_TRY(inspect_check_segments(&files, base, NULL, stop));
+    if (base->file != 0) SHX_TRY(inspect_open_base(&files, base->file, &fresh));
+    shx_base_release(fresh);
     SHX_TRY(inspect_check_wal(index, view, report, context, stop));
     return inspect_check_rows(view, report, context, stop);
 }

@@ -25,6 +25,12 @@ uint32_t shx_maintain_shard_size(uint64_t rows);
 typedef void (*shx_report)(void *context, const char *problem);
 shx_status shx_maintain_check(shx_index *index, shx_view *view, shx_report report, void *context, const shx_stop *stop);
 
+/* The part of it that needs no view, for directories that cannot give one: verifies the base from which `commit` should
+** be reached, and all that it names. No damage is what may be left by a crash or removed by anybody: bases that cannot
+** be read, the end of a WAL. `view` (may be NULL) was checked already, and with it what it shares with that base. */
+shx_status shx_maintain_check_files(shx_index *index, const shx_id *commit, const shx_view *view, shx_report report,
+                                    void *context, const shx_stop *stop);
+
 /* Walks the live postings of a view (without pending) in ascending rowid order. `stop` as above. */
 typedef shx_status (*shx_row_visit)(void *context, int64_t rowid, uint64_t vector_hash, uint64_t column_hash,
                                     const void *vector);

@@ -227,7 +227,10 @@ static int backup_copy_database(backup_job *job) {
     sqlite3 *copy = NULL;
     int rc = sqlite3_open_v2(job->path, &copy, SQLITE_OPEN_READWRITE, job->vfs->zName);
     if (rc == SQLITE_OK) rc = backup_copy_pages(job, copy);
-    if (rc != SQLITE_OK) backup_error(job, rc, "shardex_backup: '%s': %s", job->path, sqlite3_errmsg(copy));
+    if (rc != SQLITE_OK) {
+        const char *detail = sqlite3_errcode(copy) == SQLITE_OK ? sqlite3_errstr(rc) : sqlite3_errmsg(copy);
+        backup_error(job, rc, "shardex_backup: '%s': %s", job->path, detail);
+    }
 #ifdef SQLITE_CORE
     const sqlite3_api_routines *api = NULL;
 #else

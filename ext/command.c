@@ -116,7 +116,7 @@ int shx_command_run(shx_table *table, sqlite3_value *command) {
     const char *name = (const char *)sqlite3_value_text(command);
     for (size_t i = 0; name && i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
         if (sqlite3_stricmp(name, COMMANDS[i].name) != 0) continue;
-        shx_catch_up_confirm(table);
+        if (COMMANDS[i].run != shx_integrity_check) shx_catch_up_confirm(table); /* removes what would be checked */
         int rc = COMMANDS[i].run(table);
         return rc == SQLITE_OK ? rc : shx_table_failed(table, shx_internal_code(rc));
     }

@@ -96,6 +96,21 @@ static shx_status integrity_visit(void *context, int64_t rowid, uint64_t vector_
 
 static void integrity_report(void *context, const char *problem) { integrity_note(context, "%s", problem); }
 
+/* What a walk through the directory came to. */
+static int integrity_ended(integrity_walk *walk, shx_status status) {
+    if (status != SHX_CORRUPT && status != SHX_IO) return shx_result_code(status);
+    integrity_note(walk, "the index cannot be read: %s", shx_status_text(status));
+    return SQLITE_OK;
+}
+
+/* A directory that is behind, or that has something older to fall back on, may be so for damage. */
+static int integrity_files(integrity_walk *walk, const shx_snapshot *snapshot) {
+    shx_stop stop = shx_connection_stop(walk->table->connection);
+    const shx_view *checked = snapshot->pending || snapshot->reconciled ? NULL : snapshot->view;
+    return integrity_ended(walk, shx_maintain_check_files(snapshot->state->index, &snapshot->commit, checked,
+                                                          integrity_report, walk, &stop));
+}
+
 static int integrity_view(integrity_walk *walk, shx_snapshot *snapshot) {
     shx_table *table = walk->table;
     int rc = shx_statement_lend(table, SHX_STATEMENT_WALK_ROWS, &walk->rows);
@@ -110,14 +125,10 @@ static int integrity_view(integrity_walk *walk, shx_snapshot *snapshot) {
     rc = sqlite3_reset(walk->rows);
     shx_statement_give_back(table, walk->rows);
     walk->rows = NULL;
-    if (status == SHX_OK) {
-        status = shx_maintain_check(snapshot->state->index, snapshot->view, integrity_report, walk, &stop);
-    }
-    if (status == SHX_CORRUPT || status == SHX_IO) {
-        integrity_note(walk, "the index cannot be read: %s", shx_status_text(status));
-        status = SHX_OK;
-    }
-    return rc == SQLITE_OK ? shx_result_code(status) : rc;
+    if (rc == SQLITE_OK) rc = integrity_ended(walk, status); /* what is damaged, the next one tells */
+    if (rc != SQLITE_OK) return rc;
+    status = shx_maintain_check(snapshot->state->index, snapshot->view, integrity_report, walk, &stop);
+    return integrity_ended(walk, status);
 }
 
 static int integrity_index(integrity_walk *walk) {
@@ -125,6 +136,7 @@ static int integrity_index(integrity_walk *walk) {
     int rc = shx_snapshot_open(walk->table, &snapshot);
     if (rc != SQLITE_OK) return rc;
     if (snapshot.view && !snapshot.pending && !snapshot.reconciled) rc = integrity_view(walk, &snapshot);
+    if (rc == SQLITE_OK) rc = integrity_files(walk, &snapshot);
     shx_snapshot_close(&snapshot);
     return rc;
 }

@@ -383,9 +383,19 @@ static void case_flip_between(const char *path, uint64_t begin, uint64_t end) {
     close(file);
 }
 
-static void case_judge_reading(void) {
+/* Before and after the damage was met, the integrity check names the file. */
+static void case_judge_check(twin_pair *twin, const char *name) {
+    int rc = twin_try(twin, "INSERT INTO t(t) VALUES('integrity-check')");
+    if ((rc & 0xff) != SQLITE_CORRUPT || !strstr(sqlite3_errmsg(twin->db), name)) {
+        fail_msg("%s is damaged, integrity-check: %d %s", name, rc, sqlite3_errmsg(twin->db));
+    }
+}
+
+static void case_judge_reading(const char *name) {
     twin_pair twin = case_open();
+    case_judge_check(&twin, name);
     twin_require_right(&twin, &case_random);
+    case_judge_check(&twin, name);
     twin_close(&twin);
 }
 
@@ -407,7 +417,7 @@ static void test_damaged_sections_of_segments(void **state) {
                 case_flip_between(files.paths[i], begin, begin + shx_get64(entry + 16));
             }
         }
-        case_judge_reading();
+        case_judge_reading("segment ");
     }
 }
 

@@ -131,14 +131,17 @@ typedef struct inspect_files {
     shx_index *index;
     shx_report report;
     void *context;
+    bool held; /* by a view */
 } inspect_files;
 
-/* A file that a base names, by itself. True when there is something wrong with it. */
+/* A file that a base names, by itself. True when there is something wrong with it. That it is gone is damage for who
+** has the base open, which keeps it from being removed (files->held). */
 static bool inspect_check_file(const inspect_files *files, uint64_t base, shx_file_kind kind, uint64_t id) {
     shx_container container;
     shx_status status = shx_container_open(files->index->store, kind, &files->index->config.uuid, id, &container);
     if (status == SHX_OK) shx_container_close(&container);
     if (status == SHX_OK || status == SHX_NOMEM) return false;
+    if (status == SHX_NOTFOUND && !files->held) return true;
     char text[200];
     const char *detail = status == SHX_CORRUPT ? shx_corrupt_last() : shx_status_text(status);
     snprintf(text, sizeof text, "%s %llu, which base %llu names: %s", kind == SHX_FILE_SHARDS ? "shards" : "segment",
@@ -192,7 +195,7 @@ static shx_status inspect_check_segments(const inspect_files *files, const shx_b
 
 shx_status shx_maintain_check_files(shx_index *index, const shx_id *commit, const shx_view *view, shx_report report,
                                     void *context, const shx_stop *stop) {
-    inspect_files files = {index, report, context};
+    inspect_files files = {index, report, context, false};
     const shx_base *seen = view ? view->delta->base : NULL;
     shx_base *fresh = NULL;
     pthread_mutex_lock(&index->mutex);
@@ -211,7 +214,8 @@ shx_status shx_maintain_check_files(shx_index *index, const shx_id *commit, cons
 /* ---- a view ---- */
 
 /* Where the record of the view's commit number `position` stands in the WAL; *ret_more: there may be a further one. One
-** that this process does not know of is not missed. */
+** that this process does not know of is not missed, and one that does not lead there from the commit before was not
+** used: what a power loss has torn was compared with the database instead. */
 static bool inspect_find_record(shx_index *index, const shx_view *view, uint64_t position, shx_wal_entry *ret_entry,
                                 bool *ret_more) {
     const shx_delta *delta = view->delta;
@@ -219,9 +223,10 @@ static bool inspect_find_record(shx_index *index, const shx_view *view, uint64_t
     pthread_mutex_lock(&index->mutex); /* commits are added to the delta meanwhile */
     *ret_more = position < delta->mark_count && delta->marks[position].operations <= view->mark.operations;
     if (*ret_more) entry = shx_catalog_find(&index->catalog, &delta->marks[position].commit);
-    if (entry) *ret_entry = *entry;
+    bool used = entry && shx_id_equal(&entry->parent, &delta->marks[position - 1].commit);
+    if (used) *ret_entry = *entry;
     pthread_mutex_unlock(&index->mutex);
-    return entry != NULL;
+    return used;
 }
 
 static shx_status inspect_check_wal(shx_index *index, const shx_view *view, shx_report report, void *context,
@@ -245,7 +250,7 @@ static shx_status inspect_check_wal(shx_index *index, const shx_view *view, shx_
 shx_status shx_maintain_check(shx_index *index, shx_view *view, shx_report report, void *context,
                               const shx_stop *stop) {
     const shx_base *base = view->delta->base;
-    inspect_files files = {index, report, context};
+    inspect_files files = {index, report, context, true};
     shx_base *fresh = NULL;
     SHX_TRY(inspect_check_segments(&files, base, NULL, stop));
     if (base->file != 0) SHX_TRY(inspect_open_base(&files, base->file, &fresh));

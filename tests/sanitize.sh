@@ -2,7 +2,7 @@
 # Long checks of threads and memory, which the usual run has no time for. Works from any folder.
 #
 #   sh tests/sanitize.sh thread     builds build-thread/ with ThreadSanitizer; runs what has threads
-#   sh tests/sanitize.sh valgrind   builds build/; runs memcheck over tables and short lives of the stress
+#   sh tests/sanitize.sh valgrind   builds build/; runs memcheck over tables, neighbours and short lives of the stress
 #
 # Any finding ends it with an error.
 set -eu
@@ -15,7 +15,7 @@ thread)
     build build-thread -Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
     # Not host_test: it forks beside a thread, and ThreadSanitizer lets such a child start none.
     export TSAN_OPTIONS=halt_on_error=1 SHARDEX_LIVES=3 SHARDEX_STEPS=800
-    for name in threads pool commit near table_stress; do
+    for name in threads pool commit near trigger party neighbours table_stress; do
         echo "$name"
         "build-thread/tests/${name}_test"
     done
@@ -27,6 +27,12 @@ valgrind)
     for name in table commit table_stress; do
         echo "$name"
         valgrind --quiet --error-exitcode=9 --leak-check=full "build/tests/${name}_test"
+    done
+    # Their children are killed, or _exit, with databases open: in the middle of a COMMIT SQLite has its list of virtual
+    # tables (sqlite3VtabBegin) in a register only, and the exit code of a leak would be taken for the child's own.
+    for name in party neighbours; do
+        echo "$name"
+        valgrind --quiet --error-exitcode=9 --leak-check=no "build/tests/${name}_test"
     done
     ;;
 *)

@@ -1,6 +1,6 @@
-/* Runs a target over the inputs of a corpus: replay FOLDER. Each is run as it is, cut off at several lengths,
-** and with bytes changed, so that a few seeds say something; every change is the same in every run. The
-** more inputs there are the fewer changes each has, so that a corpus that grows does not take longer.
+/* Runs a target over the inputs of a corpus: replay FOLDER CHANGES. Each is run as it is, cut off at several lengths,
+** and with bytes changed, so that a few seeds say something; every change is the same in every run. All inputs together
+** have about so many CHANGES, so that a corpus that grows does not take longer.
 */
 #include "fuzz.h"
 
@@ -10,8 +10,7 @@
 #include <string.h>
 
 #define REPLAY_INPUT_MAX (1 << 16)
-#define REPLAY_CHANGES 60      /* of an input … */
-#define REPLAY_CHANGES_ALL 300 /* … and of all of them, about */
+#define REPLAY_CHANGES 60 /* of an input, at most */
 
 static uint64_t replay_state = 1;
 
@@ -57,8 +56,8 @@ static void replay_file(const char *path, int changes) {
 static int replay_is_visible(const struct dirent *entry) { return entry->d_name[0] != '.'; }
 
 int main(int count, char **arguments) {
-    if (count != 2) {
-        fprintf(stderr, "usage: %s FOLDER\n", arguments[0]);
+    if (count != 3) {
+        fprintf(stderr, "usage: %s FOLDER CHANGES\n", arguments[0]);
         return 2;
     }
     struct dirent **entries;
@@ -67,7 +66,7 @@ int main(int count, char **arguments) {
         fprintf(stderr, "%s: no inputs\n", arguments[1]);
         return 1;
     }
-    int changes = REPLAY_CHANGES_ALL / files < REPLAY_CHANGES ? REPLAY_CHANGES_ALL / files : REPLAY_CHANGES;
+    int changes = atoi(arguments[2]) / files < REPLAY_CHANGES ? atoi(arguments[2]) / files : REPLAY_CHANGES;
     for (int i = 0; i < files; i++) {
         char path[1024];
         snprintf(path, sizeof path, "%s/%s", arguments[1], entries[i]->d_name);

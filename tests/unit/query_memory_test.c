@@ -22,6 +22,9 @@ static void *memory_resize(void *block, int size) {
     return memory_real.xRealloc(block, size);
 }
 
+/* Of a database in a file, which tells whether it has changed: of others the state row is read each time, by SQLite. */
+static char *memory_folder;
+
 static int memory_set_up(void **context) {
     assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory_real), SQLITE_OK);
     sqlite3_mem_methods counting = memory_real;
@@ -29,7 +32,10 @@ static int memory_set_up(void **context) {
     counting.xRealloc = memory_resize;
     assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &counting), SQLITE_OK);
     assert_int_equal(sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 4096, 500), SQLITE_OK); /* SQLite's own small pieces */
-    sqlite3 *db = host_open(":memory:");
+    memory_folder = host_make_folder();
+    char *path = sqlite3_mprintf("%s/t.db", memory_folder);
+    sqlite3 *db = host_open(path);
+    sqlite3_free(path);
     host_run(db, "CREATE VIRTUAL TABLE t USING shardex(v float[%d], n integer, x text)", DIM);
     sqlite3_stmt *insert;
     assert_int_equal(sqlite3_prepare_v2(db, "INSERT INTO t(rowid, v, n, x) VALUES(?1, ?2, ?1 % 50, 'x' || (?1 % 7))",
@@ -53,6 +59,7 @@ static int memory_set_up(void **context) {
 
 static int memory_tear_down(void **context) {
     host_close(*context);
+    host_remove_folder(memory_folder);
     return 0;
 }
 

@@ -8,7 +8,7 @@
 
 #define K 10
 #define ROWS 5600         /* above what is always compared exactly */
-#define ROUTED_ROWS 21000 /* above what is always gone through */
+#define ROUTED_ROWS 11000 /* above what is always gone through */
 #define CENTRES 60
 #define DIM_MAX 64
 

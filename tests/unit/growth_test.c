@@ -293,10 +293,10 @@ static void test_all_rows_of_a_table_with_chosen_shards(void **state) {
     (void)state;
     fixture_random random = fixture_seed("chosen shards", 20260105);
     twin_pair twin = growth_create(SHX_COSINE, 12, ", flush_rows=2000");
-    twin_fill(&twin, &random, 1, 24000);
+    twin_fill(&twin, &random, 1, 12000);
     twin_run(&twin, "INSERT INTO t(t) VALUES('flush')");
     growth_require_all(&twin, &random);
-    for (int i = 0; i < 6; i++) twin_transaction(&twin, &random, 700, 26000);
+    for (int i = 0; i < 6; i++) twin_transaction(&twin, &random, 700, 13000);
     growth_require_all(&twin, &random);
     twin_close(&twin);
 }

@@ -5,7 +5,12 @@
 
 #include <stdatomic.h>
 
-#define MEMORY_EVERY_UNTIL 800 /* every allocation up to this one fails, then every second, every third, … */
+/* Every allocation up to this one fails, then every second, every third, … */
+#if defined(__SANITIZE_ADDRESS__)
+#define MEMORY_EVERY_UNTIL 200
+#else
+#define MEMORY_EVERY_UNTIL 800
+#endif
 
 static sqlite3_mem_methods memory_real;
 static atomic_long memory_left = -1; /* allocations until one fails; negative: none fails */

@@ -10,6 +10,7 @@
 
 #define CRASH_DEPTH_MAX 3
 #define CRASH_CACHE (1u << 17) /* disks of one workload, a power of two */
+#define CRASH_CHECK_EVERY 8       /* disks of which one is checked by the integrity check as well */
 
 /* What was done, from which disk, and which rows it led to. */
 typedef struct crash_record {
@@ -102,6 +103,7 @@ static uint64_t crash_check(crash_walk *walk, const sim_image *disk, uint64_t ch
     sim_image_copy(disk, &record->start);
     sim_run_start(&walk->shape, disk, chance, &record->run);
     sim_table_sound(&record->run.one);
+    if (chance % CRASH_CHECK_EVERY == 0) sim_table_check(&record->run.one);
     uint64_t found = sim_table_judge(&record->run.one, &random, 2);
     walk->copied = sim_copy_judge(&walk->shape, &random, &walk->copy);
     crash_need_no_files();

@@ -348,3 +348,8 @@ void sim_table_sound(sim_table *table) {
     }
     sim_table_need(table, sqlite3_finalize(check), "a check");
 }
+
+void sim_table_check(sim_table *table) {
+    if (!sim_table_exists(table)) return;
+    sim_table_need(table, sim_table_run(table, "INSERT INTO t(t) VALUES('integrity-check')"), "a check of its files");
+}

@@ -181,7 +181,8 @@ static bool filter_is_number(sqlite3_value *value) {
 }
 
 /* A number does not tell which affinity the expression had that it came from. With a numeric one, SQLite takes text of
-** the column that looks like a number for one; so both readings are accepted (SQLite checks again). */
+** the column that looks like a number for one; a column without affinity leaves both as they are, and text is greater
+** than numbers. So all readings are accepted (SQLite checks again). */
 static bool filter_is_ambiguous(const shx_filter *filter, const shx_term *term, sqlite3_value *const *values,
                                 uint64_t count) {
     bool compared = term->compare <= SHX_COMPARE_IS_NOT || term->compare == SHX_COMPARE_IN;
@@ -203,7 +204,7 @@ static int filter_write_comparison(shx_filter *filter, const shx_filter_late *la
     const char *form = late->ambiguous                     ? SHX_SQL_CONDITION_OR_NUMERIC
                        : compare == SHX_COMPARE_LT_OR_BLOB ? SHX_SQL_CONDITION_OR_BLOB
                                                            : SHX_SQL_CONDITION;
-    sqlite3_str_appendf(filter_text(filter), form, subject, symbol, slot, subject, symbol, slot);
+    sqlite3_str_appendf(filter_text(filter), form, subject, symbol, slot, subject, symbol, slot, subject, symbol, slot);
     return filter_keep_value(filter, late->argument);
 }
 

@@ -15,7 +15,7 @@ typedef struct shx_filter_late {
     shx_term term;
     sqlite3_value *argument;
     uint64_t from, count;
-    bool ambiguous; /* it can be read in two ways */
+    bool ambiguous; /* it can be read in several ways */
 } shx_filter_late;
 
 typedef struct shx_rowid_list {

@@ -231,14 +231,14 @@ r.c%d;
 -- name: subject_auxiliary
 (SELECT x.a%d FROM "%w"."%w_aux" AS x WHERE x.id = r.id);
 
--- A condition: left side, operator, parameter. In the one of two readings the right side may also have come from a
--- column with a numeric affinity, which a value does not show: it accepts whatever either reading accepts.
+-- A condition: left side, operator, parameter. In the one of several readings the right side may also have come from a
+-- column, with a numeric affinity or with none, which a value does not show: it accepts whatever any reading accepts.
 
 -- name: condition
  AND %s %s ?%d;
 
 -- name: condition_or_numeric
- AND (%s %s ?%d OR %s %s CAST(?%d AS NUMERIC));
+ AND (%s %s ?%d OR %s %s CAST(?%d AS NUMERIC) OR +%s %s ?%d);
 
 -- Arguments: the same, and once more the left side.
 -- name: condition_or_blob

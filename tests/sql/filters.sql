@@ -103,6 +103,8 @@ SELECT group_concat(rowid) FROM mixed WHERE x IN (SELECT n FROM number);
 SELECT group_concat(rowid) FROM mixed WHERE v MATCH '[0]' AND k = 7 AND x IN (SELECT n FROM number);
 SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x IN (SELECT n FROM number) ORDER BY distance LIMIT 1 OFFSET 1;
 SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x IN (SELECT any FROM number) ORDER BY distance LIMIT 1;
+SELECT group_concat(rowid) FROM mixed WHERE x <> (SELECT any FROM number WHERE n = 7);
+SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x > (SELECT any FROM number WHERE n = 7) ORDER BY distance LIMIT 2, 9;
 SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x < 9 ORDER BY distance LIMIT 2;
 SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x > 7 ORDER BY distance LIMIT 2 OFFSET 1;
 SELECT rowid FROM mixed WHERE v MATCH '[0]' AND x = 7 ORDER BY distance LIMIT 1;

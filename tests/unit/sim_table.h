@@ -84,7 +84,7 @@ uint64_t sim_table_judge(sim_table *table, fixture_random *random, int queries);
 /* PRAGMA integrity_check must find nothing. */
 void sim_table_sound(sim_table *table);
 
-/* And neither must the table's own check, which the pragma asks for from SQLite 3.44 on only: no crash leaves damage. */
+/* And neither must the own check of the table, which the pragma asks for from SQLite 3.44 on: no crash is damage. */
 void sim_table_check(sim_table *table);
 
 #endif

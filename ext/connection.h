@@ -71,6 +71,7 @@ typedef struct shx_state {
     bool busy;       /* own statements are running: savepoints that they cause are theirs */
     uint32_t joined; /* sqlite3_vtab objects that take part in it */
     shx_id parent;   /* the commit that it started from */
+    uint32_t version; /* of the database's content when it began: commits count it up */
     shx_ring ring;   /* as of parent */
     bool synced;     /* the last xSync came to … */
     shx_id synced_commit;

@@ -58,11 +58,19 @@ static bool transaction_matches(const shx_state *state, const shx_state_row *row
     return ours && row->operations >= 0 && (uint64_t)row->operations <= shx_pending_count(state->pending);
 }
 
-/* An orphan was used again: is its transaction still under way, and how much of it stands? */
+/* SQLite counts this up with every commit of its own, and for what others have committed when a transaction begins. */
+static uint32_t transaction_version(const shx_table *table) {
+    uint32_t version = 0;
+    (void)sqlite3_file_control(table->connection->db, table->schema, SQLITE_FCNTL_DATA_VERSION, &version);
+    return version;
+}
+
+/* An orphan was used again: is its transaction still under way, and how much of it stands? One that was committed leaves
+** the same state row as one whose COMMIT was busy. */
 static void transaction_adopt(shx_table *table, const shx_state_row *row) {
     shx_state *state = table->state;
     if (sqlite3_txn_state(table->connection->db, table->schema) != SQLITE_TXN_WRITE ||
-        !transaction_matches(state, row)) {
+        state->version != transaction_version(table) || !transaction_matches(state, row)) {
         transaction_end(state);
         return;
     }
@@ -106,6 +114,7 @@ static int transaction_enter(shx_table *table) {
         if (rc != SQLITE_OK) return shx_table_failed(table, rc);
         transaction_end(state);
         state->parent = parent;
+        state->version = transaction_version(table);
         rc = transaction_take_ring(table, row.operations == 0);
         if (rc != SQLITE_OK) return shx_table_failed(table, rc);
         state->writing = true;

@@ -65,8 +65,8 @@ static uint32_t transaction_version(const shx_table *table) {
     return version;
 }
 
-/* An orphan was used again: is its transaction still under way, and how much of it stands? One that was committed leaves
-** the same state row as one whose COMMIT was busy. */
+/* An orphan was used again: is its transaction still under way, and how much of it stands? One that was committed may
+** leave the same state row. */
 static void transaction_adopt(shx_table *table, const shx_state_row *row) {
     shx_state *state = table->state;
     if (sqlite3_txn_state(table->connection->db, table->schema) != SQLITE_TXN_WRITE ||
@@ -282,6 +282,12 @@ static void transaction_drop_savepoints(shx_state *state, int number) {
     if (state->adopted_until >= number) state->adopted_until = number - 1;
 }
 
+/* May the number of operations be noted? Not that there are none, beside a commit_id that was found not to be the name
+** of what is there: should the transaction end without us, the row would say that it is. */
+static bool transaction_names(const shx_state *state) {
+    return shx_pending_count(state->pending) > 0 || shx_id_equal(&state->mark.commit, &state->parent);
+}
+
 int shx_transaction_savepoint(sqlite3_vtab *vtab, int number) {
     shx_table *table = (shx_table *)vtab;
     shx_state *state = table->state;
@@ -293,7 +299,8 @@ int shx_transaction_savepoint(sqlite3_vtab *vtab, int number) {
     }
     state->savepoints = savepoints;
     size_t length = shx_pending_count(state->pending);
-    shx_mark mark = {state->mark.commit, state->busy ? state->mark.operations : length};
+    uint64_t operations = transaction_names(state) ? length : state->mark.operations;
+    shx_mark mark = {state->mark.commit, state->busy ? state->mark.operations : operations};
     if (number <= table->announced) transaction_drop_savepoints(state, number); /* that one another table refused */
     table->announced = number;
     if (length == 0 || number > state->empty_until) { /* else it has been open since: another object joins */
@@ -303,7 +310,7 @@ int shx_transaction_savepoint(sqlite3_vtab *vtab, int number) {
     if (state->adopted_until == INT_MAX) state->adopted_until = number;
     if (state->busy || SHX_PLANTED(14)) return SQLITE_OK;
     state->watched = state->unmarked = true;
-    return length == state->mark.operations ? SQLITE_OK : transaction_mark(table, length);
+    return operations == state->mark.operations ? SQLITE_OK : transaction_mark(table, operations);
 }
 
 int shx_transaction_release(sqlite3_vtab *vtab, int number) {

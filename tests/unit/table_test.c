@@ -198,8 +198,8 @@ static void drop_undone_by_a_savepoint(void **context) {
     check_anew(tale, "t");
 }
 
-/* COMMIT was busy, the table was dropped and came back, and then the transaction was committed, of which nobody told the
-** table: what comes next is not part of it. */
+/* COMMIT was busy, the table was dropped and came back, and then the transaction was committed, of which nobody told
+** the table: what comes next is not part of it. */
 static void drop_undone_after_a_busy_commit(void **context) {
     static const char *const drops[] = {
         "SAVEPOINT a; DROP TABLE t; ROLLBACK TO a; RELEASE a",
@@ -224,6 +224,22 @@ static void drop_undone_after_a_busy_commit(void **context) {
     }
     host_close(reader);
     host_expect(tale->db, "SELECT count(*), min(rowid) FROM t", "54|2");
+    check_anew(tale, "t");
+}
+
+/* What is there has no name yet, and the transaction that would give it one ends without the table, too. */
+static void drop_undone_twice(void **context) {
+    story *tale = *context;
+    fill(tale->db, "t", 1, 6);
+    for (int round = 0; round < 2; round++) {
+        host_run(tale->db, "SAVEPOINT a; DELETE FROM t WHERE rowid = %d; SAVEPOINT b; DROP TABLE t; ROLLBACK TO b;"
+                           "RELEASE a", 2 + round);
+        host_run(tale->db, "SAVEPOINT a; INSERT INTO t(rowid, v) VALUES(9, '[9,9]'); ROLLBACK TO a; SAVEPOINT c;"
+                           "DROP TABLE t; ROLLBACK TO c; RELEASE a");
+        check_at(tale->db, "t", "behind", __LINE__);
+    }
+    host_expect(tale->db, "SELECT group_concat(rowid) FROM t", "1,4,5,6");
+    host_run(tale->db, "INSERT INTO t(rowid, v) VALUES(9, '[9,9]')");
     check_anew(tale, "t");
 }
 
@@ -655,6 +671,7 @@ int main(void) {
         STORY(rename_and_drop_with_rollback), STORY(rename_to_a_name_of_a_column),
         STORY(drop_undone_by_a_savepoint),
         STORY(drop_undone_after_a_busy_commit),
+        STORY(drop_undone_twice),
         STORY(created_and_undone_in_one_transaction),
         STORY(vacuum_and_foreign_schema_changes),
         STORY(one_name_in_several_databases),

@@ -266,6 +266,10 @@ bool shx_connection_interrupted(void *context) {
     if (!*probe) rc = sqlite3_prepare_v3(connection->db, SHX_SQL_PROBE, -1, SQLITE_PREPARE_PERSISTENT, probe, NULL);
     if (rc == SQLITE_OK) rc = sqlite3_step(*probe);
     sqlite3_reset(*probe);
+    if (!connection->tables) { /* no xDisconnect comes to do so, and sqlite3_close wants all statements gone */
+        sqlite3_finalize(*probe);
+        *probe = NULL;
+    }
     return rc == SQLITE_INTERRUPT; /* which may well come of preparing it */
 }
 

@@ -229,6 +229,7 @@ SEEDS["joint"] = {
                           steps=search(1, 1) + write(5) + control(REBUILD, CHECK) + search(2, 7)),
     "database": joint(0, (0, b"\0" + edits(put(5000, b"\0\1"), add(9000, 1))), sealed=1,
                       steps=ROWS + search(0, 0) + control(CHECK, RECONCILE) + BATTERY + b"\3"),
+    "nothing_copied": joint(0, (0, LOST), steps=BACKUP + search(0, 0)[1:]),
     "damage_open": joint(3, steps=search(2, 1) + REOPEN + b"\3\1\0" + edits(number(300, 20)) + b"\3\0"
                          + edits(add(70, 9)) + search(0, 3) + ROWS),
 }

@@ -62,7 +62,10 @@ sqlite3 *fuzz_sql_open(const char *path) {
 
 void fuzz_sql_close(sqlite3 *db) {
     if (!sqlite3_get_autocommit(db)) (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    fuzz_require(sqlite3_close(db) == SQLITE_OK);
+    int rc = sqlite3_close(db);
+    sqlite3_stmt *left = rc == SQLITE_OK ? NULL : sqlite3_next_stmt(db, NULL);
+    if (rc != SQLITE_OK) fprintf(stderr, "%d: %s: %s\n", rc, sqlite3_errmsg(db), left ? sqlite3_sql(left) : "");
+    fuzz_require(rc == SQLITE_OK);
 }
 
 void fuzz_sql_judge(sqlite3 *db, int rc, const char *sql) {

@@ -170,6 +170,18 @@ static void a_table_in_memory_has_no_directory_in_the_copy(void **state) {
     backup_judge_copy(false);
 }
 
+/* No table of ours comes and goes with it, so nothing but the copying itself ends what the copying began. */
+static void a_database_without_tables_is_copied_and_can_be_closed(void **state) {
+    (void)state;
+    twin_remove_database(backup_source);
+    twin_pair twin = backup_open(backup_source);
+    twin_run(&twin, "CREATE TABLE other(x)");
+    backup_take(&twin);
+    assert_null(sqlite3_next_stmt(twin.db, NULL));
+    twin_close(&twin);
+    twin_remove_database(backup_copy);
+}
+
 /* ---- refusals ---- */
 
 static void backup_refused(twin_pair *twin, const char *sql, const char *message) {
@@ -276,6 +288,7 @@ int main(void) {
         cmocka_unit_test(files_that_vanish_are_no_obstacle),
         cmocka_unit_test(an_attached_database_is_copied_by_name),
         cmocka_unit_test(a_table_in_memory_has_no_directory_in_the_copy),
+        cmocka_unit_test(a_database_without_tables_is_copied_and_can_be_closed),
         cmocka_unit_test(what_is_refused),
         cmocka_unit_test(a_copy_without_room_leaves_nothing),
         cmocka_unit_test(an_interrupted_copy_leaves_nothing),

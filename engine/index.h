@@ -51,6 +51,11 @@ shx_status shx_index_acquire(const shx_index_config *config, shx_index **ret_ind
 ** writes call for (which may take seconds after a bulk load), ends the background thread and closes everything. */
 void shx_index_release(shx_index *index);
 
+/* No table has the index any more: nothing is due for it, now or at the last release. Whoever shares it can ask whether
+** that was said. */
+void shx_index_forsake(shx_index *index);
+bool shx_index_is_forsaken(shx_index *index);
+
 /* The view of a commit id, with a reference that the caller gives back. SHX_NOTFOUND when the directory cannot
 ** produce it (missing, older, foreign, or a WAL record lost); SHX_CORRUPT or SHX_IO when it is damaged: answer from
 ** the database. */

@@ -46,6 +46,7 @@ struct shx_index {
     pthread_cond_t wake; /* of the keeper's thread (keeper.c) */
     pthread_t thread;
     bool thread_started, stopping, due, wrote;
+    bool forsaken;    /* its table was dropped */
     shx_id committed; /* the newest commit of this process */
 };
 

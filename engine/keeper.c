@@ -172,6 +172,22 @@ bool shx_index_step(void) {
     return any;
 }
 
+void shx_index_forsake(shx_index *index) {
+    if (!index || index->process != shx_process()) return;
+    pthread_mutex_lock(&index->mutex);
+    index->due = index->wrote = false;
+    index->forsaken = true;
+    pthread_mutex_unlock(&index->mutex);
+}
+
+bool shx_index_is_forsaken(shx_index *index) {
+    if (index->process != shx_process()) return false;
+    pthread_mutex_lock(&index->mutex);
+    bool forsaken = index->forsaken;
+    pthread_mutex_unlock(&index->mutex);
+    return forsaken;
+}
+
 static void keeper_unlink(const shx_index *index) {
     shx_index **link = &keeper_registry;
     while (*link != index) link = &(*link)->next;

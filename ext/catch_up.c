@@ -4,6 +4,7 @@
 #include "../engine/os.h"
 #include "../engine/planted.h"
 #include "../engine/reconcile.h"
+#include "location.h"
 #include "row.h"
 #include "state_row.h"
 
@@ -258,15 +259,9 @@ static int catch_up_attempt(shx_table *table) {
     return SQLITE_OK;
 }
 
-/* With a write-ahead log a commit is as durable as that; with a rollback journal it is when the journal's end is: when
-** its name is gone for good, or its truncated or zeroed head is on disk. */
 bool shx_catch_up_barrier(shx_table *table) {
-    sqlite3_file *journal = NULL;
     const shx_state *state = table->state;
-    if (!state->file[0]) return true;
-    int rc = sqlite3_file_control(table->connection->db, state->schema, SQLITE_FCNTL_JOURNAL_POINTER, &journal);
-    if (rc == SQLITE_OK && journal && journal->pMethods) rc = journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL);
-    return rc == SQLITE_OK && shx_sync_beside(state->file) == SHX_OK;
+    return !state->file[0] || shx_location_make_durable(table->connection->db, state->schema, state->file);
 }
 
 void shx_catch_up_confirm(shx_table *table) {

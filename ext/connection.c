@@ -6,7 +6,9 @@
 #include "../engine/preserve.h"
 #include "config.h"
 #include "cursor.h"
+#include "drop.h"
 #include "location.h"
+#include "owner.h"
 #include "state_row.h"
 #include "statements.h"
 
@@ -42,19 +44,40 @@ static void connection_free_state(shx_state *state) {
     sqlite3_free(state->name);
     sqlite3_free(state->database);
     sqlite3_free(state->file);
+    sqlite3_free(state->vfs);
     sqlite3_free(state->directory);
     sqlite3_free(state);
+}
+
+/* Where another connection of this process has found that the table is gone, but could not remove what this one has
+** open. */
+static void connection_note_forsaken(shx_connection *connection) {
+    for (shx_state *state = connection->states; state; state = state->next) {
+        if (state->tables > 0 || !shx_index_is_forsaken(state->index)) continue;
+        state->dropped = true;
+        shx_drops_note(connection, state);
+    }
+}
+
+/* An index that no table has any more is left as it is: what is due for it is not worth doing. */
+static void connection_leave_state(const shx_connection *connection, shx_state *state) {
+    if (shx_drops_has(connection, state->directory)) shx_index_forsake(state->index);
+    connection_free_state(state);
 }
 
 void shx_connection_destroy(void *context) {
     shx_connection *connection = context;
     if (!connection) return;
     assert(!connection->tables);
+    connection_note_forsaken(connection);
+    shx_drops_look(connection, true);
     while (connection->states) {
         shx_state *state = connection->states;
         connection->states = state->next;
-        connection_free_state(state);
+        connection_leave_state(connection, state);
     }
+    shx_drops_remove(connection);
+    shx_drops_forget(connection);
     while (connection->spare_count > 0) shx_cursor_free(connection->spares[--connection->spare_count]);
     sqlite3_finalize(connection->probe);
     sqlite3_free(connection);
@@ -124,7 +147,9 @@ static int connection_make_state(shx_connection *connection, const char *schema,
     const char *file = "";
     int rc = shx_location_file(connection->db, schema, &file);
     state->file = sqlite3_mprintf("%s", file);
-    if (rc == SQLITE_OK && !(state->schema && state->name && state->database && state->file)) rc = SQLITE_NOMEM;
+    state->vfs = sqlite3_mprintf("%s", shx_location_vfs(connection->db, schema));
+    bool complete = state->schema && state->name && state->database && state->file && state->vfs;
+    if (rc == SQLITE_OK && !complete) rc = SQLITE_NOMEM;
     if (rc == SQLITE_OK)
         rc = shx_result_code(shx_pending_create(shx_declaration_vector_bytes(declaration), &state->pending));
     if (rc == SQLITE_OK) rc = connection_acquire(state, declaration);
@@ -152,23 +177,6 @@ static bool connection_state_fits(shx_connection *connection, const shx_state *s
            state->metric == declaration->metric && connection_attached(connection, state);
 }
 
-/* Does the table that the state is of still say so? Not when it is gone, or has another name by now. */
-static int connection_state_taken(shx_connection *connection, const shx_state *state, bool *ret_taken) {
-    sqlite3_stmt *statement = NULL;
-    char *text = sqlite3_mprintf(SHX_SQL_NAMES_INDEX, state->schema, state->name);
-    int rc = text ? sqlite3_prepare_v2(connection->db, text, -1, &statement, NULL) : SQLITE_NOMEM;
-    sqlite3_free(text);
-    if (rc == SQLITE_OK) {
-        rc = sqlite3_bind_blob(statement, 1, state->uuid.bytes, sizeof state->uuid.bytes, SQLITE_STATIC);
-        bool taken = rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW;
-        int finished = sqlite3_finalize(statement);
-        if (rc == SQLITE_OK) rc = finished;
-        if (rc == SQLITE_OK) *ret_taken = taken;
-    }
-    if (rc == SQLITE_ERROR) *ret_taken = false; /* no such table */
-    return rc == SQLITE_ERROR ? SQLITE_OK : rc;
-}
-
 /* The state with this index that the table `name` used last; with `renamed`, one of a table that is there no more under
 ** the name that it had, and which is `name` now. NULL: there is none. */
 static int connection_find_state(shx_connection *connection, const char *schema, const char *name, const shx_id *uuid,
@@ -179,7 +187,7 @@ static int connection_find_state(shx_connection *connection, const char *schema,
         if (!connection_state_fits(connection, state, declaration)) continue;
         if (!renamed && sqlite3_stricmp(state->name, name) == 0) break;
         bool taken = true;
-        int rc = renamed ? connection_state_taken(connection, state, &taken) : SQLITE_OK;
+        int rc = renamed ? shx_owner_is(connection->db, schema, state->name, uuid, &taken) : SQLITE_OK;
         if (rc != SQLITE_OK) return rc;
         if (!taken) break;
     }
@@ -210,18 +218,32 @@ int shx_connection_state(shx_connection *connection, const char *schema, const c
     return SQLITE_OK;
 }
 
-void shx_connection_reap(shx_connection *connection) {
+bool shx_connection_changes(const shx_connection *connection, const char *schema) {
+    return sqlite3_txn_state(connection->db, schema) == SQLITE_TXN_WRITE;
+}
+
+/* `dropped`: also states whose table was dropped, as far as that cannot be undone by a ROLLBACK TO. */
+static void connection_reap(shx_connection *connection, bool dropped) {
     for (shx_state **link = &connection->states; *link;) {
         shx_state *state = *link;
         bool unused = state->tables == 0 && state->joined == 0;
-        bool dropped = state->dropped && sqlite3_get_autocommit(connection->db);
-        if (unused && (dropped || !connection_attached(connection, state))) {
+        bool over = dropped && state->dropped && !shx_connection_changes(connection, state->schema);
+        if (unused && (over || !connection_attached(connection, state))) {
             *link = state->next;
-            connection_free_state(state);
+            connection_leave_state(connection, state);
         } else {
             link = &state->next;
         }
     }
+}
+
+void shx_connection_reap(shx_connection *connection) { connection_reap(connection, false); }
+
+void shx_connection_settle(shx_connection *connection) {
+    connection_note_forsaken(connection);
+    shx_drops_look(connection, false);
+    connection_reap(connection, true);
+    shx_drops_remove(connection);
 }
 
 void shx_state_forget_comparison(shx_state *state) {

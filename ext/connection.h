@@ -24,6 +24,7 @@
 struct shx_table;
 struct shx_meter;
 struct shx_cursor;
+struct shx_drop;
 
 /* What the state row says within a transaction. */
 typedef struct shx_mark {
@@ -51,6 +52,7 @@ typedef struct shx_state {
     char *name;      /* of the table, when it was used last: ALTER TABLE RENAME gives it another one */
     char *database;  /* the file of the schema; "" when it has none */
     char *file;      /* the same where a directory may stand beside it, else "": told once, when the state is made */
+    char *vfs;       /* and how it is opened */
     char *directory; /* of the index; NULL: in memory */
     shx_id uuid;
     shx_metric metric;
@@ -99,7 +101,9 @@ typedef struct shx_connection {
     int64_t process; /* that opened it */
     shx_state *states;
     struct shx_table *tables;
-    sqlite3_stmt *probe; /* see shx_connection_interrupted */
+    struct shx_drop *drops; /* tables dropped, whose directories are there yet */
+    bool drops_new;         /* one of them was not looked at since its transaction ended */
+    sqlite3_stmt *probe;    /* see shx_connection_interrupted */
     bool text_known, text_utf8; /* see shx_connection_utf8 */
 } shx_connection;
 
@@ -117,8 +121,21 @@ int shx_connection_state(shx_connection *connection, const char *schema, const c
 ** the process keeps them; sqlite3_free. */
 char *shx_connection_directory(const char *file, const shx_id *uuid);
 
-/* Drops states that nobody can need any more. */
+/* Lets go of states whose database is detached. */
 void shx_connection_reap(shx_connection *connection);
+
+/* Lets go of states whose table was dropped as well, and removes their directories (drop.h). Not while SQLite
+** disconnects tables. Cannot fail. */
+void shx_connection_settle(shx_connection *connection);
+
+/* The same where it may cost no more than a look whether a table was dropped: when a query begins, or a commit is
+** over. */
+static inline void shx_connection_settle_new(shx_connection *connection) {
+    if (connection->drops_new) shx_connection_settle(connection);
+}
+
+/* May what this connection sees of a schema be its own uncommitted changes? */
+bool shx_connection_changes(const shx_connection *connection, const char *schema);
 
 /* Lets go of what a full comparison with the database has found (shx_comparison). */
 void shx_state_forget_comparison(shx_state *state);

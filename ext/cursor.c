@@ -269,6 +269,7 @@ int shx_cursor_filter(sqlite3_vtab_cursor *vtab_cursor, int number, const char *
     shx_table *table = cursor_table(cursor);
     if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
     cursor_rewind(cursor);
+    shx_connection_settle_new(table->connection);
     shx_status status = text ? shx_plan_read_all(&cursor->plan, text) : SHX_MISUSE;
     if (status != SHX_OK) return status == SHX_NOMEM ? SQLITE_NOMEM : SQLITE_INTERNAL;
     shx_way way = cursor->plan.way;

@@ -1,5 +1,7 @@
 #include "location.h"
 
+#include "../engine/os.h"
+
 #include <stdatomic.h>
 #include <string.h>
 
@@ -61,4 +63,19 @@ int shx_location_file(sqlite3 *db, const char *schema, const char **ret_file) {
     if (rc != SQLITE_OK && rc != SQLITE_NOTFOUND) return rc;
     *ret_file = rc == SQLITE_OK ? file : "";
     return SQLITE_OK;
+}
+
+const char *shx_location_vfs(sqlite3 *db, const char *schema) {
+    sqlite3_vfs *vfs = NULL;
+    if (sqlite3_file_control(db, schema, SQLITE_FCNTL_VFS_POINTER, &vfs) != SQLITE_OK) vfs = NULL;
+    return vfs ? vfs->zName : "";
+}
+
+/* With a write-ahead log a commit is as durable as that; with a rollback journal it is when the journal's end is: when
+** its name is gone for good, or its truncated or zeroed head is on disk. */
+bool shx_location_make_durable(sqlite3 *db, const char *schema, const char *file) {
+    sqlite3_file *journal = NULL;
+    int rc = sqlite3_file_control(db, schema, SQLITE_FCNTL_JOURNAL_POINTER, &journal);
+    if (rc == SQLITE_OK && journal && journal->pMethods) rc = journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL);
+    return rc == SQLITE_OK && shx_sync_beside(file) == SHX_OK;
 }

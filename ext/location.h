@@ -21,6 +21,13 @@ const char *shx_location_database(sqlite3 *db, const char *schema);
 ** the index in memory for as long as the connection lives. */
 int shx_location_file(sqlite3 *db, const char *schema, const char **ret_file);
 
+/* The name of the VFS that a schema is opened with; "" when there is no such schema. Valid while that is registered. */
+const char *shx_location_vfs(sqlite3 *db, const char *schema);
+
+/* Makes what is committed in a schema, whose file is named, so durable that no power cut undoes it; false when that
+** failed. */
+bool shx_location_make_durable(sqlite3 *db, const char *schema, const char *file);
+
 /* For the whole process and for databases opened from then on; not allowed at first. */
 void shx_location_allow_any(bool allowed);
 

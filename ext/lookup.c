@@ -36,6 +36,7 @@ int shx_lookup_table(shx_connection *connection, sqlite3_value *name_value, sqli
     const char *name = (const char *)sqlite3_value_text(name_value);
     const char *schema = schema_value ? (const char *)sqlite3_value_text(schema_value) : NULL;
     int rc = SQLITE_ERROR;
+    shx_connection_settle_new(connection);
     if (name && (schema || !schema_value)) rc = lookup_find(connection, name, schema, ret_table);
     if (rc == SQLITE_OK) return rc;
     bool none = rc == SQLITE_ERROR; /* else it could not be seen whether there is one */

@@ -2,6 +2,7 @@
 
 #include "../engine/memory.h"
 #include "affinity.h"
+#include "drop.h"
 #include "state_row.h"
 #include "statements.h"
 #include "transaction.h"
@@ -117,7 +118,7 @@ static int table_open(void *connection, int argument_count, const char *const *a
         table_free(table);
         return rc;
     }
-    shx_connection_reap(connection);
+    shx_connection_settle(connection);
     *ret_table = table;
     return SQLITE_OK;
 }
@@ -222,9 +223,22 @@ int shx_table_disconnect(sqlite3_vtab *vtab) {
     return SQLITE_OK;
 }
 
+/* Which index is it? A table whose state row does not tell, or may not be read, can be dropped all the same. After any
+** other failure SQLite may have rolled the transaction back: then nothing more may be done in it. */
+static int table_open_state(shx_table *table) {
+    shx_state_row row;
+    int rc = table->joined ? SQLITE_OK : shx_state_row_open(table, &row), kind = rc & 0xff;
+    if (kind != SQLITE_ERROR && kind != SQLITE_CORRUPT && kind != SQLITE_AUTH) return rc;
+    sqlite3_free(table->base.zErrMsg);
+    table->base.zErrMsg = NULL;
+    return SQLITE_OK;
+}
+
 int shx_table_destroy(sqlite3_vtab *vtab) {
     shx_table *table = (shx_table *)vtab;
     if (shx_table_enter(table) != SQLITE_OK) return SQLITE_MISUSE;
+    int opened = table_open_state(table);
+    if (opened != SQLITE_OK) return opened;
     if (table->state) table->state->busy = true;
     shx_statements_clear(table);
     int rc = SQLITE_OK;
@@ -234,7 +248,10 @@ int shx_table_destroy(sqlite3_vtab *vtab) {
     }
     if (table->state) table->state->busy = false;
     if (rc != SQLITE_OK) return shx_table_failed(table, rc);
-    if (table->state) table->state->dropped = true;
+    if (table->state) {
+        table->state->dropped = true;
+        shx_drops_note(table->connection, table->state);
+    }
     table_disconnect(table); /* what is dropped may come back */
     return SQLITE_OK;
 }

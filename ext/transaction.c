@@ -263,6 +263,7 @@ static void transaction_finish(shx_table *table, bool committed) {
 
 int shx_transaction_commit(sqlite3_vtab *vtab) {
     transaction_finish((shx_table *)vtab, true);
+    shx_connection_settle_new(((shx_table *)vtab)->connection);
     return SQLITE_OK;
 }
 

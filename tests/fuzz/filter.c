@@ -51,6 +51,8 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *format, const char *condit
 
 static void open_tables(filter_state *state) {
     state->db = fuzz_sql_open(":memory:");
+    /* GLOB fails with a longer pattern if it is asked: the scan's never is, SQLite's only for rows that it comes to. */
+    sqlite3_limit(state->db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1 << 14);
     fuzz_sql_must(state->db, "CREATE VIRTUAL TABLE t USING shardex(v float[2], n INTEGER, s TEXT, r REAL, b, +x)");
     fuzz_sql_must(state->db, "CREATE TABLE twin(n INTEGER, s TEXT, r REAL, b, x)");
     state->put = prepare(state->db, "INSERT INTO t(v, n, s, r, b, x) VALUES('[1,1]', ?1, ?2, ?1, ?2, ?1)%s", "");

@@ -15,7 +15,7 @@ thread)
     build build-thread -Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
     # Not host_test: it forks beside a thread, and ThreadSanitizer lets such a child start none.
     export TSAN_OPTIONS=halt_on_error=1 SHARDEX_LIVES=3 SHARDEX_STEPS=800
-    for name in threads pool commit near trigger party neighbours table_stress; do
+    for name in threads pool commit near trigger party neighbours family table_stress; do
         echo "$name"
         "build-thread/tests/${name}_test"
     done
@@ -24,7 +24,7 @@ valgrind)
     build build
     # No machine that valgrind knows has AVX-512.
     export SHARDEX_SIMD=avx2 SHARDEX_LIVES=2 SHARDEX_STEPS=150
-    for name in table commit table_stress; do
+    for name in table commit family table_stress; do
         echo "$name"
         valgrind --quiet --error-exitcode=9 --leak-check=full "build/tests/${name}_test"
     done

@@ -60,7 +60,7 @@ static int family_run(family *run, family_member *at, const char *format, va_lis
 int family_try(family *run, family_member *at, const char *format, ...) {
     va_list arguments;
     run->steps_left = (int)family_pick(run, family_pick(run, 3) ? 40 : 1500);
-    if (family_pick(run, 10) == 0) sqlite3_progress_handler(at->db, 1, family_count_down, run);
+    if (family_pick(run, *format == 'S' ? 4 : 10) == 0) sqlite3_progress_handler(at->db, 1, family_count_down, run);
     run->veto = family_pick(run, 40) == 0;
     va_start(arguments, format);
     int rc = family_run(run, at, format, arguments);
@@ -102,7 +102,6 @@ static void family_close(family *run, family_member *at) {
 
 /* One connection comes anew; while the other is not there either, directories may go. */
 static void family_reopen(family *run, family_member *at) {
-    if (!run->paths[0]) return;
     family_member *peer = &run->members[at == run->members];
     family_close(run, at);
     family_end_transaction(run, peer); /* which may have locked everybody out */
@@ -117,10 +116,10 @@ static void family_reopen(family *run, family_member *at) {
     family_open(run, at);
 }
 
-/* In memory: main is copied, or the copy put in its place. */
+/* In memory: main is copied, or the copy put in its place, once or until it has the address that it had before. */
 static void family_exchange(family *run, family_member *at) {
-    if (run->paths[0] || family_changes(at)) return;
-    if (run->image && family_pick(run, 2)) {
+    if (family_changes(at)) return;
+    for (uint32_t i = run->image ? family_pick(run, 4) : 0; i > 0; i--) {
         unsigned char *bytes = sqlite3_malloc64((sqlite3_uint64)run->image_size);
         assert_non_null(bytes);
         memcpy(bytes, run->image, (size_t)run->image_size);
@@ -128,7 +127,8 @@ static void family_exchange(family *run, family_member *at) {
         int rc = sqlite3_deserialize(at->db, "main", bytes, run->image_size, run->image_size, flags);
         if (rc != SQLITE_OK) family_fail(run, "code %d of sqlite3_deserialize", rc);
         family_remember(run, at, "(deserialize)", NULL);
-    } else {
+    }
+    if (!run->image || family_pick(run, 5) == 0) {
         sqlite3_free(run->image);
         run->image = sqlite3_serialize(at->db, "main", &run->image_size, 0);
         family_remember(run, at, "(serialize)", NULL);
@@ -161,10 +161,12 @@ static void family_step(family *run, family_member *at) {
         family_compare(run, at);
     } else if (kind < 95) {
         family_command(run, at);
+    } else if (!run->paths[0]) {
+        family_exchange(run, at);
     } else if (kind < 96) {
         family_reopen(run, at);
     } else {
-        family_exchange(run, at);
+        family_write(run, at);
     }
     if (!family_changes(at) && (changed || kind >= 70)) family_compare(run, at);
 }

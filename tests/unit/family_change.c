@@ -5,12 +5,13 @@
 
 static const char *const family_schemas[] = {"main", "main", "main", "other", "temp"};
 
-/* A table that is there. */
+/* A table that is there; one of them every other time, as much must come together. */
 static bool family_choose(family *run, family_member *at, family_table *ret_table) {
-    family_table table = {.schema = FAMILY_CHOOSE(run, family_schemas)};
+    bool first = family_pick(run, 2);
+    family_table table = {.schema = first ? "main" : FAMILY_CHOOSE(run, family_schemas)};
     char *names = family_names(run, at, table.schema);
     size_t count = names ? (strlen(names) + 1) / 2 : 0;
-    if (count > 0) table.name[0] = names[2 * family_pick(run, (uint32_t)count)];
+    if (count > 0) table.name[0] = names[first ? 0 : 2 * family_pick(run, (uint32_t)count)];
     sqlite3_free(names);
     if (count > 0) *ret_table = table;
     return count > 0;
@@ -88,11 +89,15 @@ static char family_free_name(family *run, family_member *at, const char *schema)
     return name;
 }
 
-/* Between a savepoint and its end; says what is left of the table that was changed. */
+/* Between a savepoint and its end; says what is left of the table that was changed. SQLITE_DONE: to be undone. */
 static int family_change_one(family *run, family_member *at, family_table *table, bool *ret_lives) {
     char name = family_free_name(run, at, table->schema);
-    uint32_t kind = family_pick(run, 10);
+    uint32_t kind = family_pick(run, 15);
     *ret_lives = kind >= 2;
+    if (kind >= 9) {
+        int rc = family_try(run, at, "DROP TABLE %s.%s", table->schema, table->name);
+        return rc == SQLITE_OK ? SQLITE_DONE : rc;
+    }
     if (kind >= 6 && name) return family_rename(run, at, table, name);
     if (kind < 2 && name) { /* in the place of one that went, perhaps */
         table->name[0] = name;
@@ -130,6 +135,15 @@ void family_create(family *run, family_member *at, family_table table) {
 
 /* ---- the transaction ---- */
 
+/* Beside somebody who reads, perhaps: with a rollback journal it is busy then, and may be tried again later. */
+static void family_commit(family *run, family_member *at) {
+    family_member *peer = run->count > 1 ? &run->members[at == run->members] : NULL;
+    bool beside = peer && !family_changes(peer) && family_pick(run, 3);
+    if (beside) family_do(run, peer, "BEGIN; SELECT count(*) FROM main.sqlite_schema");
+    family_try(run, at, "COMMIT");
+    if (beside && family_pick(run, 4)) family_do(run, peer, "COMMIT");
+}
+
 void family_transact(family *run, family_member *at) {
     static const char *const begins[] = {"BEGIN", "BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT s0"};
     uint32_t kind = family_pick(run, 12);
@@ -137,7 +151,7 @@ void family_transact(family *run, family_member *at) {
         const char *begin = FAMILY_CHOOSE(run, begins);
         if (family_try(run, at, "%s", begin) == SQLITE_OK) at->depth = *begin == 'S';
     } else if (kind < 3) {
-        family_try(run, at, "COMMIT");
+        family_commit(run, at);
     } else if (kind < 4) {
         family_do(run, at, "ROLLBACK");
     } else if (kind < 7 && at->depth < FAMILY_DEPTH) {

@@ -208,11 +208,13 @@ static int filter_write_comparison(shx_filter *filter, const shx_filter_late *la
     return filter_keep_value(filter, late->argument);
 }
 
-/* Whether the engine's order of text, which is that of UTF-8, answers a condition as SQLite would. */
+/* Whether the engine's order of text, which is that of UTF-8, answers a condition as SQLite would. A pattern reads
+** blobs as text of the database's encoding. */
 static int filter_order_agrees(const shx_filter *filter, const shx_term *term, sqlite3_value *value, bool *ret_agrees) {
     bool ordered = term->compare >= SHX_COMPARE_LT && term->compare <= SHX_COMPARE_GE;
+    bool pattern = term->compare == SHX_COMPARE_LIKE || term->compare == SHX_COMPARE_GLOB;
     *ret_agrees = true;
-    if (!ordered || sqlite3_value_type(value) != SQLITE_TEXT) return SQLITE_OK;
+    if (!(ordered || pattern) || sqlite3_value_type(value) != SQLITE_TEXT) return SQLITE_OK;
     return shx_connection_utf8(filter->table->connection, ret_agrees);
 }
 

@@ -51,8 +51,9 @@ static int catch_up_content(catch_up_walk *walk, int64_t rowid, shx_status *ret_
     sqlite3_bind_int64(statement, 1, rowid);
     size_t size = shx_declaration_vector_bytes(walk->table->declaration);
     int step = sqlite3_step(statement);
-    if (step == SQLITE_ROW && (size_t)sqlite3_column_bytes(statement, 0) == size) {
-        memcpy(walk->vector, sqlite3_column_blob(statement, 0), size);
+    const void *vector = step == SQLITE_ROW ? sqlite3_column_blob(statement, 0) : NULL;
+    if (vector && (size_t)sqlite3_column_bytes(statement, 0) == size) {
+        memcpy(walk->vector, vector, size);
         *ret_status = shx_reconcile_content(walk->reconcile, walk->vector, &row.columns);
     } else if (step == SQLITE_ROW || step == SQLITE_DONE) {
         rc = shx_table_error(walk->table, SQLITE_CORRUPT_VTAB, "shardex: table \"%s\" has no valid vector for row %lld",

@@ -18,18 +18,20 @@ typedef struct gc_sweep {
     uint64_t count, capacity;
 } gc_sweep;
 
-/* The uuid that a table named `<prefix>_state` holds, if it is one of ours. */
+/* The uuid that a table named `<prefix>_state` holds, if it is one of ours. NULL: there was no memory for the name. */
 static int gc_read_uuid(gc_sweep *sweep, const unsigned char *prefix) {
     shx_table *table = sweep->table;
+    if (!prefix) return SQLITE_NOMEM;
     sqlite3_stmt *statement = NULL;
     char *text = sqlite3_mprintf(SHX_SQL_HEX_UUID, table->schema, prefix);
     int rc = shx_statement_lend_text(table, text, &statement);
     if (rc != SQLITE_OK) return rc == SQLITE_ERROR ? SQLITE_OK : rc; /* it has no such columns */
     if (sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_bytes(statement, 0) == GC_NAME_LENGTH) {
         void *names = sweep->names;
-        if (shx_grow(&names, &sweep->capacity, sweep->count + 1, sizeof *sweep->names) == SHX_OK) {
+        const unsigned char *name = sqlite3_column_text(statement, 0);
+        if (name && shx_grow(&names, &sweep->capacity, sweep->count + 1, sizeof *sweep->names) == SHX_OK) {
             sweep->names = names;
-            memcpy(sweep->names[sweep->count++], sqlite3_column_text(statement, 0), GC_NAME_LENGTH + 1);
+            memcpy(sweep->names[sweep->count++], name, GC_NAME_LENGTH + 1);
         } else {
             rc = SQLITE_NOMEM;
         }

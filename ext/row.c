@@ -84,10 +84,11 @@ int shx_row_read_vector(shx_table *table, int64_t rowid, shx_vector *ret_vector)
     const shx_declaration *declaration = table->declaration;
     size_t size = shx_declaration_vector_bytes(declaration);
     int step = sqlite3_step(statement);
-    if (step == SQLITE_ROW && (size_t)sqlite3_column_bytes(statement, 0) == size) {
+    const void *bytes = step == SQLITE_ROW ? sqlite3_column_blob(statement, 0) : NULL;
+    if (bytes && (size_t)sqlite3_column_bytes(statement, 0) == size) {
         void *data = sqlite3_malloc64(size);
         if (data) {
-            memcpy(data, sqlite3_column_blob(statement, 0), size);
+            memcpy(data, bytes, size);
             *ret_vector = (shx_vector){data, declaration->element, declaration->dim};
         } else {
             rc = SQLITE_NOMEM;

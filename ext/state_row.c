@@ -122,9 +122,9 @@ void shx_state_row_committed(shx_table *table, const shx_id *commit) {
     table->knows = state_row_version(table, &table->known_version) && table->known_version == table->next_version;
 }
 
-/* Gives the table object another name, for its statements only. */
+/* Gives the table object another name (NULL: there was no memory for it), for its statements only. */
 static int state_row_rename(shx_table *table, const char *name) {
-    char *copy = sqlite3_mprintf("%s", name);
+    char *copy = name ? sqlite3_mprintf("%s", name) : NULL;
     if (!copy) return SQLITE_NOMEM;
     shx_statements_clear(table);
     sqlite3_free(table->name);

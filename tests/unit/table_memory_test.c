@@ -126,8 +126,35 @@ static void creating_and_connecting_may_fail(void **context) {
     }
 }
 
+/* A table that another connection made is known to gc by its state row alone. */
+static void living_tables_are_not_collected(void **context) {
+    (void)context;
+    char *folder = host_make_folder(), *path = sqlite3_mprintf("%s/gc.db", folder);
+    sqlite3 *db = host_open(path);
+    host_run(db, "CREATE VIRTUAL TABLE t USING shardex(v float[2]); CREATE VIRTUAL TABLE u USING shardex(v float[2]);"
+                 "INSERT INTO t(v) VALUES('[1,1]'); INSERT INTO u(v) VALUES('[1,1]')");
+    char *uuid = host_rows(db, "SELECT lower(hex(uuid)) FROM u_state");
+    char *directory = sqlite3_mprintf("%s-shardex/%s", path, uuid);
+    host_close(db);
+    bool through = false;
+    for (long round = 0; !through; round++) {
+        db = host_open(path);
+        host_expect(db, "SELECT count(*) FROM t WHERE v MATCH '[0,0]' AND k = 1", "1");
+        atomic_store(&memory_left, round);
+        (void)sqlite3_exec(db, "INSERT INTO t(t) VALUES('gc')", NULL, NULL, NULL);
+        through = atomic_exchange(&memory_left, -1) >= 0;
+        host_close(db);
+        if (access(directory, F_OK) != 0) fail_msg("allocation %ld: the index of a living table is gone", round);
+    }
+    sqlite3_free(directory);
+    sqlite3_free(uuid);
+    sqlite3_free(path);
+    host_remove_folder(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(living_tables_are_not_collected),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(creating_and_connecting_may_fail),
     };

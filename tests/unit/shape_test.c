@@ -72,6 +72,8 @@ static const char *const shape_values[] = {"0",
                                            "x''",
                                            "x'ff'",
                                            "x'35'",
+                                           "'9135.50694648228'",
+                                           "'288233734486.83400526e229'",
                                            "CAST(3 AS TEXT)"};
 static const char *const shape_plain_values[] = {"'x'", "'7'",   "''",       "'ab'",    "'abc'",         "'B'",
                                                  "'é'", "x'61'", "'2019-1'", "x'6162'", "char(0x1f600)", "'10'"};

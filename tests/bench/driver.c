@@ -293,10 +293,10 @@
 **         comparisons read a page for each vector (1M x 768: 4 GB instead of 25 MB). Of the 8 % between floor and
 **         shardex: a ring of 400 bytes instead of 3,840, 0.5 us at 128-d and nothing at 768-d; without what xCommit
 **         leaves in memory 1 us; the rest is our log's write, SQLite's part of a virtual table, and no step over 0.5 us
-**     2026-11-22, nothing beside it, three runs, wall time | none | NORMAL 0.52 to 0.58 at 768-d, 0.40 to 0.44 at 128-d,
-**         0.36 to 0.39 at 16-d; FULL 0.80 to 0.83 and 0.83 to 0.85 where an fsync takes 0.1 ms (floor 0.93 to 0.97), 0.90
-**         to 0.95 and 0.93 to 0.99 where 0.5 ms, 0.93 to 0.96 and 0.96 to 1.03 where 1.3 ms: what a commit adds is some
-**         45 us at 768-d, so the tenth that is asked for begins at 0.4 ms
+**     2026-11-22, nothing beside it, three runs, wall time | none | NORMAL 0.52 to 0.58 at 768-d, 0.40 to 0.44 at
+**         128-d, 0.36 to 0.39 at 16-d; FULL 0.80 to 0.83 and 0.83 to 0.85 where an fsync takes 0.1 ms (floor 0.93 to
+**         0.97), 0.90 to 0.95 and 0.93 to 0.99 where 0.5 ms, 0.93 to 0.96 and 0.96 to 1.03 where 1.3 ms: what a commit
+**         adds is some 45 us at 768-d, so the tenth that is asked for begins at 0.4 ms
 **     bulk, one transaction | none | 0.6 of plain at 768-d, 0.5 at 128-d; floor 0.9 and 0.65
 */
 #include <sqlite3.h>
